@@ -1,0 +1,1 @@
+//! Examples of celeriac; each file beside this one is a program.
