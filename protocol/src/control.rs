@@ -1,0 +1,1 @@
+//! Remote control requests and replies.

@@ -1,0 +1,1 @@
+//! Arguments as Python shows them.

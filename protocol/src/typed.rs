@@ -1,0 +1,1 @@
+//! Typed JSON values of kombu.
