@@ -57,3 +57,21 @@ impl DecodeError {
         self
     }
 }
+
+/// Says why a value cannot be put on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot encode {what}: {reason}")]
+#[non_exhaustive]
+pub struct EncodeError {
+    /// Which value or part.
+    pub what: String,
+    /// Why not.
+    pub reason: String,
+}
+
+impl EncodeError {
+    /// Builds an error.
+    pub fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { what: what.into(), reason: reason.into() }
+    }
+}

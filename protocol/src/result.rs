@@ -59,3 +59,18 @@ pub struct Exception {
     /// The module, such as `builtins`; `None` in documents of old versions.
     pub exc_module: Option<String>,
 }
+
+/// `Type: message`, as Python prints an exception.
+impl std::fmt::Display for Exception {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.exc_type)?;
+        for (at, argument) in self.exc_message.iter().enumerate() {
+            f.write_str(if at == 0 { ": " } else { ", " })?;
+            match argument.as_str() {
+                Some(text) => f.write_str(text)?,
+                None => f.write_str(argument.kind())?,
+            }
+        }
+        Ok(())
+    }
+}

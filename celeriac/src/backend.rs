@@ -1,0 +1,106 @@
+//! Result backends: where outcomes are kept or sent.
+
+mod waiters;
+
+use std::fmt;
+use std::sync::Arc;
+
+use celeriac_protocol::ResultDocument;
+
+pub use self::waiters::{Waiter, Waiters};
+use crate::broker::{Broker, BoxFuture};
+use crate::error::{Error, Result};
+
+/// Keeps the outcomes of tasks, or sends them to who asked.
+///
+/// A stored success is never overwritten, so a task that ran twice has one outcome.
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// Returns what this backend can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Returns the URL without its password.
+    fn url(&self) -> String;
+
+    /// Stores a batch; the answers stand in the order of the documents.
+    ///
+    /// # Delivery guarantee
+    ///
+    /// `Ok` means that the store has it (in the rpc backend: that it was handed to the
+    /// broker). An error is retryable unless it says otherwise.
+    fn store(&self, batch: Vec<Store>) -> BoxFuture<'_, Vec<Result<Stored>>>;
+
+    /// Returns what is stored, in the order of the ids; `None` for nothing.
+    fn fetch<'a>(&'a self, ids: &'a [String])
+    -> BoxFuture<'a, Result<Vec<Option<ResultDocument>>>>;
+
+    /// Registers interest in a task. Do so before the task is published, or the result
+    /// may come first.
+    fn watch<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Waiter>>;
+
+    /// Removes what is stored.
+    fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<()>>;
+
+    /// Returns the queue that task messages must name in `reply_to`, where results are
+    /// sent to the caller.
+    fn reply_to(&self) -> Option<String> {
+        None
+    }
+
+    /// Closes connections. Later calls fail with [`Error::Closed`].
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What a backend can do beyond the trait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Keeps results at all.
+    pub stores: bool,
+    /// Other processes see what this one stores.
+    pub shared: bool,
+    /// What was stored can be fetched by any process any number of times.
+    pub fetch: bool,
+}
+
+/// A document to store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Store {
+    /// What to store.
+    pub document: ResultDocument,
+    /// The task message's `reply_to`: where an rpc result goes.
+    pub reply_to: Option<String>,
+    /// The task message's `correlation_id`; the task's id when it was absent.
+    pub correlation_id: Option<String>,
+}
+
+/// What became of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is stored.
+    Written,
+    /// A success was there already; nothing was changed.
+    AlreadyDone,
+    /// The backend does not keep such results (disabled, or nobody to reply to).
+    Dropped,
+}
+
+/// Opens the backend that a URL names: `memory://`, `rpc://`, `redis://`, `rediss://`,
+/// `disabled://`.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] for a URL that no backend here takes.
+///
+/// # Panics
+///
+/// Outside a tokio runtime.
+pub fn open(url: &str, broker: &Arc<dyn Broker>) -> Result<Arc<dyn Backend>> {
+    let scheme = url.split("://").next().unwrap_or_default();
+    match scheme {
+        _ => Err(Error::invalid(
+            "result backend url",
+            "memory://, rpc://, redis://, rediss:// or disabled://",
+            crate::broker::mask(url),
+        )),
+    }
+}

@@ -1,0 +1,103 @@
+//! Who waits for which result, in this process.
+
+use std::sync::Arc;
+
+use celeriac_protocol::ResultDocument;
+use dashmap::DashMap;
+use tokio::sync::watch;
+
+/// What is known of a task that somebody waits for.
+type Slot = watch::Sender<Option<Arc<ResultDocument>>>;
+
+/// A table of who waits for which result, shared by the backends.
+///
+/// An entry lives as long as somebody waits, so the table cannot outgrow its waiters.
+#[derive(Debug, Clone, Default)]
+pub struct Waiters(Arc<DashMap<String, Slot>>);
+
+/// One who waits for a task's result.
+#[derive(Debug)]
+pub struct Waiter {
+    id: String,
+    receiver: watch::Receiver<Option<Arc<ResultDocument>>>,
+    table: Waiters,
+}
+
+impl Waiters {
+    /// Registers a waiter. Any number may wait for one id.
+    pub fn wait(&self, id: &str) -> Waiter {
+        let receiver = self.0.entry(id.to_owned()).or_insert_with(|| watch::Sender::new(None)).subscribe();
+        Waiter { id: id.to_owned(), receiver, table: self.clone() }
+    }
+
+    /// Hands a document to those who wait for it; says whether there were any.
+    pub fn notify(&self, document: ResultDocument) -> bool {
+        let Some(slot) = self.0.get(&document.task_id) else { return false };
+        // A ready state is final: a late STARTED must not hide the result.
+        let fresh = !slot.borrow().as_ref().is_some_and(|known| known.status.is_ready());
+        if fresh {
+            slot.send_replace(Some(Arc::new(document)));
+        }
+        true
+    }
+
+    /// Returns the ids that somebody waits for.
+    pub fn ids(&self) -> Vec<String> {
+        self.0.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    /// Tells whether somebody waits for an id.
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.contains_key(id)
+    }
+}
+
+impl Waiter {
+    /// Returns the task's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the last document seen, if any.
+    pub fn last(&self) -> Option<Arc<ResultDocument>> {
+        self.receiver.borrow().clone()
+    }
+
+    /// Waits for the next document: a state on the way, or the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only the last document is kept; none is lost by dropping the future.
+    pub async fn changed(&mut self) -> Arc<ResultDocument> {
+        loop {
+            // The sender lives in the table for as long as this waiter is registered.
+            if self.receiver.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            if let Some(document) = self.receiver.borrow_and_update().clone() {
+                return document;
+            }
+        }
+    }
+
+    /// Waits until the task is ready.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn ready(&mut self) -> Arc<ResultDocument> {
+        loop {
+            match self.last() {
+                Some(document) if document.status.is_ready() => return document,
+                _ => self.changed().await,
+            };
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        // This receiver still counts, so the last one sees a count of 1.
+        self.table.0.remove_if(&self.id, |_, slot| slot.receiver_count() <= 1);
+    }
+}

@@ -1,0 +1,170 @@
+//! What must be there before messages flow.
+
+use celeriac_protocol::Table;
+
+/// Exchanges, queues and bindings that must be there before messages flow.
+///
+/// A plain value: declaring it twice is the same as once.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Topology {
+    /// Declared first.
+    pub exchanges: Vec<Exchange>,
+    /// Declared second.
+    pub queues: Vec<Queue>,
+    /// Made last.
+    pub bindings: Vec<Binding>,
+}
+
+/// An exchange: takes messages and hands them to queues.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exchange {
+    /// Its name.
+    pub name: String,
+    /// How it routes.
+    pub kind: ExchangeKind,
+    /// Whether it outlives the server.
+    pub durable: bool,
+    /// Whether it goes when its last binding goes.
+    pub auto_delete: bool,
+    /// Further arguments.
+    pub arguments: Table,
+}
+
+/// How an exchange routes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExchangeKind {
+    /// To queues bound with exactly the routing key.
+    Direct,
+    /// To queues bound with a pattern: `*` is one word, `#` any number of words.
+    Topic,
+    /// To every bound queue.
+    Fanout,
+}
+
+impl ExchangeKind {
+    /// Returns the name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Topic => "topic",
+            Self::Fanout => "fanout",
+        }
+    }
+}
+
+/// A queue: keeps messages until they are acknowledged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queue {
+    /// Its name.
+    pub name: String,
+    /// Whether it outlives the server.
+    pub durable: bool,
+    /// Whether only this connection may use it; it goes with the connection.
+    pub exclusive: bool,
+    /// Whether it goes with its last consumer.
+    pub auto_delete: bool,
+    /// Further arguments, such as `x-max-priority`, `x-expires`, `x-message-ttl`.
+    pub arguments: Table,
+}
+
+/// A way from an exchange to a queue, or to a further exchange.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Binding {
+    /// From which exchange.
+    pub exchange: String,
+    /// To which queue or exchange.
+    pub destination: String,
+    /// Whether the destination is an exchange.
+    pub to_exchange: bool,
+    /// Routing key or pattern.
+    pub key: String,
+    /// Further arguments.
+    pub arguments: Table,
+}
+
+impl Topology {
+    /// Adds all of another topology.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.exchanges.extend(other.exchanges);
+        self.queues.extend(other.queues);
+        self.bindings.extend(other.bindings);
+        self
+    }
+
+    /// A task queue as Celery declares it: a durable queue bound to a durable direct
+    /// exchange of the same name.
+    pub fn task_queue(name: &str) -> Self {
+        Self {
+            exchanges: vec![Exchange::new(name, ExchangeKind::Direct)],
+            queues: vec![Queue::new(name)],
+            bindings: vec![Binding::new(name, name, name)],
+        }
+    }
+}
+
+impl Exchange {
+    /// Makes a durable exchange.
+    pub fn new(name: impl Into<String>, kind: ExchangeKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            durable: true,
+            auto_delete: false,
+            arguments: Table::new(),
+        }
+    }
+
+    /// Makes it go with the server.
+    #[must_use]
+    pub fn transient(mut self) -> Self {
+        self.durable = false;
+        self
+    }
+}
+
+impl Queue {
+    /// Makes a durable queue without arguments.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            durable: true,
+            exclusive: false,
+            auto_delete: false,
+            arguments: Table::new(),
+        }
+    }
+
+    /// Makes a queue that belongs to this connection and goes with it.
+    pub fn private(name: impl Into<String>) -> Self {
+        Self { durable: false, exclusive: true, auto_delete: true, ..Self::new(name) }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn argument(
+        mut self,
+        name: &str,
+        value: impl Into<celeriac_protocol::Value>,
+    ) -> Self {
+        self.arguments.insert(name, value);
+        self
+    }
+}
+
+impl Binding {
+    /// Makes a binding from an exchange to a queue.
+    pub fn new(
+        exchange: impl Into<String>,
+        queue: impl Into<String>,
+        key: impl Into<String>,
+    ) -> Self {
+        Self {
+            exchange: exchange.into(),
+            destination: queue.into(),
+            to_exchange: false,
+            key: key.into(),
+            arguments: Table::new(),
+        }
+    }
+}
