@@ -1,5 +1,7 @@
 //! Moments as the protocol writes them.
 
+mod text;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A moment as the protocol writes it: microseconds since the epoch, and the
