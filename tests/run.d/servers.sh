@@ -62,11 +62,11 @@ start_redis() {
 }
 
 # Prints the ids of the processes that this run started and that still live.
-started_processes() {
-  # grep itself must not carry the name that it looks for.
-  env -u CELERIAC_TEST_DIR grep -lszF "CELERIAC_TEST_DIR=$scratch" /proc/[0-9]*/environ |
-    cut -d / -f 3
-}
+started_processes() (
+  # What looks for the name must not carry it.
+  unset CELERIAC_TEST_DIR
+  grep -lszF "CELERIAC_TEST_DIR=$scratch" /proc/[0-9]*/environ | cut -d / -f 3
+)
 
 stop_everything() {
   local pids round
