@@ -75,3 +75,9 @@ impl EncodeError {
         Self { what: what.into(), reason: reason.into() }
     }
 }
+
+impl serde::ser::Error for EncodeError {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self::new("value", message.to_string())
+    }
+}

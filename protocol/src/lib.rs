@@ -41,7 +41,7 @@ pub mod value;
 
 pub use body::{Body, Parts, Raw};
 pub use codec::Codec;
-pub use error::DecodeError;
+pub use error::{DecodeError, EncodeError};
 pub use headers::TaskHeaders;
 pub use message::{Message, Properties};
 pub use result::{Exception, ResultDocument};

@@ -1,6 +1,15 @@
 //! A value of any of the wire's formats.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
+
+mod de;
+mod mismatch;
+pub(crate) mod ser;
+mod visit;
+
+pub use mismatch::Mismatch;
 
 /// A value of any of the wire's formats: JSON, MessagePack, YAML, AMQP tables.
 ///
@@ -75,6 +84,31 @@ impl Table {
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         let at = self.0.iter().position(|(k, _)| k == key)?;
         Some(self.0.remove(at).1)
+    }
+
+    /// Makes a table of entries of which some may repeat a key: the last value wins,
+    /// in the first one's place, as in Python.
+    pub(crate) fn from_repeating(entries: Vec<(String, Value)>) -> Self {
+        // A scan per entry is the fastest way for few entries, and an attack for many.
+        if entries.len() <= 16 {
+            let mut table = Self::with_capacity(entries.len());
+            for (key, value) in entries {
+                table.insert(key, value);
+            }
+            return table;
+        }
+        let mut places = HashMap::with_capacity(entries.len());
+        let mut table = Self::with_capacity(entries.len());
+        for (key, value) in entries {
+            match places.get(&key) {
+                Some(&at) => table.0[at] = (key, value),
+                None => {
+                    places.insert(key.clone(), table.len());
+                    table.0.push((key, value));
+                }
+            }
+        }
+        table
     }
 
     /// Returns the entries in order.
