@@ -93,8 +93,9 @@ finish() {
   unguard_services
   stop_everything || status=1
   wait || true
-  if [ "$outcome" = failed ]; then
-    [ "$status" -ne 0 ] || status=1
+  [ "$outcome" = passed ] || [ "$status" -ne 0 ] || status=1
+  # An interrupted run has nothing to explain.
+  if [ "$status" -ne 0 ] && [ "$status" -lt 128 ] && [ -d "$scratch/log" ]; then
     kept=$target_dir/tests-log
     rm -rf "$kept"
     cp -r "$scratch/log" "$kept"
@@ -111,9 +112,9 @@ finish() {
     printf '%s\n' "${account[@]}"
   fi
   if [ "$status" -eq 0 ]; then
-    echo "./tests/run: $passed parts passed"
+    echo "./tests/run: $passed part$([ "$passed" = 1 ] || echo s) passed"
   else
-    echo "./tests/run: ${passed:-0} parts passed, ${failed:-0} failed, status $status"
+    echo "./tests/run: ${passed:-0} passed, ${failed:-0} failed, status $status"
   fi
   exit "$status"
 }
