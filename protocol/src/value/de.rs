@@ -14,9 +14,14 @@ impl Value {
     /// # Errors
     ///
     /// When the value is not what `T` wants; the place names the way into it, as in
-    /// `[2].name`.
+    /// `value[2].name`.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
-        T::deserialize(self).map_err(Mismatch::into_error)
+        self.to_at("value")
+    }
+
+    /// As [`Value::to`]; `place` names the value in errors.
+    pub(crate) fn to_at<T: DeserializeOwned>(&self, place: &str) -> Result<T, DecodeError> {
+        T::deserialize(self).map_err(|mismatch| mismatch.into_error(place))
     }
 }
 

@@ -20,11 +20,8 @@ impl Mismatch {
         self
     }
 
-    pub(super) fn into_error(self) -> DecodeError {
-        let place = match self.path.strip_prefix('.').unwrap_or(&self.path) {
-            "" => "value",
-            path => path,
-        };
+    pub(super) fn into_error(self, place: &str) -> DecodeError {
+        let place = format!("{place}{}", self.path);
         DecodeError::new(Fault::Arguments, place, self.expected, self.found)
     }
 }
