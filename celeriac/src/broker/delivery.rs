@@ -8,8 +8,9 @@ use celeriac_protocol::Message;
 /// A message handed to a consumer.
 #[derive(Debug)]
 pub struct Delivery {
-    /// What was sent.
-    pub message: Message,
+    /// What was sent. Shared, because some brokers keep it until it is settled; to own
+    /// it use [`Arc::unwrap_or_clone`], which copies only then.
+    pub message: Arc<Message>,
     /// Through which exchange; empty for the default one.
     pub exchange: String,
     /// With which routing key.
