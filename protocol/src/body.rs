@@ -1,15 +1,34 @@
 //! `[args, kwargs, embed]`, kept as bytes until somebody asks.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
-use crate::{Codec, Embed};
+use crate::{
+    Codec, DecodeError, Embed, EncodeError, Value,
+    error::Fault,
+    value::Table,
+};
+
+mod split;
+
+pub(crate) use split::Shape;
 
 /// A decompressed body: bytes of one serializer.
 ///
 /// Nothing is parsed until [`Body::parts`] splits it, and no argument until the
 /// task's own type asks for it.
+///
+/// ```
+/// use celeriac_protocol::{Body, Codec, Embed, Value, value::Table};
+///
+/// let body = Body::encode(Codec::Json, &[Value::Int(2)], &Table::new(), &Embed::default())?;
+/// let parts = body.parts()?;
+/// assert_eq!(parts.args[0].decode::<u8>()?, 2);
+/// assert!(parts.embed.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
     /// Who made the bytes.
@@ -30,10 +49,167 @@ pub struct Parts<'a> {
 }
 
 /// One value as the bytes of its serializer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raw<'a> {
     /// Who made the bytes.
     pub codec: Codec,
-    /// The serialized value.
-    pub bytes: &'a [u8],
+    /// The serialized value; owned only where the serializer's text cannot be cut into
+    /// values, as with YAML.
+    pub bytes: Cow<'a, [u8]>,
+}
+
+impl Body {
+    /// Takes serialized bytes for a body.
+    pub fn new(codec: Codec, bytes: impl Into<Bytes>) -> Self {
+        Self { codec, bytes: bytes.into() }
+    }
+
+    /// Serializes arguments and what follows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Codec::to_vec`].
+    pub fn encode(
+        codec: Codec,
+        args: &[Value],
+        kwargs: &Table,
+        embed: &Embed,
+    ) -> Result<Self, EncodeError> {
+        Ok(Self::new(codec, codec.to_vec(&(args, kwargs, embed))?))
+    }
+
+    /// Splits the body without reading the arguments.
+    ///
+    /// Takes the list of protocol 2 and the object of protocol 1 alike; a message may
+    /// have the headers of the one and the body of the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Malformed`] for bytes that are not of their serializer, another number
+    /// of elements than three, or an embed of wrong types; `Arguments` when the
+    /// arguments are not a list and a map; `TooLarge` for more than 65,536 arguments.
+    pub fn parts(&self) -> Result<Parts<'_>, DecodeError> {
+        let whole = Raw { codec: self.codec, bytes: Cow::Borrowed(&self.bytes) };
+        match whole.split("body")? {
+            Shape::List { items, len: 3 } => Parts::of_list(items),
+            Shape::Map { entries, .. } => Parts::of_object(entries),
+            Shape::List { len, .. } => Err(DecodeError::new(
+                Fault::Malformed,
+                "body",
+                "a list of 3 elements: args, kwargs, embed",
+                format!("{len} elements"),
+            )),
+            Shape::Other(kind) => Err(DecodeError::new(
+                Fault::Malformed,
+                "body",
+                "a list of 3 elements: args, kwargs, embed",
+                kind,
+            )),
+        }
+    }
+}
+
+impl<'a> Parts<'a> {
+    fn of_list(items: Vec<Raw<'a>>) -> Result<Self, DecodeError> {
+        let [args, kwargs, embed] = items.try_into().unwrap_or_else(|_| Default::default());
+        Ok(Self { args: args.list()?, kwargs: kwargs.map()?, embed: embed.embed()? })
+    }
+
+    /// Reads the parts out of an object of protocol 1.
+    fn of_object(entries: Vec<(Cow<'a, str>, Raw<'a>)>) -> Result<Self, DecodeError> {
+        let mut parts = Self { args: Vec::new(), kwargs: Vec::new(), embed: Embed::default() };
+        let mut follows = Table::new();
+        for (key, raw) in entries {
+            match key.as_ref() {
+                "args" => parts.args = raw.list()?,
+                "kwargs" => parts.kwargs = raw.map()?,
+                "callbacks" | "errbacks" | "chain" | "chord" if !raw.is_null() => {
+                    follows.insert(key, raw.value_at("body")?);
+                }
+                _ => {}
+            }
+        }
+        parts.embed = Embed::from_table(follows).map_err(|error| error.within("body"))?;
+        Ok(parts)
+    }
+}
+
+impl Default for Raw<'_> {
+    /// Null, as JSON.
+    fn default() -> Self {
+        Self { codec: Codec::Json, bytes: Cow::Borrowed(b"null") }
+    }
+}
+
+impl<'a> Raw<'a> {
+    /// Reads the value as a type.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Arguments`] when it is not what `T` wants, else as [`Codec::from_slice`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, DecodeError> {
+        self.codec.from_slice(&self.bytes, "argument")
+    }
+
+    /// Reads the value whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Codec::to_value`].
+    pub fn to_value(&self) -> Result<Value, DecodeError> {
+        self.value_at("argument")
+    }
+
+    pub(crate) fn value_at(&self, place: &str) -> Result<Value, DecodeError> {
+        self.codec.to_value(&self.bytes, place)
+    }
+
+    fn list(self) -> Result<Vec<Raw<'a>>, DecodeError> {
+        if self.is_null() {
+            return Ok(Vec::new());
+        }
+        let kind = match self.split("body, args")? {
+            Shape::List { items, len } if items.len() == len => return Ok(items),
+            Shape::Map { .. } => "a map".to_owned(),
+            Shape::List { len, .. } => return Err(too_many("body, args", len)),
+            Shape::Other(kind) => kind,
+        };
+        Err(DecodeError::new(Fault::Arguments, "body, args", "a list", kind))
+    }
+
+    fn map(self) -> Result<Vec<(Cow<'a, str>, Raw<'a>)>, DecodeError> {
+        if self.is_null() {
+            return Ok(Vec::new());
+        }
+        let kind = match self.split("body, kwargs")? {
+            Shape::Map { entries, len } if entries.len() == len => return Ok(last_wins(entries)),
+            Shape::Map { len, .. } => return Err(too_many("body, kwargs", len)),
+            Shape::List { .. } => "a list".to_owned(),
+            Shape::Other(kind) => kind,
+        };
+        Err(DecodeError::new(Fault::Arguments, "body, kwargs", "a map", kind))
+    }
+
+    fn embed(self) -> Result<Embed, DecodeError> {
+        if self.is_null() || self.is_empty_embed() {
+            return Ok(Embed::default());
+        }
+        Embed::from_value(self.value_at("body, embed")?).map_err(|error| error.within("body"))
+    }
+}
+
+/// Drops entries whose key comes again, as Python's maps do.
+fn last_wins<'a>(entries: Vec<(Cow<'a, str>, Raw<'a>)>) -> Vec<(Cow<'a, str>, Raw<'a>)> {
+    let mut seen = HashSet::with_capacity(entries.len());
+    let last: Vec<bool> = entries.iter().rev().map(|(key, _)| seen.insert(key.as_ref())).collect();
+    if seen.len() == entries.len() {
+        return entries;
+    }
+    let pairs = entries.into_iter().zip(last.into_iter().rev());
+    pairs.filter_map(|(entry, last)| last.then_some(entry)).collect()
+}
+
+fn too_many(place: &str, found: usize) -> DecodeError {
+    let expected = format!("at most {} arguments", split::MAX_ARGS);
+    DecodeError::new(Fault::TooLarge, place, expected, found.to_string())
 }

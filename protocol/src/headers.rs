@@ -1,6 +1,11 @@
 //! The headers that make a message a task.
 
-use crate::{Timestamp, value::{Table, Value}};
+use crate::{
+    Timestamp,
+    value::{Table, Value},
+};
+
+mod table;
 
 /// The headers of a task message, protocol 2; a protocol 1 body is read into the
 /// same form.

@@ -1,11 +1,39 @@
 //! A call as data, and what a message carries on to the next call.
 
-use crate::value::{Table, Value};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::Error as _,
+    ser::SerializeMap as _,
+};
+
+use crate::{
+    DecodeError,
+    error::Fault,
+    value::{Table, Value},
+};
+
+mod embed;
+mod options;
+
+pub use embed::Embed;
 
 /// A call as data: which task, which arguments, which options.
 ///
 /// On the wire all six keys are always written; Celery's own worker fails on a
-/// signature that lacks one.
+/// signature that lacks one. Missing keys are read as empty.
+///
+/// ```
+/// use celeriac_protocol::{Signature, Value, json};
+///
+/// let call = Signature::new("demo.add").arg(2).arg(3).with_option("queue", "fast");
+/// let text = json::to_string(&call)?;
+/// assert_eq!(
+///     text,
+///     r#"{"task": "demo.add", "args": [2, 3], "kwargs": {}, "options": {"queue": "fast"}, "subtask_type": null, "immutable": false}"#,
+/// );
+/// assert_eq!(Signature::from_value(Value::from(call.clone()))?, call);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Signature {
     /// Which task.
@@ -25,23 +53,139 @@ pub struct Signature {
     pub chord_size: Option<u32>,
 }
 
-/// What a message carries on to the next call: the third element of its body.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Embed {
-    /// Called with the result on success.
-    pub callbacks: Option<Vec<Signature>>,
-    /// Called with the id on failure.
-    pub errbacks: Option<Vec<Signature>>,
-    /// The rest of the chain, reversed: the next step is the last element.
-    pub chain: Option<Vec<Signature>>,
-    /// Called with the results of the whole group.
-    pub chord: Option<Box<Signature>>,
+impl Signature {
+    /// Makes a call without arguments.
+    pub fn new(task: impl Into<String>) -> Self {
+        Self { task: task.into(), ..Self::default() }
+    }
+
+    /// Adds a positional argument.
+    #[must_use]
+    pub fn arg(mut self, value: impl Into<Value>) -> Self {
+        self.args.push(value.into());
+        self
+    }
+
+    /// Sets a keyword argument.
+    #[must_use]
+    pub fn kwarg(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.kwargs.insert(name, value);
+        self
+    }
+
+    /// Makes the call refuse the previous result.
+    #[must_use]
+    pub fn immutable(mut self) -> Self {
+        self.immutable = true;
+        self
+    }
+
+    /// Reads a signature from a value.
+    ///
+    /// # Errors
+    ///
+    /// When the value is not a map with the text `task`, or another key has a wrong
+    /// type; links, chain and chord among the options are checked too.
+    pub fn from_value(value: Value) -> Result<Self, DecodeError> {
+        match value {
+            Value::Map(table) => Self::from_table(table),
+            other => Err(mismatch("signature", "a map", &other)),
+        }
+    }
+
+    fn from_table(table: Table) -> Result<Self, DecodeError> {
+        let mut signature = Self::default();
+        let mut named = false;
+        for (key, value) in table {
+            match (key.as_str(), value) {
+                ("task", Value::Str(task)) => {
+                    signature.task = task;
+                    named = true;
+                }
+                (_, Value::Null) => {}
+                ("args", Value::Array(args)) => signature.args = args,
+                ("kwargs", Value::Map(kwargs)) => signature.kwargs = kwargs,
+                ("options", Value::Map(options)) => {
+                    options::check(&options)?;
+                    signature.options = options;
+                }
+                ("subtask_type", Value::Str(kind)) => signature.subtask_type = Some(kind),
+                ("immutable", Value::Bool(flag)) => signature.immutable = flag,
+                ("chord_size", Value::Int(size)) if u32::try_from(size).is_ok() => {
+                    signature.chord_size = u32::try_from(size).ok();
+                }
+                (key, value) => {
+                    let expected = match key {
+                        "task" | "subtask_type" => "a string",
+                        "args" => "a list",
+                        "kwargs" | "options" => "a map",
+                        "immutable" => "a boolean",
+                        "chord_size" => "a number of results",
+                        _ => continue,
+                    };
+                    return Err(mismatch(&format!("signature, {key}"), expected, &value));
+                }
+            }
+        }
+        match named {
+            true => Ok(signature),
+            false => Err(DecodeError::new(
+                Fault::Malformed,
+                "signature, task",
+                "a task name",
+                "none",
+            )),
+        }
+    }
 }
 
-impl Embed {
-    /// Tells whether nothing follows, whatever the outcome.
-    pub fn is_empty(&self) -> bool {
-        let none = |list: &Option<Vec<Signature>>| list.as_ref().is_none_or(Vec::is_empty);
-        none(&self.callbacks) && none(&self.errbacks) && none(&self.chain) && self.chord.is_none()
+fn mismatch(place: &str, expected: &str, found: &Value) -> DecodeError {
+    DecodeError::new(Fault::Malformed, place, expected, found.kind())
+}
+
+impl From<Signature> for Value {
+    fn from(signature: Signature) -> Self {
+        let mut table = Table::with_capacity(7);
+        table.push("task", signature.task);
+        table.push("args", signature.args);
+        table.push("kwargs", signature.kwargs);
+        table.push("options", signature.options);
+        table.push("subtask_type", signature.subtask_type);
+        table.push("immutable", signature.immutable);
+        if let Some(size) = signature.chord_size {
+            table.push("chord_size", size);
+        }
+        Self::Map(table)
+    }
+}
+
+impl TryFrom<Value> for Signature {
+    type Error = DecodeError;
+
+    fn try_from(value: Value) -> Result<Self, DecodeError> {
+        Self::from_value(value)
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let keys = 6 + usize::from(self.chord_size.is_some());
+        let mut map = serializer.serialize_map(Some(keys))?;
+        map.serialize_entry("task", &self.task)?;
+        map.serialize_entry("args", &self.args)?;
+        map.serialize_entry("kwargs", &self.kwargs)?;
+        map.serialize_entry("options", &self.options)?;
+        map.serialize_entry("subtask_type", &self.subtask_type)?;
+        map.serialize_entry("immutable", &self.immutable)?;
+        if let Some(size) = self.chord_size {
+            map.serialize_entry("chord_size", &size)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_table(Table::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }

@@ -1,8 +1,19 @@
 //! A whole task message.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use crate::{TaskHeaders, message::Properties};
+use crate::{
+    Body, Codec, DecodeError, EncodeError, Message, TaskHeaders,
+    body::{Raw, Shape},
+    compression::Compression,
+    error::Fault,
+    message::Properties,
+    value::Table,
+};
+
+mod charset;
 
 /// A task message: headers decoded, body not yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,4 +36,182 @@ pub enum Protocol {
     /// Metadata in headers, arguments in the body.
     #[default]
     V2,
+}
+
+/// What a decoder may be made to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Bytes of a body, as it travels and decompressed. 16 MiB by default. Depth is
+    /// always limited to [`MAX_DEPTH`](crate::json::MAX_DEPTH).
+    pub body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body: 16 << 20 }
+    }
+}
+
+impl TaskMessage {
+    /// Tells the protocol and reads the headers.
+    ///
+    /// A header `task` makes a message protocol 2. Without it the body must be an
+    /// object with `task`, which is protocol 1. A message with the header and an object
+    /// as body is taken too, what the headers lack filled from the object; a compressed
+    /// one is not looked into for that.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::NotATask`] when it is neither, and as [`TaskHeaders::from_table`]. Only
+    /// when the body has to be looked at, also as [`TaskMessage::body`].
+    pub fn decode(message: Message, limits: &Limits) -> Result<Self, DecodeError> {
+        let Message { properties, headers, body } = message;
+        let named = headers.get("task").is_some_and(|task| !task.is_null());
+        let (headers, protocol) = match named {
+            true if has_object(&properties, &headers, &body) => {
+                (with_object(headers, &properties, &body, limits)?, Protocol::V2)
+            }
+            true => (headers, Protocol::V2),
+            false => (with_object(headers, &properties, &body, limits)?, Protocol::V1),
+        };
+        let headers = TaskHeaders::from_table(headers)?;
+        Ok(Self { headers, properties, protocol, body })
+    }
+
+    /// Makes the body readable: decompressed, as UTF-8, its serializer known.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Content`] for a content type, encoding or compression that is not
+    /// accepted, [`Fault::TooLarge`] beyond `limits`, [`Fault::Malformed`] for bytes
+    /// that are not what they claim to be.
+    pub fn body(&self, limits: &Limits) -> Result<Body, DecodeError> {
+        open(&self.properties, self.headers.compression.as_deref(), &self.body, limits)
+    }
+
+    /// Makes a message of protocol 2.
+    ///
+    /// Sets content type and encoding, and the header `compression`; what `properties`
+    /// leaves open becomes the id as correlation id and delivery mode 2 (persistent).
+    ///
+    /// # Errors
+    ///
+    /// When the body cannot be compressed.
+    pub fn encode(
+        mut headers: TaskHeaders,
+        mut properties: Properties,
+        body: Body,
+        compression: Option<Compression>,
+    ) -> Result<Message, EncodeError> {
+        properties.content_type = Some(body.codec.content_type().to_owned());
+        properties.content_encoding = Some(body.codec.content_encoding().to_owned());
+        properties.correlation_id.get_or_insert_with(|| headers.id.clone());
+        properties.delivery_mode.get_or_insert(2);
+        headers.compression = compression.map(|method| method.header().to_owned());
+        let body = match compression {
+            None => body.bytes,
+            Some(method) => method
+                .compress(&body.bytes)
+                .map_err(|error| EncodeError::new("body", error.to_string()))?
+                .into(),
+        };
+        Ok(Message { properties, headers: headers.into_table(), body })
+    }
+}
+
+/// Decompresses, decodes the character set, and finds the serializer.
+fn open(
+    properties: &Properties,
+    compression: Option<&str>,
+    bytes: &Bytes,
+    limits: &Limits,
+) -> Result<Body, DecodeError> {
+    let codec = codec(properties.content_type.as_deref())?;
+    if bytes.len() > limits.body {
+        let expected = format!("at most {} bytes", limits.body);
+        return Err(DecodeError::new(Fault::TooLarge, "body", expected, bytes.len().to_string()));
+    }
+    let bytes = match compression {
+        None => bytes.clone(),
+        Some(name) => Compression::from_header(name)?.decompress(bytes, limits.body)?.into(),
+    };
+    match codec {
+        Codec::Msgpack => Ok(Body { codec, bytes }),
+        Codec::Json | Codec::Yaml => {
+            let bytes = charset::decode(properties.content_encoding.as_deref(), bytes)?;
+            Ok(Body { codec, bytes })
+        }
+    }
+}
+
+fn codec(content_type: Option<&str>) -> Result<Codec, DecodeError> {
+    let found = match content_type {
+        Some(mime) => match Codec::from_content_type(mime) {
+            Some(codec) => return Ok(codec),
+            None if mime == "application/x-python-serialize" => {
+                "pickle, which is refused because reading it means running it".to_owned()
+            }
+            None => format!("{mime:?}"),
+        },
+        None => "none".to_owned(),
+    };
+    let expected = "application/json, application/x-msgpack or application/x-yaml";
+    Err(DecodeError::new(Fault::Content, "content type", expected, found))
+}
+
+/// Tells by the first byte whether an uncompressed body is an object.
+fn has_object(properties: &Properties, headers: &Table, body: &[u8]) -> bool {
+    if headers.get("compression").is_some_and(|name| !name.is_null()) {
+        return false;
+    }
+    match properties.content_type.as_deref().and_then(Codec::from_content_type) {
+        Some(Codec::Json) => body.trim_ascii_start().first() == Some(&b'{'),
+        Some(Codec::Msgpack) => matches!(body.first(), Some(0x80..=0x8f | 0xde | 0xdf)),
+        Some(Codec::Yaml) | None => false,
+    }
+}
+
+/// The keys of an object of protocol 1 that are no headers.
+const NOT_HEADERS: [&str; 8] =
+    ["args", "kwargs", "callbacks", "errbacks", "chain", "chord", "utc", "taskset"];
+
+/// Adds to `headers` what the object in the body says of the task.
+fn with_object(
+    headers: Table,
+    properties: &Properties,
+    body: &Bytes,
+    limits: &Limits,
+) -> Result<Table, DecodeError> {
+    let compression = headers.get("compression").and_then(|name| name.as_str());
+    let body = open(properties, compression, body, limits)?;
+    let whole = Raw { codec: body.codec, bytes: Cow::Borrowed(&body.bytes) };
+    let not_a_task = |found: &str| {
+        let expected = "a header task, or an object with task";
+        Err(DecodeError::new(Fault::NotATask, "message", expected, found))
+    };
+    let entries = match body.bytes.is_empty() {
+        true => return not_a_task("an empty body and no such header"),
+        false => match whole.split("body")? {
+            Shape::Map { entries, .. } => entries,
+            _ => return not_a_task("neither"),
+        },
+    };
+    let mut table = Table::with_capacity(entries.len() + headers.len());
+    for (key, raw) in entries {
+        match key.as_ref() {
+            // The older name of the group.
+            "taskset" if table.get("group").is_none_or(|group| group.is_null()) => {
+                table.insert("group", raw.value_at("body, taskset")?);
+            }
+            key if NOT_HEADERS.contains(&key) => {}
+            key => table.insert(key, raw.value_at("body")?),
+        }
+    }
+    if !table.get("task").is_some_and(|task| !task.is_null()) && headers.get("task").is_none() {
+        return not_a_task("neither");
+    }
+    for (name, value) in headers {
+        table.insert(name, value);
+    }
+    Ok(table)
 }

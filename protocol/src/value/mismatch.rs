@@ -39,8 +39,9 @@ impl de::Error for Mismatch {
         let message = message.to_string();
         // Types that check their own content say both halves in one sentence.
         let (expected, found) = match message.split_once(", found ") {
-            Some((expected, found)) => {
-                (expected.trim_start_matches("expected ").to_owned(), found.to_owned())
+            Some((before, found)) => {
+                let expected = before.split_once("expected ").map_or(before, |(_, expected)| expected);
+                (expected.to_owned(), found.to_owned())
             }
             None => ("a valid value".to_owned(), message),
         };
