@@ -25,6 +25,7 @@ pub mod compression;
 pub mod control;
 pub mod error;
 pub mod event;
+mod fields;
 pub mod headers;
 pub mod json;
 pub mod message;
