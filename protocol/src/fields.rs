@@ -75,12 +75,25 @@ impl Fields {
         })
     }
 
-    /// Takes a truth value; 0 and 1 count, as some clients send them.
-    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, DecodeError> {
+    pub(crate) fn optional_table(&mut self, name: &str) -> Result<Option<Table>, DecodeError> {
         match self.take(name) {
-            None | Some(Value::Int(0)) => Ok(false),
-            Some(Value::Bool(flag)) => Ok(flag),
-            Some(Value::Int(1)) => Ok(true),
+            None => Ok(None),
+            Some(Value::Map(table)) => Ok(Some(table)),
+            Some(other) => Err(wrong(name, "a map", &other)),
+        }
+    }
+
+    /// Takes a truth value; absent is false.
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, DecodeError> {
+        Ok(self.optional_flag(name)?.unwrap_or(false))
+    }
+
+    /// Takes a truth value; 0 and 1 count, as some clients send them.
+    pub(crate) fn optional_flag(&mut self, name: &str) -> Result<Option<bool>, DecodeError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(Value::Int(number @ 0..=1)) => Ok(Some(number == 1)),
             Some(other) => Err(wrong(name, "a boolean", &other)),
         }
     }
