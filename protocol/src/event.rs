@@ -42,8 +42,8 @@ pub struct Event {
 
 /// What happened, with the fields that belong to it.
 ///
-/// A field that is not listed is dropped from kinds that are known, and kept in
-/// [`EventKind::Other`].
+/// A field that is not listed is dropped from the task kinds, and kept in
+/// [`WorkerStatus::extra`] and [`EventKind::Other`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
     /// A client published a task; only when it was configured to say so.

@@ -157,6 +157,7 @@ impl WorkerStatus {
             sw_ident: display(fields, "sw_ident"),
             sw_ver: display(fields, "sw_ver"),
             sw_sys: display(fields, "sw_sys"),
+            extra: std::mem::take(&mut fields.0),
         })
     }
 }

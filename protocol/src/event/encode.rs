@@ -183,6 +183,10 @@ impl WorkerStatus {
         }
         map.serialize_entry("sw_ident", &self.sw_ident)?;
         map.serialize_entry("sw_ver", &self.sw_ver)?;
-        map.serialize_entry("sw_sys", &self.sw_sys)
+        map.serialize_entry("sw_sys", &self.sw_sys)?;
+        for (name, value) in self.extra.iter() {
+            map.serialize_entry(name, value)?;
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! What a worker says of itself.
 
+use crate::value::Table;
+
 /// The fields of `worker-online`, `worker-heartbeat` and `worker-offline`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WorkerStatus {
@@ -13,6 +15,9 @@ pub struct WorkerStatus {
     pub sw_ver: Option<String>,
     /// The operating system, such as `Linux`.
     pub sw_sys: Option<String>,
+    /// Every other field, in the sender's order. This project's nodes say `draining`
+    /// (a boolean) and `events_sent` (how many task events the process has sent).
+    pub extra: Table,
 }
 
 /// How busy a worker is.
