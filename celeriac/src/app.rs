@@ -1,0 +1,150 @@
+//! The app: a value that holds everything a producer or a node needs.
+
+mod builder;
+mod send;
+
+use std::fmt;
+use std::sync::Arc;
+
+use dashmap::DashSet;
+use serde::de::DeserializeOwned;
+
+pub use self::builder::AppBuilder;
+pub use self::send::{Caller, Sent};
+use crate::backend::Backend;
+use crate::broker::Broker;
+use crate::call::Call;
+use crate::clock::LamportClock;
+use crate::control::Control;
+use crate::producer::Defaults;
+use crate::result::AsyncResult;
+use crate::routing::Routes;
+use crate::task::Registry;
+
+/// An app: tasks, a broker, a result backend, and how calls are routed.
+///
+/// A plain value, cheap to clone; two apps with two brokers live in one process. Build
+/// it with [`App::builder`], call tasks through it, give it to a node to run them.
+///
+/// # Example
+///
+/// ```
+/// use celeriac::{App, task};
+///
+/// #[task]
+/// async fn add(x: i64, y: i64) -> i64 {
+///     x + y
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> celeriac::Result<()> {
+/// let app = App::builder("demo").broker("memory://").backend("memory://").task(add).build()?;
+/// assert_eq!(app.registry().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    broker: Arc<dyn Broker>,
+    backend: Arc<dyn Backend>,
+    registry: Registry,
+    routes: Routes,
+    defaults: Defaults,
+    oid: String,
+    clock: LamportClock,
+    /// Queues that were declared before the first call to them.
+    declared: DashSet<String>,
+}
+
+impl App {
+    /// Starts to build an app.
+    pub fn builder(name: impl Into<String>) -> AppBuilder {
+        AppBuilder::new(name.into())
+    }
+
+    /// Returns the app's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Returns the broker.
+    pub fn broker(&self) -> &Arc<dyn Broker> {
+        &self.0.broker
+    }
+
+    /// Returns the result backend.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.0.backend
+    }
+
+    /// Returns the tasks.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// Returns what messages say when nobody says otherwise.
+    pub fn defaults(&self) -> &Defaults {
+        &self.0.defaults
+    }
+
+    /// Returns the routing rules.
+    pub fn routes(&self) -> &Routes {
+        &self.0.routes
+    }
+
+    /// Returns the id by which replies find this app.
+    pub fn oid(&self) -> &str {
+        &self.0.oid
+    }
+
+    /// Returns the Lamport clock of events and control messages.
+    pub fn clock(&self) -> &LamportClock {
+        &self.0.clock
+    }
+
+    /// Returns the sender of remote control requests.
+    pub fn control(&self) -> Control {
+        Control::new(self.clone())
+    }
+
+    /// Starts a call by name, of a task that may live elsewhere.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn example(app: celeriac::App) -> celeriac::Result<()> {
+    /// let area = app.call::<f64>("shapes.area").arg(2.0).kwarg("unit", "m").send(&app).await?;
+    /// println!("{}", area.get(Duration::from_secs(10)).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call<R>(&self, task: impl Into<String>) -> Call<R> {
+        Call::new(task)
+    }
+
+    /// Returns the result of a task that was sent before, here or elsewhere.
+    pub fn result<R: DeserializeOwned>(&self, id: impl Into<String>) -> AsyncResult<R> {
+        AsyncResult::new(self.clone(), id.into(), None)
+    }
+
+    /// Closes backend and broker; what was taken over is flushed.
+    pub async fn close(&self) {
+        self.0.backend.close().await;
+        self.0.broker.close().await;
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("name", &self.0.name)
+            .field("broker", &self.0.broker.url())
+            .field("backend", &self.0.backend.url())
+            .field("registry", &self.0.registry)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,206 @@
+//! Sends calls and workflows.
+
+use celeriac_protocol::{Signature, Value};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::App;
+use crate::backend::Waiter;
+use crate::broker::{Publication, Topology};
+use crate::canvas::{self, Plan, plan};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::producer::{self, Lineage};
+use crate::result::AsyncResult;
+use crate::task::Context;
+
+/// Who can send a call: an [`App`], or a task's [`Context`], whose calls become
+/// children of that task.
+pub trait Caller: Sync {
+    /// Returns the app.
+    fn app(&self) -> &App;
+
+    /// Returns the task that sends, if one does.
+    fn parent(&self) -> Option<&Context>;
+}
+
+impl Caller for App {
+    fn app(&self) -> &App {
+        self
+    }
+
+    fn parent(&self) -> Option<&Context> {
+        None
+    }
+}
+
+impl Caller for Context {
+    fn app(&self) -> &App {
+        Context::app(self)
+    }
+
+    fn parent(&self) -> Option<&Context> {
+        Some(self)
+    }
+}
+
+/// What became of a workflow that was sent: ids and the result as Celery writes it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sent {
+    /// The id whose result is the workflow's.
+    pub id: String,
+    /// The ids of a group's members.
+    pub members: Vec<String>,
+    /// `[[id, parent], children]`.
+    pub result: Value,
+}
+
+/// More queues than this are declared anew each time: a bound, not a limit.
+const MAX_DECLARED: usize = 10_000;
+
+impl App {
+    /// Sends a call or workflow and returns its result to wait for.
+    ///
+    /// # Errors
+    ///
+    /// See [`crate::call::Call::send`].
+    pub async fn send<R: DeserializeOwned>(
+        &self,
+        signature: Signature,
+        parent: Option<&Context>,
+    ) -> Result<AsyncResult<R>> {
+        let wanted = !signature
+            .options
+            .get("ignore_result")
+            .and_then(Value::as_bool)
+            .unwrap_or(false);
+        let plan = self.plan(signature, None)?;
+        // Interest is registered before the message is out, or the result may be first.
+        let mut members = Vec::with_capacity(plan.members.len());
+        for id in &plan.members {
+            members.push(AsyncResult::new(
+                self.clone(),
+                id.clone(),
+                self.watch(id, wanted).await?,
+            ));
+        }
+        let waiter = if members.is_empty() {
+            self.watch(&plan.id, wanted).await?
+        } else {
+            None
+        };
+        let lineage = parent.map(lineage).unwrap_or_default();
+        let sent = self.send_plan(plan, &lineage).await?;
+        if let Some(parent) = parent {
+            parent.add_child(sent.result);
+        }
+        Ok(AsyncResult::new(self.clone(), sent.id, waiter).with_members(members))
+    }
+
+    /// Plans a workflow; `rest` is what follows it in a surrounding chain, reversed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Decode`] when the workflow is not well formed, [`Error::Encode`] when
+    /// an argument somewhere in it could not be encoded.
+    pub fn plan(&self, signature: Signature, rest: Option<Vec<Signature>>) -> Result<Plan> {
+        if let Some(error) = canvas::fault(&signature) {
+            return Err(error.into());
+        }
+        let mut new_id = || Uuid::new_v4().to_string();
+        Ok(plan::plan(
+            signature,
+            rest,
+            Some(&self.0.defaults.reply_to),
+            &mut new_id,
+        )?)
+    }
+
+    /// Sends a planned workflow. Nodes continue chains with it.
+    ///
+    /// # Errors
+    ///
+    /// The first error of any message; the others may have been sent.
+    pub async fn send_plan(&self, plan: Plan, lineage: &Lineage) -> Result<Sent> {
+        let now = clock::now();
+        let publications = plan
+            .sends
+            .into_iter()
+            .map(|send| {
+                producer::publication(
+                    send.signature,
+                    &send.embed,
+                    lineage,
+                    &self.0.defaults,
+                    &self.0.routes,
+                    &self.0.registry,
+                    now,
+                )
+            })
+            .collect::<Result<Vec<_>>>()?;
+        for join in &plan.joins {
+            self.0.backend.begin_join(&join.group, join.size).await?;
+        }
+        self.publish(publications).await?;
+        Ok(Sent {
+            id: plan.id,
+            members: plan.members,
+            result: plan.result,
+        })
+    }
+
+    /// Publishes task messages, each to a queue that exists: a queue that is named for
+    /// the first time is declared as Celery's clients declare it.
+    ///
+    /// # Errors
+    ///
+    /// The first error of any message; the others may have been sent.
+    pub async fn publish(&self, mut publications: Vec<Publication>) -> Result<()> {
+        for publication in &publications {
+            self.declare(publication).await?;
+        }
+        if publications.len() == 1
+            && let Some(one) = publications.pop()
+        {
+            return self.0.broker.publish(one).await;
+        }
+        self.0
+            .broker
+            .publish_all(publications)
+            .await
+            .into_iter()
+            .collect()
+    }
+
+    async fn declare(&self, publication: &Publication) -> Result<()> {
+        let queue = publication.routing_key.as_str();
+        if !publication.exchange.is_empty() || self.0.declared.contains(queue) {
+            return Ok(());
+        }
+        self.0.broker.declare(&Topology::task_queue(queue)).await?;
+        if self.0.declared.len() < MAX_DECLARED {
+            self.0.declared.insert(queue.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn watch(&self, id: &str, wanted: bool) -> Result<Option<Waiter>> {
+        if !wanted || !self.0.backend.capabilities().stores {
+            return Ok(None);
+        }
+        match self.0.backend.watch(id).await {
+            Ok(waiter) => Ok(Some(waiter)),
+            Err(Error::Unsupported { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Returns what a task's children say of their origin.
+pub(crate) fn lineage(parent: &Context) -> Lineage {
+    let headers = &parent.request().headers;
+    Lineage {
+        root_id: Some(headers.root().to_owned()),
+        parent_id: Some(headers.id.clone()),
+    }
+}

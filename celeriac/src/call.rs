@@ -1,0 +1,249 @@
+//! A call of a task, before it is sent.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::{Duration, SystemTime};
+
+use celeriac_protocol::{Codec, Signature, Timestamp, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::app::Caller;
+use crate::canvas;
+use crate::error::Result;
+use crate::result::AsyncResult;
+
+/// A call of a task, before it is sent: arguments and options.
+///
+/// `#[task]` gives every task a `call` that takes its arguments; for tasks that live
+/// elsewhere there is [`crate::App::call`] by name. A call is also a step of a
+/// workflow: see [`crate::canvas`].
+///
+/// # Example
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use celeriac::{App, task};
+/// #[task]
+/// async fn add(x: i64, y: i64) -> i64 {
+///     x + y
+/// }
+///
+/// # async fn example(app: App) -> celeriac::Result<()> {
+/// let sum = add.call(2, 3).countdown(Duration::from_secs(10)).queue("fast").send(&app).await?;
+/// assert_eq!(sum.get(Duration::from_secs(30)).await?, 5);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a call does nothing until it is sent"]
+pub struct Call<R> {
+    signature: Signature,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> Call<R> {
+    /// Makes a call without arguments.
+    pub fn new(task: impl Into<String>) -> Self {
+        Self::from_signature(Signature {
+            task: task.into(),
+            ..Signature::default()
+        })
+    }
+
+    /// Makes a call of a signature.
+    pub fn from_signature(signature: Signature) -> Self {
+        Self {
+            signature,
+            result: PhantomData,
+        }
+    }
+
+    /// Adds a positional argument.
+    pub fn arg(mut self, value: impl Serialize) -> Self {
+        match Value::from_serialize(&value) {
+            Ok(value) => self.signature.args.push(value),
+            Err(error) => canvas::spoil(&mut self.signature, &error),
+        }
+        self
+    }
+
+    /// Adds positional arguments.
+    pub fn args(mut self, values: impl IntoIterator<Item = Value>) -> Self {
+        self.signature.args.extend(values);
+        self
+    }
+
+    /// Sets a keyword argument.
+    pub fn kwarg(mut self, name: impl Into<String>, value: impl Serialize) -> Self {
+        match Value::from_serialize(&value) {
+            Ok(value) => self.signature.kwargs.insert(name, value),
+            Err(error) => canvas::spoil(&mut self.signature, &error),
+        }
+        self
+    }
+
+    /// Sets keyword arguments.
+    pub fn kwargs(mut self, values: celeriac_protocol::Table) -> Self {
+        for (name, value) in values {
+            self.signature.kwargs.insert(name, value);
+        }
+        self
+    }
+
+    /// Runs it after a delay.
+    pub fn countdown(self, delay: Duration) -> Self {
+        self.option("countdown", delay.as_secs_f64())
+    }
+
+    /// Runs it at a time.
+    pub fn eta(self, at: SystemTime) -> Self {
+        self.option("eta", Timestamp::from(at).to_string())
+    }
+
+    /// Drops it when it has not started after this long.
+    pub fn expires(self, after: Duration) -> Self {
+        self.option("expires", after.as_secs_f64())
+    }
+
+    /// Sends it to a queue.
+    pub fn queue(self, name: impl Into<String>) -> Self {
+        self.option("queue", name.into())
+    }
+
+    /// Sends it to an exchange with a routing key.
+    pub fn exchange(self, name: impl Into<String>, routing_key: impl Into<String>) -> Self {
+        self.option("exchange", name.into())
+            .option("routing_key", routing_key.into())
+    }
+
+    /// Sets the priority, 0 to 255; on RabbitMQ the higher goes first, on queues that
+    /// were declared with priorities.
+    pub fn priority(self, priority: u8) -> Self {
+        self.option("priority", priority)
+    }
+
+    /// Sets the id, which is made up otherwise.
+    pub fn id(self, id: impl Into<String>) -> Self {
+        self.option("task_id", id.into())
+    }
+
+    /// Stops the task after this long.
+    pub fn time_limit(self, limit: Duration) -> Self {
+        self.option("time_limit", limit.as_secs_f64())
+    }
+
+    /// Asks the task to stop after this long.
+    pub fn soft_time_limit(self, limit: Duration) -> Self {
+        self.option("soft_time_limit", limit.as_secs_f64())
+    }
+
+    /// Wants no result.
+    pub fn ignore_result(self) -> Self {
+        self.option("ignore_result", true)
+    }
+
+    /// Shows another name in logs and events.
+    pub fn shadow(self, name: impl Into<String>) -> Self {
+        self.option("shadow", name.into())
+    }
+
+    /// Writes the body with another serializer than the app's.
+    pub fn serializer(self, codec: Codec) -> Self {
+        self.option("serializer", codec.name())
+    }
+
+    /// Compresses the body: `zlib`, `bzip2` or `zstd`.
+    pub fn compression(self, name: impl Into<String>) -> Self {
+        self.option("compression", name.into())
+    }
+
+    /// Adds a header of the user's own.
+    pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
+        let mut headers = match self.signature.options.remove("headers") {
+            Some(Value::Map(headers)) => headers,
+            _ => celeriac_protocol::Table::new(),
+        };
+        headers.insert(name, value);
+        self.option("headers", headers)
+    }
+
+    /// Calls another task with the result when this one succeeds. May be used often.
+    pub fn link(self, callback: impl Into<Signature>) -> Self {
+        self.append("link", callback.into())
+    }
+
+    /// Calls another task with this one's id when it fails. May be used often.
+    pub fn link_error(self, errback: impl Into<Signature>) -> Self {
+        self.append("link_error", errback.into())
+    }
+
+    /// As a step of a workflow: refuses the previous result.
+    pub fn immutable(mut self) -> Self {
+        self.signature.immutable = true;
+        self
+    }
+
+    /// Sets any option of the protocol by name.
+    pub fn option(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.signature.options.insert(name, value);
+        self
+    }
+
+    /// Returns the call as data. An argument that could not be encoded is missing in
+    /// it; sending it, alone or in a workflow, fails and says so.
+    pub fn signature(self) -> Signature {
+        self.signature
+    }
+
+    fn append(mut self, name: &str, signature: Signature) -> Self {
+        canvas::inherit_fault(&mut self.signature, &signature);
+        match self.signature.options.get_mut(name) {
+            Some(Value::Array(list)) => list.push(signature.into()),
+            _ => self
+                .signature
+                .options
+                .insert(name, vec![Value::from(signature)]),
+        }
+        self
+    }
+}
+
+impl<R> Clone for Call<R> {
+    fn clone(&self) -> Self {
+        Self::from_signature(self.signature.clone())
+    }
+}
+
+impl<R> fmt::Debug for Call<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.signature).finish()
+    }
+}
+
+impl<R: DeserializeOwned> Call<R> {
+    /// Sends the call. From inside a task send it through the task's context, so that
+    /// it becomes a child of that task.
+    ///
+    /// # Errors
+    ///
+    /// When an argument cannot be encoded, no queue takes the message, or the broker
+    /// is out of reach for longer than its deadline.
+    ///
+    /// # Delivery guarantee
+    ///
+    /// `Ok` means that the broker has taken the message over. After
+    /// [`crate::Error::Timeout`] it may or may not have.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether the call was sent.
+    pub async fn send(self, caller: &impl Caller) -> Result<AsyncResult<R>> {
+        caller.app().send(self.signature, caller.parent()).await
+    }
+}
+
+impl<R> From<Call<R>> for Signature {
+    fn from(call: Call<R>) -> Self {
+        call.signature
+    }
+}

@@ -1,0 +1,132 @@
+//! Workflows: chains, groups and chords of calls.
+//!
+//! A workflow is a [`Signature`] like any call, so workflows nest. Sending one
+//! [plans](plan) it first: which plain task messages go out now, and what each of
+//! them carries on to the next.
+//!
+//! # Example
+//!
+//! ```
+//! use celeriac::canvas::{chain, group};
+//! use celeriac::protocol::Signature;
+//!
+//! let fetch = Signature { task: "fetch".into(), ..Signature::default() };
+//! let store = Signature { task: "store".into(), ..Signature::default() };
+//! let workflow = chain([fetch, group([store.clone(), store])]);
+//! assert_eq!(workflow.task, "celery.chain");
+//! ```
+
+pub mod plan;
+
+use celeriac_protocol::error::EncodeError;
+use celeriac_protocol::{Signature, Table, Value};
+
+pub use self::plan::Plan;
+
+/// Makes a chain: each step gets the result of the one before as its first argument.
+pub fn chain(steps: impl IntoIterator<Item = impl Into<Signature>>) -> Signature {
+    of_list("chain", steps)
+}
+
+/// Makes a group: all members run side by side.
+pub fn group(members: impl IntoIterator<Item = impl Into<Signature>>) -> Signature {
+    of_list("group", members)
+}
+
+/// Makes a chord: the body gets the list of the header's results.
+///
+/// Needs a result backend that can join, such as Redis.
+pub fn chord(
+    header: impl IntoIterator<Item = impl Into<Signature>>,
+    body: impl Into<Signature>,
+) -> Signature {
+    let (header, body) = (group(header), body.into());
+    let mut chord = canvas("chord");
+    inherit_fault(&mut chord, &header);
+    inherit_fault(&mut chord, &body);
+    chord.kwargs.insert("kwargs", Table::new());
+    chord.kwargs.insert("header", Value::from(header));
+    chord.kwargs.insert("body", Value::from(body));
+    chord
+}
+
+/// The kinds of signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// One task message. `map`, `starmap` and `chunks` are such: a worker runs them.
+    Task,
+    /// One after another.
+    Chain,
+    /// Side by side.
+    Group,
+    /// A group, then a body.
+    Chord,
+}
+
+impl Kind {
+    /// Returns the kind of a signature.
+    pub fn of(signature: &Signature) -> Self {
+        match signature.subtask_type.as_deref() {
+            Some("chain") => Self::Chain,
+            Some("group") => Self::Group,
+            Some("chord") => Self::Chord,
+            _ => Self::Task,
+        }
+    }
+}
+
+/// Puts a result before the arguments of what comes next, unless that is immutable.
+#[must_use]
+pub fn with_previous(mut signature: Signature, result: Value) -> Signature {
+    if !signature.immutable {
+        signature.args.insert(0, result);
+    }
+    signature
+}
+
+fn of_list(kind: &str, parts: impl IntoIterator<Item = impl Into<Signature>>) -> Signature {
+    let mut whole = canvas(kind);
+    let mut list = Vec::new();
+    for part in parts {
+        let part = part.into();
+        inherit_fault(&mut whole, &part);
+        list.push(Value::from(part));
+    }
+    whole.kwargs.insert("tasks", list);
+    whole
+}
+
+fn canvas(kind: &str) -> Signature {
+    Signature {
+        task: format!("celery.{kind}"),
+        subtask_type: Some(kind.to_owned()),
+        ..Signature::default()
+    }
+}
+
+/// The option that says why a signature cannot be sent. It never reaches the wire:
+/// whoever holds a spoiled part is spoiled too, and a spoiled whole is not sent.
+const FAULT: &str = "encode_error";
+
+/// Marks a signature that lost an argument; the first reason stays.
+pub(crate) fn spoil(signature: &mut Signature, error: &EncodeError) {
+    if signature.options.get(FAULT).is_none() {
+        signature.options.insert(FAULT, error.reason.as_str());
+    }
+}
+
+/// Marks a whole as its part is marked.
+pub(crate) fn inherit_fault(whole: &mut Signature, part: &Signature) {
+    if let Some(error) = fault(part) {
+        spoil(whole, &error);
+    }
+}
+
+/// Returns why a signature cannot be sent.
+pub(crate) fn fault(signature: &Signature) -> Option<EncodeError> {
+    let reason = signature.options.get(FAULT)?.as_str()?;
+    Some(EncodeError::new(
+        format!("an argument of {}", signature.task),
+        reason,
+    ))
+}

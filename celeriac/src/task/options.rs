@@ -1,0 +1,134 @@
+//! What a task does when nobody says otherwise.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::retry::Backoff;
+
+/// What a task does when the call does not say otherwise.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TaskOptions {
+    /// The queue to send it to; `None` asks the routes, then the default queue.
+    pub queue: Option<String>,
+    /// 0 to 255; on RabbitMQ the higher goes first. `None` sends none.
+    pub priority: Option<u8>,
+    /// How often it is tried again; `None` is for ever. Default 3, as in Celery.
+    pub max_retries: Option<u32>,
+    /// The delay before a retry that names none. Default 180 s, as in Celery.
+    pub retry_delay: Duration,
+    /// Retries every error of the task by itself, with these delays. Default off.
+    pub backoff: Option<Backoff>,
+    /// The task is asked to stop after this. Default none.
+    pub soft_time_limit: Option<Duration>,
+    /// The task is stopped after this. Default none.
+    pub time_limit: Option<Duration>,
+    /// Whether the message is acknowledged after the run instead of before.
+    /// Default true: a node that dies loses nothing.
+    pub acks_late: bool,
+    /// Whether a failed run is acknowledged (true, default) or rejected to the
+    /// dead-letter exchange.
+    pub acks_on_failure: bool,
+    /// At most so many runs per time on one node. Default none.
+    pub rate_limit: Option<RateLimit>,
+    /// Whether results are unwanted. Default false.
+    pub ignore_result: bool,
+    /// Whether failures are stored although results are ignored. Default false.
+    pub store_errors_even_if_ignored: bool,
+    /// Calls expire after this. Default never.
+    pub expires: Option<Duration>,
+    /// Whether the state STARTED is stored. Default false.
+    pub track_started: bool,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self {
+            queue: None,
+            priority: None,
+            max_retries: Some(3),
+            retry_delay: Duration::from_secs(180),
+            backoff: None,
+            soft_time_limit: None,
+            time_limit: None,
+            acks_late: true,
+            acks_on_failure: true,
+            rate_limit: None,
+            ignore_result: false,
+            store_errors_even_if_ignored: false,
+            expires: None,
+            track_started: false,
+        }
+    }
+}
+
+/// At most `count` runs per `period`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// How many.
+    pub count: u32,
+    /// In what time.
+    pub period: Duration,
+}
+
+/// Reads Celery's form: `10` or `10/s`, `100/m`, `1000/h`.
+impl std::str::FromStr for RateLimit {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
+        let period = match unit.trim() {
+            "s" => Some(1),
+            "m" => Some(60),
+            "h" => Some(3600),
+            _ => None,
+        };
+        match (count.trim().parse(), period) {
+            (Ok(count), Some(seconds)) if count > 0 => Ok(Self {
+                count,
+                period: Duration::from_secs(seconds),
+            }),
+            _ => Err(Error::invalid(
+                "rate limit",
+                "a number with /s, /m or /h, such as 100/m",
+                text,
+            )),
+        }
+    }
+}
+
+/// Writes the form that [`std::str::FromStr`] reads.
+impl std::fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let unit = match self.period.as_secs() {
+            60 => "m",
+            3600 => "h",
+            _ => "s",
+        };
+        write!(f, "{}/{unit}", self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_limits_read_as_they_write() {
+        for text in ["10/s", "100/m", "1000/h"] {
+            assert_eq!(text.parse::<RateLimit>().unwrap().to_string(), text);
+        }
+        assert_eq!("5".parse::<RateLimit>().unwrap().to_string(), "5/s");
+    }
+
+    #[test]
+    fn a_bad_rate_limit_says_what_it_wants() {
+        for text in ["", "0/s", "x/s", "5/d", "-1/s"] {
+            let error = text.parse::<RateLimit>().unwrap_err().to_string();
+            assert!(
+                error.starts_with("rate limit: expected a number"),
+                "{error}"
+            );
+        }
+    }
+}
