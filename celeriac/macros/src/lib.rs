@@ -1,1 +1,65 @@
-//! macros
+//! The `#[task]` attribute of `celeriac`, which re-exports it; nobody needs this crate
+//! by itself.
+
+mod duration;
+mod expand;
+mod function;
+mod options;
+
+use proc_macro::TokenStream;
+
+/// Makes a task of a function.
+///
+/// An `async fn` runs on the asynchronous runtime and must not block; a plain `fn` runs
+/// on a thread from a bounded pool and may.
+///
+/// The function becomes a value of its own name that implements `celeriac::Task`, with
+///
+/// - `add.call(2, 3)`: a call to send, with the function's own parameters;
+/// - `add.partial()`: a call without arguments, to be given some or none: a step of a
+///   chain, a callback, or a call that leaves parameters with a default out;
+/// - `add::run(2, 3)`: the function itself, for tests and for code that wants no message.
+///
+/// # Parameters
+///
+/// | parameter | in a call |
+/// |---|---|
+/// | `ctx: Context` or `ctx: &Context`, the first | not part of it; the node passes it |
+/// | `x: T` | must be there; `T` is read with serde |
+/// | `x: Option<T>` | may be left out or null |
+/// | `#[default(expr)] x: T` | may be left out; `expr` is then evaluated |
+/// | `x: &str`, `x: &[T]`, `x: &T` | read as `String`, `Vec<T>`, `T` and lent |
+///
+/// # Result
+///
+/// A plain value or `Result<T, E>` where `E` converts into `TaskError`, as every
+/// `std::error::Error` does. A type whose last path segment is `Result` counts as one.
+///
+/// # Options
+///
+/// Durations are texts with units (`"500ms"`, `"10s"`, `"1m30s"`, `"2h"`, `"1d"`) or
+/// whole seconds. An option that is a truth value may be written without `= true`.
+///
+/// | option | example | when absent |
+/// |---|---|---|
+/// | `name` | `"demo.add"` | the function's name |
+/// | `queue` | `"fast"` | by the app's routes |
+/// | `priority` | `5` | none |
+/// | `max_retries` | `5`, `"forever"` | 3 |
+/// | `retry_delay` | `"10s"` | 180 s |
+/// | `backoff` | `"2s"`, `"2s..10m"` | errors are not retried by themselves |
+/// | `jitter` | `false` | `true`, where there is a backoff |
+/// | `soft_time_limit`, `time_limit` | `"30s"` | none |
+/// | `acks_late` | `false` | `true` |
+/// | `acks_on_failure` | `false` | `true` |
+/// | `rate_limit` | `"10/s"`, `"100/m"`, `"1000/h"` | none |
+/// | `ignore_result` | | `false` |
+/// | `store_errors_even_if_ignored` | | `false` |
+/// | `track_started` | | `false` |
+/// | `expires` | `"1h"` | never |
+#[proc_macro_attribute]
+pub fn task(options: TokenStream, function: TokenStream) -> TokenStream {
+    expand::task(options.into(), function.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
