@@ -3,7 +3,10 @@
 //! [`Broker`] is small and object-safe; what differs between brokers is declared in
 //! [`Capabilities`], not discovered as an error. [`open`] picks one by URL.
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
 mod delivery;
+mod memory;
 mod topology;
 
 use std::fmt;
@@ -15,6 +18,7 @@ use celeriac_protocol::{Message, Table};
 use tokio::sync::watch;
 
 pub use self::delivery::{Delivery, Receipt, Settlement, Settler, Tag};
+pub use self::memory::{MemoryBroker, MemoryLimits};
 pub use self::topology::{Binding, Exchange, ExchangeKind, Queue, Topology};
 use crate::error::{Error, Result};
 
@@ -267,6 +271,9 @@ impl Link {
 pub fn open(url: &str) -> Result<Arc<dyn Broker>> {
     let scheme = url.split("://").next().unwrap_or_default();
     match scheme {
+        "memory" => Ok(Arc::new(MemoryBroker::from_url(url)?)),
+        #[cfg(feature = "amqp")]
+        "amqp" | "amqps" | "pyamqp" => Ok(Arc::new(amqp::AmqpBroker::open(url)?)),
         _ => Err(Error::invalid("broker url", "memory://, amqp:// or amqps://", mask(url))),
     }
 }
