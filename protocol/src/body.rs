@@ -5,11 +5,7 @@ use std::{borrow::Cow, collections::HashSet};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::{
-    Codec, DecodeError, Embed, EncodeError, Value,
-    error::Fault,
-    value::Table,
-};
+use crate::{Codec, DecodeError, Embed, EncodeError, Value, error::Fault, value::Table};
 
 mod split;
 
@@ -61,7 +57,10 @@ pub struct Raw<'a> {
 impl Body {
     /// Takes serialized bytes for a body.
     pub fn new(codec: Codec, bytes: impl Into<Bytes>) -> Self {
-        Self { codec, bytes: bytes.into() }
+        Self {
+            codec,
+            bytes: bytes.into(),
+        }
     }
 
     /// Serializes arguments and what follows.
@@ -89,7 +88,10 @@ impl Body {
     /// of elements than three, or an embed of wrong types; `Arguments` when the
     /// arguments are not a list and a map; `TooLarge` for more than 65,536 arguments.
     pub fn parts(&self) -> Result<Parts<'_>, DecodeError> {
-        let whole = Raw { codec: self.codec, bytes: Cow::Borrowed(&self.bytes) };
+        let whole = Raw {
+            codec: self.codec,
+            bytes: Cow::Borrowed(&self.bytes),
+        };
         match whole.split("body")? {
             Shape::List { items, len: 3 } => Parts::of_list(items),
             Shape::Map { entries, .. } => Parts::of_object(entries),
@@ -112,12 +114,20 @@ impl Body {
 impl<'a> Parts<'a> {
     fn of_list(items: Vec<Raw<'a>>) -> Result<Self, DecodeError> {
         let [args, kwargs, embed] = items.try_into().unwrap_or_else(|_| Default::default());
-        Ok(Self { args: args.list()?, kwargs: kwargs.map()?, embed: embed.embed()? })
+        Ok(Self {
+            args: args.list()?,
+            kwargs: kwargs.map()?,
+            embed: embed.embed()?,
+        })
     }
 
     /// Reads the parts out of an object of protocol 1.
     fn of_object(entries: Vec<(Cow<'a, str>, Raw<'a>)>) -> Result<Self, DecodeError> {
-        let mut parts = Self { args: Vec::new(), kwargs: Vec::new(), embed: Embed::default() };
+        let mut parts = Self {
+            args: Vec::new(),
+            kwargs: Vec::new(),
+            embed: Embed::default(),
+        };
         let mut follows = Table::new();
         for (key, raw) in entries {
             match key.as_ref() {
@@ -137,7 +147,10 @@ impl<'a> Parts<'a> {
 impl Default for Raw<'_> {
     /// Null, as JSON.
     fn default() -> Self {
-        Self { codec: Codec::Json, bytes: Cow::Borrowed(b"null") }
+        Self {
+            codec: Codec::Json,
+            bytes: Cow::Borrowed(b"null"),
+        }
     }
 }
 
@@ -174,7 +187,12 @@ impl<'a> Raw<'a> {
             Shape::List { len, .. } => return Err(too_many("body, args", len)),
             Shape::Other(kind) => kind,
         };
-        Err(DecodeError::new(Fault::Arguments, "body, args", "a list", kind))
+        Err(DecodeError::new(
+            Fault::Arguments,
+            "body, args",
+            "a list",
+            kind,
+        ))
     }
 
     fn map(self) -> Result<Vec<(Cow<'a, str>, Raw<'a>)>, DecodeError> {
@@ -187,7 +205,12 @@ impl<'a> Raw<'a> {
             Shape::List { .. } => "a list".to_owned(),
             Shape::Other(kind) => kind,
         };
-        Err(DecodeError::new(Fault::Arguments, "body, kwargs", "a map", kind))
+        Err(DecodeError::new(
+            Fault::Arguments,
+            "body, kwargs",
+            "a map",
+            kind,
+        ))
     }
 
     fn embed(self) -> Result<Embed, DecodeError> {
@@ -201,12 +224,18 @@ impl<'a> Raw<'a> {
 /// Drops entries whose key comes again, as Python's maps do.
 fn last_wins<'a>(entries: Vec<(Cow<'a, str>, Raw<'a>)>) -> Vec<(Cow<'a, str>, Raw<'a>)> {
     let mut seen = HashSet::with_capacity(entries.len());
-    let last: Vec<bool> = entries.iter().rev().map(|(key, _)| seen.insert(key.as_ref())).collect();
+    let last: Vec<bool> = entries
+        .iter()
+        .rev()
+        .map(|(key, _)| seen.insert(key.as_ref()))
+        .collect();
     if seen.len() == entries.len() {
         return entries;
     }
     let pairs = entries.into_iter().zip(last.into_iter().rev());
-    pairs.filter_map(|(entry, last)| last.then_some(entry)).collect()
+    pairs
+        .filter_map(|(entry, last)| last.then_some(entry))
+        .collect()
 }
 
 fn too_many(place: &str, found: usize) -> DecodeError {

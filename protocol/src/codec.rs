@@ -53,7 +53,9 @@ impl Codec {
     /// Returns the serializer of a MIME type, which must match to the letter as it
     /// must for Celery: `application/json; charset=utf-8` is none.
     pub fn from_content_type(mime: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|codec| codec.content_type() == mime)
+        Self::ALL
+            .into_iter()
+            .find(|codec| codec.content_type() == mime)
     }
 
     /// Returns the serializer of a name in settings.
@@ -73,7 +75,10 @@ impl Codec {
             #[cfg(feature = "yaml")]
             Self::Yaml => yaml::to_vec(value),
             #[cfg(not(feature = "yaml"))]
-            Self::Yaml => Err(EncodeError::new("value", "expected a build with feature yaml")),
+            Self::Yaml => Err(EncodeError::new(
+                "value",
+                "expected a build with feature yaml",
+            )),
         }
     }
 

@@ -39,13 +39,21 @@ pub(crate) fn to_value(bytes: &[u8], place: &str) -> Result<Value, DecodeError> 
 
 fn unchecked_value(bytes: &[u8], place: &str) -> Result<Value, DecodeError> {
     rmp_serde::from_slice(bytes).map_err(|error| {
-        DecodeError::new(Fault::Malformed, place, "a MessagePack value", error.to_string())
+        DecodeError::new(
+            Fault::Malformed,
+            place,
+            "a MessagePack value",
+            error.to_string(),
+        )
     })
 }
 
 fn check(bytes: &[u8], place: &str) -> Result<(), DecodeError> {
     let mut cursor = Cursor::new(bytes);
-    cursor.skip().and_then(|_| cursor.end()).map_err(|syntax| syntax.into_error(place))
+    cursor
+        .skip()
+        .and_then(|_| cursor.end())
+        .map_err(|syntax| syntax.into_error(place))
 }
 
 /// A place in MessagePack bytes, moving on value by value.
@@ -72,11 +80,25 @@ impl Syntax {
 
 impl<'a> Cursor<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0 }
+        Self {
+            bytes,
+            at: 0,
+            depth: 0,
+        }
     }
 
-    fn fail<T>(&self, fault: Fault, expected: &'static str, found: &'static str) -> Result<T, Syntax> {
-        Err(Syntax { fault, expected, found, at: self.at })
+    fn fail<T>(
+        &self,
+        fault: Fault,
+        expected: &'static str,
+        found: &'static str,
+    ) -> Result<T, Syntax> {
+        Err(Syntax {
+            fault,
+            expected,
+            found,
+            at: self.at,
+        })
     }
 
     /// Checks that nothing follows.
@@ -98,18 +120,26 @@ impl<'a> Cursor<'a> {
                 self.at += count;
                 Ok(taken)
             }
-            None => self.fail(Fault::Malformed, "a whole MessagePack value", "the end of the bytes"),
+            None => self.fail(
+                Fault::Malformed,
+                "a whole MessagePack value",
+                "the end of the bytes",
+            ),
         }
     }
 
     fn length(&mut self, width: usize) -> Result<usize, Syntax> {
         let bytes = self.take(width)?;
-        Ok(bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)))
+        Ok(bytes
+            .iter()
+            .fold(0, |length, byte| length << 8 | usize::from(*byte)))
     }
 
     /// Moves into a list and returns how many values it claims to have.
     pub(crate) fn list(&mut self) -> Result<Option<usize>, Syntax> {
-        let Some(marker) = self.peek() else { return Ok(None) };
+        let Some(marker) = self.peek() else {
+            return Ok(None);
+        };
         let (fixed, width) = match marker {
             Marker::FixArray(length) => (usize::from(length), 0),
             Marker::Array16 => (0, 2),
@@ -122,7 +152,9 @@ impl<'a> Cursor<'a> {
 
     /// Moves into a map and returns how many entries it claims to have.
     pub(crate) fn map(&mut self) -> Result<Option<usize>, Syntax> {
-        let Some(marker) = self.peek() else { return Ok(None) };
+        let Some(marker) = self.peek() else {
+            return Ok(None);
+        };
         let (fixed, width) = match marker {
             Marker::FixMap(length) => (usize::from(length), 0),
             Marker::Map16 => (0, 2),
@@ -177,10 +209,128 @@ impl<'a> Cursor<'a> {
             Marker::Ext16 => self.length(2)? + 1,
             Marker::Ext32 => self.length(4)? + 1,
             Marker::Reserved => {
-                return self.fail(Fault::Malformed, "a MessagePack value", "the reserved byte c1");
+                return self.fail(
+                    Fault::Malformed,
+                    "a MessagePack value",
+                    "the reserved byte c1",
+                );
             }
             _ => 0,
         };
         self.take(size).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn error(bytes: &[u8]) -> DecodeError {
+        from_slice::<Value>(bytes, "bytes").unwrap_err()
+    }
+
+    #[test]
+    fn moves_over_every_kind_of_value() {
+        let sized = |marker: &[u8], size: usize| [marker, &vec![0; size]].concat();
+        let values = [
+            sized(b"\x00", 0),
+            sized(b"\xff", 0),
+            sized(b"\xc0", 0),
+            sized(b"\xc3", 0),
+            sized(b"\xa2", 2),
+            sized(b"\xc4\x03", 3),
+            sized(b"\xc5\x01\x00", 256),
+            sized(b"\xc6\x00\x01\x00\x00", 65536),
+            sized(b"\xc7\x03", 4),
+            sized(b"\xc8\x01\x00", 257),
+            sized(b"\xc9\x00\x00\x00\x01", 2),
+            sized(b"\xca", 4),
+            sized(b"\xcb", 8),
+            sized(b"\xcc", 1),
+            sized(b"\xcd", 2),
+            sized(b"\xce", 4),
+            sized(b"\xcf", 8),
+            sized(b"\xd0", 1),
+            sized(b"\xd1", 2),
+            sized(b"\xd2", 4),
+            sized(b"\xd3", 8),
+            sized(b"\xd4", 2),
+            sized(b"\xd5", 3),
+            sized(b"\xd6", 5),
+            sized(b"\xd7", 9),
+            sized(b"\xd8", 17),
+            sized(b"\xd9\x03", 3),
+            sized(b"\xda\x01\x00", 256),
+            sized(b"\xdb\x00\x01\x00\x00", 65536),
+            sized(b"\x93", 3),
+            sized(b"\xdc\x00\x03", 3),
+            sized(b"\xdd\x00\x00\x00\x03", 3),
+            sized(b"\x82", 4),
+            sized(b"\xde\x00\x02", 4),
+            sized(b"\xdf\x00\x00\x00\x02", 4),
+        ];
+        for value in values {
+            let mut cursor = Cursor::new(&value);
+            assert_eq!(cursor.skip().ok(), Some(&value[..]), "{:x}", value[0]);
+            for cut in 0..value.len().min(300) {
+                assert!(
+                    Cursor::new(&value[..cut]).skip().is_err(),
+                    "{:x} cut at {cut}",
+                    value[0]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_that_lies_is_an_error_and_costs_nothing() {
+        for bytes in [
+            &b"\xdd\xff\xff\xff\xff"[..],
+            b"\xdf\xff\xff\xff\xff",
+            b"\xc6\xff\xff\xff\xff",
+        ] {
+            let error = error(bytes);
+            assert_eq!(error.fault, Fault::Malformed);
+            assert_eq!(
+                error.to_string(),
+                "bytes: expected a whole MessagePack value, found the end of the bytes at byte 5"
+            );
+        }
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let nested = |depth: usize| [vec![0x91; depth], vec![0xc0]].concat();
+        assert!(from_slice::<Value>(&nested(MAX_DEPTH), "bytes").is_ok());
+        assert_eq!(error(&nested(MAX_DEPTH + 1)).fault, Fault::TooLarge);
+        assert_eq!(error(&nested(1_000_000)).fault, Fault::TooLarge);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        assert_eq!(
+            error(b"\x01\x02").to_string(),
+            "bytes: expected the end of the bytes, found more at byte 1"
+        );
+        assert_eq!(
+            error(b"\xc1").to_string(),
+            "bytes: expected a MessagePack value, found the reserved byte c1 at byte 1"
+        );
+        let wrong = from_slice::<Vec<u8>>(b"\x92\x01\xa1x", "args").unwrap_err();
+        assert_eq!(
+            wrong.to_string(),
+            "args[1]: expected u8, found string \"x\""
+        );
+        assert_eq!(wrong.fault, Fault::Arguments);
+    }
+
+    #[test]
+    fn integers_have_64_bits_and_no_more() {
+        let value = Value::BigInt(u64::MAX.to_string());
+        let bytes = to_vec(&value).unwrap();
+        assert_eq!(from_slice::<Value>(&bytes, "bytes"), Ok(value));
+        assert!(to_vec(&Value::BigInt("9".repeat(20))).is_err());
     }
 }

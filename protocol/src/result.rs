@@ -85,7 +85,10 @@ impl ResultDocument {
 
     /// Makes the document of a task that nobody knows anything of. Never stored.
     pub fn pending(task_id: impl Into<String>) -> Self {
-        Self { children: None, ..Self::new(task_id, State::Pending, Value::Null) }
+        Self {
+            children: None,
+            ..Self::new(task_id, State::Pending, Value::Null)
+        }
     }
 
     /// Makes the document of a task that began in a process of a node.
@@ -108,7 +111,10 @@ impl ResultDocument {
         result: impl Into<Value>,
         now: impl Into<Timestamp>,
     ) -> Self {
-        Self { date_done: Some(now.into()), ..Self::new(task_id, State::Success, result) }
+        Self {
+            date_done: Some(now.into()),
+            ..Self::new(task_id, State::Success, result)
+        }
     }
 
     /// Makes the document of a task that failed for good.
@@ -133,7 +139,10 @@ impl ResultDocument {
         traceback: Option<String>,
     ) -> Self {
         let cause = cause.map(|exception| exception.to_value());
-        Self { traceback, ..Self::new(task_id, State::Retry, cause) }
+        Self {
+            traceback,
+            ..Self::new(task_id, State::Retry, cause)
+        }
     }
 
     /// Makes the document of a task that was called off: `revoked`, `terminated` or

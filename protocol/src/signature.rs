@@ -1,9 +1,7 @@
 //! A call as data, and what a message carries on to the next call.
 
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::Error as _,
-    ser::SerializeMap as _,
+    Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap as _,
 };
 
 use crate::{
@@ -56,7 +54,10 @@ pub struct Signature {
 impl Signature {
     /// Makes a call without arguments.
     pub fn new(task: impl Into<String>) -> Self {
-        Self { task: task.into(), ..Self::default() }
+        Self {
+            task: task.into(),
+            ..Self::default()
+        }
     }
 
     /// Adds a positional argument.

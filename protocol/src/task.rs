@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::{
-    Body, Codec, DecodeError, EncodeError, Message, TaskHeaders,
+    Body, Codec, DecodeError, EncodeError, Message, TaskHeaders, Value,
     body::{Raw, Shape},
     compression::Compression,
     error::Fault,
@@ -65,17 +65,30 @@ impl TaskMessage {
     /// [`Fault::NotATask`] when it is neither, and as [`TaskHeaders::from_table`]. Only
     /// when the body has to be looked at, also as [`TaskMessage::body`].
     pub fn decode(message: Message, limits: &Limits) -> Result<Self, DecodeError> {
-        let Message { properties, headers, body } = message;
+        let Message {
+            properties,
+            headers,
+            body,
+        } = message;
         let named = headers.get("task").is_some_and(|task| !task.is_null());
         let (headers, protocol) = match named {
-            true if has_object(&properties, &headers, &body) => {
-                (with_object(headers, &properties, &body, limits)?, Protocol::V2)
-            }
+            true if has_object(&properties, &headers, &body) => (
+                with_object(headers, &properties, &body, limits)?,
+                Protocol::V2,
+            ),
             true => (headers, Protocol::V2),
-            false => (with_object(headers, &properties, &body, limits)?, Protocol::V1),
+            false => (
+                with_object(headers, &properties, &body, limits)?,
+                Protocol::V1,
+            ),
         };
         let headers = TaskHeaders::from_table(headers)?;
-        Ok(Self { headers, properties, protocol, body })
+        Ok(Self {
+            headers,
+            properties,
+            protocol,
+            body,
+        })
     }
 
     /// Makes the body readable: decompressed, as UTF-8, its serializer known.
@@ -86,7 +99,12 @@ impl TaskMessage {
     /// accepted, [`Fault::TooLarge`] beyond `limits`, [`Fault::Malformed`] for bytes
     /// that are not what they claim to be.
     pub fn body(&self, limits: &Limits) -> Result<Body, DecodeError> {
-        open(&self.properties, self.headers.compression.as_deref(), &self.body, limits)
+        open(
+            &self.properties,
+            self.headers.compression.as_deref(),
+            &self.body,
+            limits,
+        )
     }
 
     /// Makes a message of protocol 2.
@@ -105,7 +123,9 @@ impl TaskMessage {
     ) -> Result<Message, EncodeError> {
         properties.content_type = Some(body.codec.content_type().to_owned());
         properties.content_encoding = Some(body.codec.content_encoding().to_owned());
-        properties.correlation_id.get_or_insert_with(|| headers.id.clone());
+        properties
+            .correlation_id
+            .get_or_insert_with(|| headers.id.clone());
         properties.delivery_mode.get_or_insert(2);
         headers.compression = compression.map(|method| method.header().to_owned());
         let body = match compression {
@@ -115,7 +135,11 @@ impl TaskMessage {
                 .map_err(|error| EncodeError::new("body", error.to_string()))?
                 .into(),
         };
-        Ok(Message { properties, headers: headers.into_table(), body })
+        Ok(Message {
+            properties,
+            headers: headers.into_table(),
+            body,
+        })
     }
 }
 
@@ -129,11 +153,18 @@ fn open(
     let codec = codec(properties.content_type.as_deref())?;
     if bytes.len() > limits.body {
         let expected = format!("at most {} bytes", limits.body);
-        return Err(DecodeError::new(Fault::TooLarge, "body", expected, bytes.len().to_string()));
+        return Err(DecodeError::new(
+            Fault::TooLarge,
+            "body",
+            expected,
+            bytes.len().to_string(),
+        ));
     }
     let bytes = match compression {
         None => bytes.clone(),
-        Some(name) => Compression::from_header(name)?.decompress(bytes, limits.body)?.into(),
+        Some(name) => Compression::from_header(name)?
+            .decompress(bytes, limits.body)?
+            .into(),
     };
     match codec {
         Codec::Msgpack => Ok(Body { codec, bytes }),
@@ -156,15 +187,27 @@ fn codec(content_type: Option<&str>) -> Result<Codec, DecodeError> {
         None => "none".to_owned(),
     };
     let expected = "application/json, application/x-msgpack or application/x-yaml";
-    Err(DecodeError::new(Fault::Content, "content type", expected, found))
+    Err(DecodeError::new(
+        Fault::Content,
+        "content type",
+        expected,
+        found,
+    ))
 }
 
 /// Tells by the first byte whether an uncompressed body is an object.
 fn has_object(properties: &Properties, headers: &Table, body: &[u8]) -> bool {
-    if headers.get("compression").is_some_and(|name| !name.is_null()) {
+    if headers
+        .get("compression")
+        .is_some_and(|name| !name.is_null())
+    {
         return false;
     }
-    match properties.content_type.as_deref().and_then(Codec::from_content_type) {
+    match properties
+        .content_type
+        .as_deref()
+        .and_then(Codec::from_content_type)
+    {
         Some(Codec::Json) => body.trim_ascii_start().first() == Some(&b'{'),
         Some(Codec::Msgpack) => matches!(body.first(), Some(0x80..=0x8f | 0xde | 0xdf)),
         Some(Codec::Yaml) | None => false,
@@ -172,8 +215,16 @@ fn has_object(properties: &Properties, headers: &Table, body: &[u8]) -> bool {
 }
 
 /// The keys of an object of protocol 1 that are no headers.
-const NOT_HEADERS: [&str; 8] =
-    ["args", "kwargs", "callbacks", "errbacks", "chain", "chord", "utc", "taskset"];
+const NOT_HEADERS: [&str; 8] = [
+    "args",
+    "kwargs",
+    "callbacks",
+    "errbacks",
+    "chain",
+    "chord",
+    "utc",
+    "taskset",
+];
 
 /// Adds to `headers` what the object in the body says of the task.
 fn with_object(
@@ -184,10 +235,18 @@ fn with_object(
 ) -> Result<Table, DecodeError> {
     let compression = headers.get("compression").and_then(|name| name.as_str());
     let body = open(properties, compression, body, limits)?;
-    let whole = Raw { codec: body.codec, bytes: Cow::Borrowed(&body.bytes) };
+    let whole = Raw {
+        codec: body.codec,
+        bytes: Cow::Borrowed(&body.bytes),
+    };
     let not_a_task = |found: &str| {
         let expected = "a header task, or an object with task";
-        Err(DecodeError::new(Fault::NotATask, "message", expected, found))
+        Err(DecodeError::new(
+            Fault::NotATask,
+            "message",
+            expected,
+            found,
+        ))
     };
     let entries = match body.bytes.is_empty() {
         true => return not_a_task("an empty body and no such header"),
@@ -207,11 +266,14 @@ fn with_object(
             key => table.insert(key, raw.value_at("body")?),
         }
     }
-    if !table.get("task").is_some_and(|task| !task.is_null()) && headers.get("task").is_none() {
-        return not_a_task("neither");
-    }
     for (name, value) in headers {
-        table.insert(name, value);
+        // Null means absent, so it takes nothing away.
+        if !value.is_null() || table.get(&name).is_none() {
+            table.insert(name, value);
+        }
     }
-    Ok(table)
+    match table.get("task") {
+        None | Some(Value::Null) => not_a_task("neither"),
+        Some(_) => Ok(table),
+    }
 }

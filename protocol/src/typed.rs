@@ -21,7 +21,9 @@ pub use clock::{Date, Time};
 pub use decimal::Decimal;
 
 /// The names that kombu knows.
-const KNOWN: [&str; 7] = ["datetime", "date", "time", "decimal", "uuid", "bytes", "base64"];
+const KNOWN: [&str; 7] = [
+    "datetime", "date", "time", "decimal", "uuid", "bytes", "base64",
+];
 
 /// A date and time, Python's `datetime`: aware with its offset, or naive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +48,10 @@ trait Typed: Sized {
 
 fn deserialize<'de, T: Typed, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let value = Value::deserialize(deserializer)?;
-    let typed = value.as_map().filter(|table| table.len() == 2).and_then(|table| {
-        Some((table.get("__type__")?.as_str()?, table.get("__value__")?))
-    });
+    let typed = value
+        .as_map()
+        .filter(|table| table.len() == 2)
+        .and_then(|table| Some((table.get("__type__")?.as_str()?, table.get("__value__")?)));
     let name = T::NAMES[0];
     let read = match typed {
         None => T::read(name, &value),
@@ -63,7 +66,10 @@ fn deserialize<'de, T: Typed, D: Deserializer<'de>>(deserializer: D) -> Result<T
     };
     // The place is the caller's to name.
     read.map_err(|error| {
-        D::Error::custom(format_args!("expected {}, found {}", error.expected, error.found))
+        D::Error::custom(format_args!(
+            "expected {}, found {}",
+            error.expected, error.found
+        ))
     })
 }
 
@@ -142,14 +148,19 @@ impl Typed for Uuid {
         };
         let digits = text(expected, digits)?;
         let uuid = uuid::Uuid::try_parse(digits);
-        uuid.map(Self).map_err(|_| wrong(expected, format!("{digits:?}")))
+        uuid.map(Self)
+            .map_err(|_| wrong(expected, format!("{digits:?}")))
     }
 }
 
 impl Serialize for Uuid {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let digits = self.0.simple().to_string();
-        serialize(serializer, "uuid", &std::collections::BTreeMap::from([("hex", digits)]))
+        serialize(
+            serializer,
+            "uuid",
+            &std::collections::BTreeMap::from([("hex", digits)]),
+        )
     }
 }
 

@@ -242,3 +242,120 @@ impl<T: Into<Value>> From<Option<T>> for Value {
         value.map_or(Self::Null, Into::into)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::error::Fault;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Shape {
+        Point,
+        Circle(f64),
+        Line(i8, i8),
+        Box { width: u64, name: Option<String> },
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Everything {
+        shapes: Vec<Shape>,
+        counts: BTreeMap<u16, bool>,
+        flags: BTreeMap<bool, char>,
+        huge: u128,
+        low: i128,
+        unit: (),
+        pair: (String, f32),
+        absent: Option<i32>,
+    }
+
+    fn everything() -> Everything {
+        Everything {
+            shapes: vec![
+                Shape::Point,
+                Shape::Circle(0.5),
+                Shape::Line(-1, 1),
+                Shape::Box {
+                    width: u64::MAX,
+                    name: Some("b".into()),
+                },
+            ],
+            counts: BTreeMap::from([(1, true), (20, false)]),
+            flags: BTreeMap::from([(true, 'x')]),
+            huge: u128::MAX,
+            low: i128::MIN,
+            unit: (),
+            pair: ("é".into(), 1.5),
+            absent: None,
+        }
+    }
+
+    #[test]
+    fn any_type_goes_in_and_comes_out() {
+        let value = Value::from_serialize(&everything()).unwrap();
+        assert_eq!(value.to::<Everything>(), Ok(everything()));
+        assert_eq!(value.to::<Value>(), Ok(value.clone()));
+        assert_eq!(Value::from_serialize(&value), Ok(value));
+    }
+
+    #[test]
+    fn digits_beyond_128_bits_stay() {
+        let value = Value::BigInt("9".repeat(60));
+        assert_eq!(value.to::<Value>(), Ok(value.clone()));
+        assert_eq!(Value::from_serialize(&value), Ok(value.clone()));
+        assert_eq!(value.to::<f64>(), Ok(1e60));
+        assert!(value.to::<i64>().is_err());
+    }
+
+    #[test]
+    fn a_mismatch_says_where() {
+        let mut table = Table::new();
+        table.push("shapes", vec![Value::from("Point"), Value::from("Blob")]);
+        let error = Value::Map(table).to::<Everything>().unwrap_err();
+        assert_eq!(error.fault, Fault::Arguments);
+        assert_eq!(
+            error.to_string(),
+            "value.shapes[1]: expected one of Point, Circle, Line, Box, found Blob"
+        );
+        let error = Value::from(vec![Value::from("x")])
+            .to::<Vec<u8>>()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "value[0]: expected u8, found string \"x\""
+        );
+        let three = Value::from(vec![Value::Int(1), Value::Int(2), Value::Int(3)]);
+        let error = three.to::<(u8, u8)>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "value: expected a list of 2 elements, found 3 elements"
+        );
+    }
+
+    #[test]
+    fn only_plain_keys_become_text() {
+        let keys = BTreeMap::from([(vec![1], 2)]);
+        let error = Value::from_serialize(&keys).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot encode map key: expected text, an integer or a boolean, found a list"
+        );
+    }
+
+    #[test]
+    fn of_repeated_keys_the_last_wins_in_the_first_place() {
+        for count in [3, 40] {
+            let entry = |at: i64| ((at % count).to_string(), Value::Int(at));
+            let table = Table::from_repeating((0..2 * count).map(entry).collect());
+            let expected: Table = (0..count)
+                .map(|at| (at.to_string(), Value::Int(at + count)))
+                .collect();
+            assert_eq!(table, expected);
+        }
+    }
+}

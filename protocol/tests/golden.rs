@@ -23,7 +23,11 @@ fn round_trip(message: &Message) -> (TaskMessage, Message) {
     let task = TaskMessage::decode(message.clone(), &limits).unwrap();
     let body = task.body(&limits).unwrap();
     let parts = body.parts().unwrap();
-    let args: Vec<Value> = parts.args.iter().map(|raw| raw.to_value().unwrap()).collect();
+    let args: Vec<Value> = parts
+        .args
+        .iter()
+        .map(|raw| raw.to_value().unwrap())
+        .collect();
     let kwargs: Table = parts
         .kwargs
         .iter()
@@ -50,12 +54,23 @@ fn exception(message: &Message) -> Option<Option<Fault>> {
 
 #[test]
 fn task_messages_of_protocol_2_round_trip() {
-    let dirs = ["tasks", "canvas", "canvas_redis_backend", "results_rpc", "results_redis"];
+    let dirs = [
+        "tasks",
+        "canvas",
+        "canvas_redis_backend",
+        "results_rpc",
+        "results_redis",
+    ];
     let (mut count, mut excepted) = (0, 0);
     for case in dirs.into_iter().flat_map(cases) {
         for message in published(&case, "task") {
             if let Some(fault) = exception(&message) {
-                assert_eq!(outcome(message).err().map(|error| error.fault), fault, "{}", case.name);
+                assert_eq!(
+                    outcome(message).err().map(|error| error.fault),
+                    fault,
+                    "{}",
+                    case.name
+                );
                 excepted += 1;
                 continue;
             }
@@ -89,18 +104,40 @@ fn task_messages_of_protocol_1_are_read() {
             let task = TaskMessage::decode(message.clone(), &limits).unwrap();
             assert_eq!(task.protocol, Protocol::V1, "{}", case.name);
             let table = task.headers.clone().into_table();
-            let shared =
-                ["task", "id", "group", "group_index", "retries", "eta", "expires", "timelimit"];
+            let shared = [
+                "task",
+                "id",
+                "group",
+                "group_index",
+                "retries",
+                "eta",
+                "expires",
+                "timelimit",
+            ];
             for key in shared {
                 assert_eq!(table.get(key), object.get(key), "{}: {key}", case.name);
             }
             let body = task.body(&limits).unwrap();
             let parts = body.parts().unwrap();
-            let args: Vec<Value> = parts.args.iter().map(|raw| raw.to_value().unwrap()).collect();
-            assert_eq!(Some(&Value::Array(args)), object.get("args"), "{}", case.name);
+            let args: Vec<Value> = parts
+                .args
+                .iter()
+                .map(|raw| raw.to_value().unwrap())
+                .collect();
+            assert_eq!(
+                Some(&Value::Array(args)),
+                object.get("args"),
+                "{}",
+                case.name
+            );
             let embed = Value::from_serialize(&parts.embed).unwrap();
             for key in ["callbacks", "errbacks", "chord"] {
-                assert_eq!(embed.as_map().unwrap().get(key), object.get(key), "{}", case.name);
+                assert_eq!(
+                    embed.as_map().unwrap().get(key),
+                    object.get(key),
+                    "{}",
+                    case.name
+                );
             }
             let extra = message.headers.get("h");
             assert_eq!(task.headers.extra("h"), extra, "{}", case.name);
@@ -126,11 +163,19 @@ fn signatures_round_trip() {
 
 /// The stored and sent result documents of a case, each with the name of where it was.
 fn documents(case: &Case) -> Vec<Vec<u8>> {
-    let mut found: Vec<Vec<u8>> =
-        published(case, "result").into_iter().map(|message| message.body.into()).collect();
+    let mut found: Vec<Vec<u8>> = published(case, "result")
+        .into_iter()
+        .map(|message| message.body.into())
+        .collect();
     let commands = case.value.as_map().unwrap().get("redis_commands");
     for command in commands.and_then(Value::as_array).unwrap_or_default() {
-        let words = command.as_map().unwrap().get("cmd").unwrap().as_array().unwrap();
+        let words = command
+            .as_map()
+            .unwrap()
+            .get("cmd")
+            .unwrap()
+            .as_array()
+            .unwrap();
         let key = words.get(1).and_then(Value::as_str).unwrap_or_default();
         let name = words[0].as_str().unwrap();
         if key.contains("celery-task-meta-") && ["SET", "SETEX", "PUBLISH"].contains(&name) {
@@ -167,8 +212,10 @@ fn result_documents_round_trip() {
                 }
                 let document = ResultDocument::decode(codec, &bytes).unwrap();
                 let again = document.encode(codec).unwrap();
-                let (again, bytes) =
-                    (String::from_utf8_lossy(&again), String::from_utf8_lossy(&bytes));
+                let (again, bytes) = (
+                    String::from_utf8_lossy(&again),
+                    String::from_utf8_lossy(&bytes),
+                );
                 assert_eq!(again, bytes, "{}", case.name);
                 count += 1;
             }
@@ -179,10 +226,15 @@ fn result_documents_round_trip() {
 
 /// Takes off the frame that Celery's `result_compression` puts around a document.
 fn uncompressed(bytes: Vec<u8>) -> Vec<u8> {
-    let Some(framed) = bytes.strip_prefix(b"\x00celery-compressed\x00") else { return bytes };
+    let Some(framed) = bytes.strip_prefix(b"\x00celery-compressed\x00") else {
+        return bytes;
+    };
     let end = framed.iter().position(|byte| *byte == 0).unwrap();
     let name = std::str::from_utf8(&framed[..end]).unwrap();
-    Compression::from_header(name).unwrap().decompress(&framed[end + 1..], 1 << 20).unwrap()
+    Compression::from_header(name)
+        .unwrap()
+        .decompress(&framed[end + 1..], 1 << 20)
+        .unwrap()
 }
 
 fn outcome(message: Message) -> Result<(), celeriac_protocol::DecodeError> {
@@ -200,25 +252,89 @@ fn bad_input_gives_the_documented_fault() {
     let neither = "message: expected a header task, or an object with task, found neither";
     // Every case that is not here is fine.
     let faults = [
-        ("args_dict", Fault::Arguments, "body, args: expected a list, found a map".to_owned()),
-        ("bad_json", Fault::Malformed, "body: expected a key in double quotes".to_owned()),
-        ("bad_json_proto1", Fault::Malformed, "body: expected a key in double quotes".to_owned()),
-        ("body_two_elements", Fault::Malformed, format!("{three}, found 2 elements")),
+        (
+            "args_dict",
+            Fault::Arguments,
+            "body, args: expected a list, found a map".to_owned(),
+        ),
+        (
+            "bad_json",
+            Fault::Malformed,
+            "body: expected a key in double quotes".to_owned(),
+        ),
+        (
+            "bad_json_proto1",
+            Fault::Malformed,
+            "body: expected a key in double quotes".to_owned(),
+        ),
+        (
+            "body_two_elements",
+            Fault::Malformed,
+            format!("{three}, found 2 elements"),
+        ),
         ("compression_bad", Fault::Malformed, String::new()),
         ("compression_unknown", Fault::Content, String::new()),
-        ("content_type_charset", Fault::Content, format!("content type: {json}, found \"")),
-        ("empty_body", Fault::Malformed, "body: expected a JSON value, found the end".to_owned()),
-        ("eta_int", Fault::Malformed, format!("header eta: {time}, found an integer")),
-        ("eta_invalid", Fault::Malformed, format!("header eta: {time}, found \"tomorrow\"")),
-        ("expires_invalid", Fault::Malformed, format!("header expires: {time}, found \"soon\"")),
+        (
+            "content_type_charset",
+            Fault::Content,
+            format!("content type: {json}, found \""),
+        ),
+        (
+            "empty_body",
+            Fault::Malformed,
+            "body: expected a JSON value, found the end".to_owned(),
+        ),
+        (
+            "eta_int",
+            Fault::Malformed,
+            format!("header eta: {time}, found an integer"),
+        ),
+        (
+            "eta_invalid",
+            Fault::Malformed,
+            format!("header eta: {time}, found \"tomorrow\""),
+        ),
+        (
+            "expires_invalid",
+            Fault::Malformed,
+            format!("header expires: {time}, found \"soon\""),
+        ),
         ("headers_absent", Fault::NotATask, neither.to_owned()),
-        ("kwargs_list", Fault::Arguments, "body, kwargs: expected a map, found a list".to_owned()),
-        ("missing_id_header", Fault::NotATask, "header id: expected a task id, found none".into()),
-        ("no_content_type", Fault::Content, format!("content type: {json}, found none")),
-        ("no_headers_valid_v2_body", Fault::NotATask, neither.to_owned()),
-        ("pickle_content", Fault::Content, format!("content type: {json}, found pickle")),
-        ("text_plain", Fault::Content, format!("content type: {json}, found \"text/plain\"")),
-        ("unknown_content_type", Fault::Content, format!("content type: {json}, found \"")),
+        (
+            "kwargs_list",
+            Fault::Arguments,
+            "body, kwargs: expected a map, found a list".to_owned(),
+        ),
+        (
+            "missing_id_header",
+            Fault::NotATask,
+            "header id: expected a task id, found none".into(),
+        ),
+        (
+            "no_content_type",
+            Fault::Content,
+            format!("content type: {json}, found none"),
+        ),
+        (
+            "no_headers_valid_v2_body",
+            Fault::NotATask,
+            neither.to_owned(),
+        ),
+        (
+            "pickle_content",
+            Fault::Content,
+            format!("content type: {json}, found pickle"),
+        ),
+        (
+            "text_plain",
+            Fault::Content,
+            format!("content type: {json}, found \"text/plain\""),
+        ),
+        (
+            "unknown_content_type",
+            Fault::Content,
+            format!("content type: {json}, found \""),
+        ),
     ];
     let mut count = 0;
     for case in cases("edge") {
@@ -241,7 +357,9 @@ fn bad_input_gives_the_documented_fault() {
 fn odd_but_valid_messages_are_read_as_meant() {
     let limits = Limits::default();
     let read = |name: &str| {
-        let case = cases("edge").into_iter().find(|case| case.name == format!("edge/{name}"));
+        let case = cases("edge")
+            .into_iter()
+            .find(|case| case.name == format!("edge/{name}"));
         TaskMessage::decode(support::first_publish(&case.unwrap()), &limits).unwrap()
     };
     let hybrid = read("hybrid");
@@ -250,12 +368,18 @@ fn odd_but_valid_messages_are_read_as_meant() {
     assert_eq!(body.parts().unwrap().args[1].decode::<u8>(), Ok(3));
 
     let latin = read("latin1_encoding").body(&limits).unwrap();
-    assert_eq!(latin.parts().unwrap().args[0].decode::<String>().unwrap(), "é");
+    assert_eq!(
+        latin.parts().unwrap().args[0].decode::<String>().unwrap(),
+        "é"
+    );
 
     assert_eq!(read("retries_string").headers.retries, 3);
     assert_eq!(read("proto1_minimal").headers.task, "demo.noop");
     let minimal = read("minimal_headers").headers;
-    assert_eq!((minimal.root(), minimal.lang.is_some()), (minimal.id.as_str(), true));
+    assert_eq!(
+        (minimal.root(), minimal.lang.is_some()),
+        (minimal.id.as_str(), true)
+    );
     assert_eq!(read("root_id_null").headers.root_id, None);
     let unknown = read("unknown_header").headers;
     assert!(!unknown.extra.is_empty());
@@ -267,14 +391,21 @@ fn odd_but_valid_messages_are_read_as_meant() {
 fn yaml_bodies_and_documents_are_read() {
     let limits = Limits::default();
     let mut count = 0;
-    for case in cases("tasks").into_iter().filter(|case| case.name.contains("yaml")) {
+    for case in cases("tasks")
+        .into_iter()
+        .filter(|case| case.name.contains("yaml"))
+    {
         for message in published(&case, "task") {
             let task = TaskMessage::decode(message, &limits).unwrap();
             let body = task.body(&limits).unwrap();
             let parts = body.parts().unwrap();
             assert_eq!(parts.args[0].decode::<u8>(), Ok(1), "{}", case.name);
             assert!(parts.embed.is_empty());
-            let args: Vec<Value> = parts.args.iter().map(|raw| raw.to_value().unwrap()).collect();
+            let args: Vec<Value> = parts
+                .args
+                .iter()
+                .map(|raw| raw.to_value().unwrap())
+                .collect();
             let again = Body::encode(Codec::Yaml, &args, &Table::new(), &parts.embed).unwrap();
             assert_eq!(again.parts().unwrap().args, parts.args, "{}", case.name);
             count += 1;

@@ -16,8 +16,14 @@ const NOTHING_MSGPACK: &[u8] = b"\x84\xa9callbacks\xc0\xa8errbacks\xc0\xa5chain\
 
 /// A value seen from outside; `len` counts also what lies beyond [`MAX_ARGS`].
 pub(crate) enum Shape<'a> {
-    List { items: Vec<Raw<'a>>, len: usize },
-    Map { entries: Vec<(Cow<'a, str>, Raw<'a>)>, len: usize },
+    List {
+        items: Vec<Raw<'a>>,
+        len: usize,
+    },
+    Map {
+        entries: Vec<(Cow<'a, str>, Raw<'a>)>,
+        len: usize,
+    },
     /// Anything else, by the words for it.
     Other(String),
 }
@@ -49,7 +55,10 @@ impl<'a> Raw<'a> {
 }
 
 fn split_json<'a>(bytes: &'a [u8], place: &str) -> Result<Shape<'a>, DecodeError> {
-    let raw = |bytes: &'a [u8]| Raw { codec: Codec::Json, bytes: Cow::Borrowed(bytes) };
+    let raw = |bytes: &'a [u8]| Raw {
+        codec: Codec::Json,
+        bytes: Cow::Borrowed(bytes),
+    };
     let mut cursor = json::Cursor::new(bytes, place)?;
     let mut len = 0;
     let shape = match cursor.peek() {
@@ -77,7 +86,9 @@ fn split_json<'a>(bytes: &'a [u8], place: &str) -> Result<Shape<'a>, DecodeError
             });
             read.map(|()| Shape::Map { entries, len })
         }
-        _ => cursor.value().map(|value| Shape::Other(value.kind().to_owned())),
+        _ => cursor
+            .value()
+            .map(|value| Shape::Other(value.kind().to_owned())),
     };
     shape
         .and_then(|shape| cursor.end().map(|()| shape))
@@ -85,7 +96,10 @@ fn split_json<'a>(bytes: &'a [u8], place: &str) -> Result<Shape<'a>, DecodeError
 }
 
 fn split_msgpack<'a>(bytes: &'a [u8], place: &str) -> Result<Shape<'a>, DecodeError> {
-    let raw = |bytes: &'a [u8]| Raw { codec: Codec::Msgpack, bytes: Cow::Borrowed(bytes) };
+    let raw = |bytes: &'a [u8]| Raw {
+        codec: Codec::Msgpack,
+        bytes: Cow::Borrowed(bytes),
+    };
     let mut cursor = msgpack::Cursor::new(bytes);
     let wrong = |syntax: msgpack::Syntax| syntax.into_error(place);
     let shape = if let Some(len) = cursor.list().map_err(wrong)? {
@@ -122,23 +136,38 @@ fn split_msgpack<'a>(bytes: &'a [u8], place: &str) -> Result<Shape<'a>, DecodeEr
 /// cannot be cut into values.
 fn split_value(value: Value) -> Result<Shape<'static>, DecodeError> {
     let raw = |value: &Value| match json::to_vec(value) {
-        Ok(bytes) => Ok(Raw { codec: Codec::Json, bytes: Cow::Owned(bytes) }),
+        Ok(bytes) => Ok(Raw {
+            codec: Codec::Json,
+            bytes: Cow::Owned(bytes),
+        }),
         Err(error) => {
             let expected = "a value that JSON can hold";
-            Err(DecodeError::new(Fault::Malformed, "body", expected, error.to_string()))
+            Err(DecodeError::new(
+                Fault::Malformed,
+                "body",
+                expected,
+                error.to_string(),
+            ))
         }
     };
     Ok(match value {
         Value::Array(items) => {
             let len = items.len();
-            let items = items.iter().take(MAX_ARGS).map(raw).collect::<Result<_, _>>()?;
+            let items = items
+                .iter()
+                .take(MAX_ARGS)
+                .map(raw)
+                .collect::<Result<_, _>>()?;
             Shape::List { items, len }
         }
         Value::Map(table) => {
             let len = table.len();
             let entries = table.into_iter().take(MAX_ARGS);
             let entries = entries.map(|(key, value)| Ok((Cow::Owned(key), raw(&value)?)));
-            Shape::Map { entries: entries.collect::<Result<_, DecodeError>>()?, len }
+            Shape::Map {
+                entries: entries.collect::<Result<_, DecodeError>>()?,
+                len,
+            }
         }
         other => Shape::Other(other.kind().to_owned()),
     })

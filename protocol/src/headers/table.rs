@@ -75,7 +75,10 @@ impl TaskHeaders {
         table.push("group", self.group);
         table.push("group_index", self.group_index);
         table.push("retries", self.retries);
-        table.push("timelimit", vec![seconds(self.timelimit.hard), seconds(self.timelimit.soft)]);
+        table.push(
+            "timelimit",
+            vec![seconds(self.timelimit.hard), seconds(self.timelimit.soft)],
+        );
         table.push("root_id", self.root_id);
         table.push("parent_id", self.parent_id);
         table.push("argsrepr", self.argsrepr);
@@ -84,7 +87,10 @@ impl TaskHeaders {
         table.push("ignore_result", self.ignore_result);
         table.push("replaced_task_nesting", self.replaced_task_nesting);
         let names = self.stamped_headers;
-        table.push("stamped_headers", names.map(|n| n.into_iter().map(Value::Str).collect::<Vec<_>>()));
+        table.push(
+            "stamped_headers",
+            names.map(|n| n.into_iter().map(Value::Str).collect::<Vec<_>>()),
+        );
         table.push("stamps", self.stamps);
         for (name, value) in self.extra {
             table.push(name, value);
@@ -139,7 +145,12 @@ struct Header<'a> {
 
 impl Header<'_> {
     fn wrong(&self, expected: &str, found: impl Into<String>) -> DecodeError {
-        DecodeError::new(Fault::Malformed, format!("header {}", self.name), expected, found)
+        DecodeError::new(
+            Fault::Malformed,
+            format!("header {}", self.name),
+            expected,
+            found,
+        )
     }
 
     fn text(&self, value: Value) -> Result<String, DecodeError> {
@@ -195,7 +206,9 @@ impl Header<'_> {
 
     fn limits(&self, value: &Value) -> Result<TimeLimits, DecodeError> {
         let expected = "a list of a hard and a soft limit in seconds";
-        let items = value.as_array().ok_or_else(|| self.wrong(expected, value.kind()))?;
+        let items = value
+            .as_array()
+            .ok_or_else(|| self.wrong(expected, value.kind()))?;
         let limit = |at: usize| match items.get(at) {
             None | Some(Value::Null) => Ok(None),
             Some(item) => match item.as_f64().filter(|seconds| *seconds >= 0.0) {
@@ -203,7 +216,10 @@ impl Header<'_> {
                 None => Err(self.wrong(expected, format!("{} in it", item.kind()))),
             },
         };
-        Ok(TimeLimits { hard: limit(0)?, soft: limit(1)? })
+        Ok(TimeLimits {
+            hard: limit(0)?,
+            soft: limit(1)?,
+        })
     }
 
     fn texts(&self, value: Value) -> Result<Vec<String>, DecodeError> {

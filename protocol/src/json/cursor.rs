@@ -40,7 +40,11 @@ impl<'a> Cursor<'a> {
     /// Starts at the beginning of `bytes`, which must be UTF-8.
     pub(crate) fn new(bytes: &'a [u8], place: &str) -> Result<Self, DecodeError> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Self { text, at: 0, depth: 0 }),
+            Ok(text) => Ok(Self {
+                text,
+                at: 0,
+                depth: 0,
+            }),
             Err(error) => Err(DecodeError::new(
                 Fault::Malformed,
                 place,
@@ -51,7 +55,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn fail<T>(&self, expected: &'static str) -> Result<T, Syntax> {
-        Err(Syntax { expected, at: self.at, fault: Fault::Malformed })
+        Err(Syntax {
+            expected,
+            at: self.at,
+            fault: Fault::Malformed,
+        })
     }
 
     fn byte(&self) -> Option<u8> {
@@ -134,7 +142,11 @@ impl<'a> Cursor<'a> {
         }
         if self.depth == MAX_DEPTH {
             let expected = "at most 128 levels of lists and maps";
-            return Err(Syntax { expected, at: self.at, fault: Fault::TooLarge });
+            return Err(Syntax {
+                expected,
+                at: self.at,
+                fault: Fault::TooLarge,
+            });
         }
         self.at += 1;
         self.depth += 1;
@@ -214,7 +226,9 @@ impl<'a> Cursor<'a> {
     fn number(&mut self) -> Result<Value, Syntax> {
         let (text, whole) = self.number_text()?;
         if whole {
-            return Ok(text.parse().map_or_else(|_| Value::BigInt(text.to_owned()), Value::Int));
+            return Ok(text
+                .parse()
+                .map_or_else(|_| Value::BigInt(text.to_owned()), Value::Int));
         }
         match text {
             "-Infinity" => Ok(Value::Float(f64::NEG_INFINITY)),
@@ -252,7 +266,11 @@ impl<'a> Cursor<'a> {
         while let Some(b'0'..=b'9') = self.byte() {
             self.at += 1;
         }
-        if self.at == from { self.fail("a digit") } else { Ok(()) }
+        if self.at == from {
+            self.fail("a digit")
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads text in quotes; owned only when it has escapes.
@@ -322,7 +340,11 @@ impl<'a> Cursor<'a> {
     }
 
     fn hex(&mut self) -> Result<u32, Syntax> {
-        let digits = self.text.as_bytes().get(self.at..self.at + 4).unwrap_or_default();
+        let digits = self
+            .text
+            .as_bytes()
+            .get(self.at..self.at + 4)
+            .unwrap_or_default();
         let mut unit = 0;
         for digit in digits {
             match char::from(*digit).to_digit(16) {

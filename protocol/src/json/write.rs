@@ -16,7 +16,8 @@ pub(super) struct Writer<'a> {
 
 impl Writer<'_> {
     fn integer(self, number: impl itoa::Integer) -> Result<(), EncodeError> {
-        self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         Ok(())
     }
 
@@ -45,7 +46,8 @@ impl Writer<'_> {
             '\u{c}' => b'f',
             _ => {
                 for unit in char.encode_utf16(&mut [0; 2]) {
-                    self.out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                    self.out
+                        .extend_from_slice(format!("\\u{unit:04x}").as_bytes());
                 }
                 return;
             }
@@ -66,7 +68,11 @@ impl Writer<'_> {
 impl<'a> Writer<'a> {
     fn open(self, bracket: &str, close: &'static [u8]) -> Items<'a> {
         self.out.extend_from_slice(bracket.as_bytes());
-        Items { out: self.out, first: true, close }
+        Items {
+            out: self.out,
+            first: true,
+            close,
+        }
     }
 }
 

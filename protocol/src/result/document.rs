@@ -72,7 +72,10 @@ impl ResultDocument {
                 value.kind(),
             ));
         };
-        let mut document = Self { children: None, ..Self::new("", State::Pending, Value::Null) };
+        let mut document = Self {
+            children: None,
+            ..Self::new("", State::Pending, Value::Null)
+        };
         let mut extended = Extended::default();
         let (mut status, mut task_id, mut is_extended) = (None, None, false);
         for (key, value) in table {

@@ -107,7 +107,10 @@ impl Exception {
     /// A chord cannot run since `dependency` raised `exception`; in the words by which
     /// Celery's users know it.
     pub fn chord_dependency(dependency: &str, exception: &Exception) -> Self {
-        Self::chord_error(&format!("Dependency {dependency} raised {}", exception.repr()))
+        Self::chord_error(&format!(
+            "Dependency {dependency} raised {}",
+            exception.repr()
+        ))
     }
 
     /// The task asked to be run again more often than it may.
@@ -157,10 +160,18 @@ impl Exception {
     ///
     /// [`Fault::Malformed`] when the value is not a map with the text `exc_type`.
     pub fn from_value(value: &Value) -> Result<Self, DecodeError> {
-        let kind = value.as_map().and_then(|table| table.get("exc_type")).and_then(Value::as_str);
+        let kind = value
+            .as_map()
+            .and_then(|table| table.get("exc_type"))
+            .and_then(Value::as_str);
         let (Some(table), Some(kind)) = (value.as_map(), kind) else {
             let expected = "a map with the text exc_type";
-            return Err(DecodeError::new(Fault::Malformed, "exception", expected, value.kind()));
+            return Err(DecodeError::new(
+                Fault::Malformed,
+                "exception",
+                expected,
+                value.kind(),
+            ));
         };
         Ok(Self {
             exc_type: kind.to_owned(),
@@ -169,7 +180,10 @@ impl Exception {
                 Some(Value::Array(args)) => args.clone(),
                 Some(one) => vec![one.clone()],
             },
-            exc_module: table.get("exc_module").and_then(Value::as_str).map(str::to_owned),
+            exc_module: table
+                .get("exc_module")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
         })
     }
 

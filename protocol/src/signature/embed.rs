@@ -5,7 +5,10 @@ use serde::{
 };
 
 use super::{Signature, mismatch, options::is_present};
-use crate::{DecodeError, value::{Table, Value}};
+use crate::{
+    DecodeError,
+    value::{Table, Value},
+};
 
 /// What a message carries on to the next call: the third element of its body.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -64,9 +67,11 @@ impl Embed {
 pub(super) fn many(value: Value) -> Result<Option<Vec<Signature>>, DecodeError> {
     match value {
         Value::Null => Ok(None),
-        Value::Array(items) => {
-            items.into_iter().map(Signature::from_value).collect::<Result<_, _>>().map(Some)
-        }
+        Value::Array(items) => items
+            .into_iter()
+            .map(Signature::from_value)
+            .collect::<Result<_, _>>()
+            .map(Some),
         one => Ok(Some(vec![Signature::from_value(one)?])),
     }
 }

@@ -16,16 +16,26 @@ pub(super) fn is_present(value: &Value) -> bool {
 /// Checks the options that hold signatures, so that the accessors need not fail.
 pub(super) fn check(options: &Table) -> Result<(), DecodeError> {
     for key in NESTED {
-        let Some(value) = options.get(key).filter(|value| is_present(value)) else { continue };
+        let Some(value) = options.get(key).filter(|value| is_present(value)) else {
+            continue;
+        };
         let named = |value: &Value| {
-            value.as_map().and_then(|table| table.get("task")).and_then(Value::as_str).is_some()
+            value
+                .as_map()
+                .and_then(|table| table.get("task"))
+                .and_then(Value::as_str)
+                .is_some()
         };
         let right = match value {
             Value::Array(items) if key != "chord" => items.iter().all(named),
             one => named(one),
         };
         if !right {
-            return Err(mismatch(&format!("signature, options, {key}"), "signatures", value));
+            return Err(mismatch(
+                &format!("signature, options, {key}"),
+                "signatures",
+                value,
+            ));
         }
     }
     Ok(())
@@ -85,12 +95,16 @@ impl Signature {
 
     /// Returns the priority, 0 to 255.
     pub fn priority(&self) -> Option<u8> {
-        self.option("priority").and_then(Value::as_i64).and_then(|n| u8::try_from(n).ok())
+        self.option("priority")
+            .and_then(Value::as_i64)
+            .and_then(|n| u8::try_from(n).ok())
     }
 
     /// Returns the place in the group, from 0.
     pub fn group_index(&self) -> Option<u32> {
-        self.option("group_index").and_then(Value::as_i64).and_then(|n| u32::try_from(n).ok())
+        self.option("group_index")
+            .and_then(Value::as_i64)
+            .and_then(|n| u32::try_from(n).ok())
     }
 
     /// Returns the delay in seconds.
@@ -141,7 +155,8 @@ impl Signature {
 
     /// Returns what is called with the results of the whole group.
     pub fn chord(&self) -> Option<Signature> {
-        self.option("chord").and_then(|value| Signature::from_value(value.clone()).ok())
+        self.option("chord")
+            .and_then(|value| Signature::from_value(value.clone()).ok())
     }
 
     /// Returns the names of the stamps.
@@ -151,7 +166,8 @@ impl Signature {
     }
 
     fn signatures(&self, key: &str) -> Option<Vec<Signature>> {
-        self.option(key).and_then(|value| many(value.clone()).ok().flatten())
+        self.option(key)
+            .and_then(|value| many(value.clone()).ok().flatten())
     }
 
     fn moment(&self, key: &str) -> Option<Timestamp> {

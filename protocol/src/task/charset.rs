@@ -9,17 +9,35 @@ use crate::{DecodeError, error::Fault};
 pub(super) fn decode(encoding: Option<&str>, bytes: Bytes) -> Result<Bytes, DecodeError> {
     let name = encoding.unwrap_or("utf-8");
     let known = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
-    if known(&["utf-8", "utf8", "utf_8", "us-ascii", "ascii", "binary", "ascii-8bit"]) {
+    if known(&[
+        "utf-8",
+        "utf8",
+        "utf_8",
+        "us-ascii",
+        "ascii",
+        "binary",
+        "ascii-8bit",
+    ]) {
         Ok(bytes)
     } else if known(&["latin-1", "latin1", "latin_1", "iso-8859-1", "iso8859-1"]) {
         if bytes.is_ascii() {
             return Ok(bytes);
         }
         // The first 256 characters of Unicode are those of Latin-1.
-        Ok(bytes.iter().copied().map(char::from).collect::<String>().into())
+        Ok(bytes
+            .iter()
+            .copied()
+            .map(char::from)
+            .collect::<String>()
+            .into())
     } else {
         let expected = "utf-8, latin-1, us-ascii or binary";
-        Err(DecodeError::new(Fault::Content, "content encoding", expected, format!("{name:?}")))
+        Err(DecodeError::new(
+            Fault::Content,
+            "content encoding",
+            expected,
+            format!("{name:?}"),
+        ))
     }
 }
 

@@ -26,14 +26,22 @@ impl FromStr for Date {
     fn from_str(text: &str) -> Result<Self, DecodeError> {
         let fail = || wrong("a date such as 2030-01-02", format!("{text:?}"));
         let mut parts = text.split('-').map(str::parse::<u16>);
-        let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day)), None, 10) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), text.len())
-        else {
+        let (Some(Ok(year)), Some(Ok(month)), Some(Ok(day)), None, 10) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            text.len(),
+        ) else {
             return Err(fail());
         };
         // Tells whether the calendar has that day.
         Timestamp::parse(text).map_err(|_| fail())?;
-        Ok(Self { year, month: month as u8, day: day as u8 })
+        Ok(Self {
+            year,
+            month: month as u8,
+            day: day as u8,
+        })
     }
 }
 
@@ -69,7 +77,10 @@ impl Time {
     /// Makes a time of day from the microseconds since midnight, which wrap around at
     /// 24 hours, and the offset in seconds east of UTC.
     pub fn from_micros(micros: i64, offset: Option<i32>) -> Self {
-        Self { micros: micros.rem_euclid(DAY), offset }
+        Self {
+            micros: micros.rem_euclid(DAY),
+            offset,
+        }
     }
 
     /// Returns the microseconds since midnight.
@@ -97,7 +108,10 @@ impl FromStr for Time {
         let moment = Timestamp::parse(&format!("{SOME_DAY}{text}"))
             .map_err(|_| wrong("a time such as 03:04:05", format!("{text:?}")))?;
         let offset = moment.offset();
-        Ok(Self::from_micros(moment.micros() + Self::shift(offset), offset))
+        Ok(Self::from_micros(
+            moment.micros() + Self::shift(offset),
+            offset,
+        ))
     }
 }
 

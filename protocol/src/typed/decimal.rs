@@ -34,7 +34,11 @@ impl FromStr for Decimal {
 
 /// Tells whether Python's `Decimal` takes the text.
 fn is_decimal(text: &str) -> bool {
-    let unsigned = |text: &str| text.strip_prefix(['-', '+']).unwrap_or(text).to_ascii_lowercase();
+    let unsigned = |text: &str| {
+        text.strip_prefix(['-', '+'])
+            .unwrap_or(text)
+            .to_ascii_lowercase()
+    };
     let number = unsigned(text);
     if let "inf" | "infinity" = number.as_str() {
         return true;

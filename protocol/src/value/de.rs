@@ -48,7 +48,10 @@ impl<'de> Deserializer<'de> for &'de Value {
             Value::Str(text) => visitor.visit_borrowed_str(text),
             Value::Bytes(bytes) => visitor.visit_borrowed_bytes(bytes),
             Value::Array(items) => {
-                let mut list = Items { items: items.iter(), at: 0 };
+                let mut list = Items {
+                    items: items.iter(),
+                    at: 0,
+                };
                 let value = visitor.visit_seq(&mut list)?;
                 match list.items.len() {
                     0 => Ok(value),
@@ -59,7 +62,10 @@ impl<'de> Deserializer<'de> for &'de Value {
                     }),
                 }
             }
-            Value::Map(table) => visitor.visit_map(Fields { entries: table.0.iter(), current: None }),
+            Value::Map(table) => visitor.visit_map(Fields {
+                entries: table.0.iter(),
+                current: None,
+            }),
         }
     }
 
@@ -126,10 +132,14 @@ impl<'de> SeqAccess<'de> for &mut Items<'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Mismatch> {
-        let Some(item) = self.items.next() else { return Ok(None) };
+        let Some(item) = self.items.next() else {
+            return Ok(None);
+        };
         let at = self.at;
         self.at += 1;
-        seed.deserialize(item).map(Some).map_err(|e| e.at(format_args!("[{at}]")))
+        seed.deserialize(item)
+            .map(Some)
+            .map_err(|e| e.at(format_args!("[{at}]")))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -158,9 +168,12 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Mismatch> {
         let Some((key, value)) = self.current.take() else {
-            return Err(de::Error::custom("expected a map key before its value, found none"));
+            return Err(de::Error::custom(
+                "expected a map key before its value, found none",
+            ));
         };
-        seed.deserialize(value).map_err(|e| e.at(format_args!(".{key}")))
+        seed.deserialize(value)
+            .map_err(|e| e.at(format_args!(".{key}")))
     }
 
     fn size_hint(&self) -> Option<usize> {

@@ -28,7 +28,11 @@ impl Mismatch {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}, found {}", self.path, self.expected, self.found)
+        write!(
+            f,
+            "{}: expected {}, found {}",
+            self.path, self.expected, self.found
+        )
     }
 }
 
@@ -40,16 +44,26 @@ impl de::Error for Mismatch {
         // Types that check their own content say both halves in one sentence.
         let (expected, found) = match message.split_once(", found ") {
             Some((before, found)) => {
-                let expected = before.split_once("expected ").map_or(before, |(_, expected)| expected);
+                let expected = before
+                    .split_once("expected ")
+                    .map_or(before, |(_, expected)| expected);
                 (expected.to_owned(), found.to_owned())
             }
             None => ("a valid value".to_owned(), message),
         };
-        Self { path: String::new(), expected, found }
+        Self {
+            path: String::new(),
+            expected,
+            found,
+        }
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self { path: String::new(), expected: expected.to_string(), found: found.to_string() }
+        Self {
+            path: String::new(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -57,11 +71,19 @@ impl de::Error for Mismatch {
     }
 
     fn invalid_length(len: usize, expected: &dyn Expected) -> Self {
-        Self { path: String::new(), expected: expected.to_string(), found: format!("{len} elements") }
+        Self {
+            path: String::new(),
+            expected: expected.to_string(),
+            found: format!("{len} elements"),
+        }
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self { path: String::new(), expected: format!("a field {field}"), found: "none".into() }
+        Self {
+            path: String::new(),
+            expected: format!("a field {field}"),
+            found: "none".into(),
+        }
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {

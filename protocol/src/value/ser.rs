@@ -171,7 +171,10 @@ impl Serializer for ToValue {
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Entries, EncodeError> {
-        Ok(Entries { entries: Vec::with_capacity(len.unwrap_or(0).min(1024)), key: None })
+        Ok(Entries {
+            entries: Vec::with_capacity(len.unwrap_or(0).min(1024)),
+            key: None,
+        })
     }
 
     fn serialize_struct(self, _: &'static str, len: usize) -> Result<Entries, EncodeError> {
@@ -205,7 +208,10 @@ pub(crate) fn key_text<T: Serialize + ?Sized>(key: &T) -> Result<String, EncodeE
         Value::Bool(flag) => Ok(flag.to_string()),
         other => Err(EncodeError::new(
             "map key",
-            format!("expected text, an integer or a boolean, found {}", other.kind()),
+            format!(
+                "expected text, an integer or a boolean, found {}",
+                other.kind()
+            ),
         )),
     }
 }

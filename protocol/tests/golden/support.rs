@@ -20,14 +20,21 @@ impl Case {
 
 fn field<'a>(value: &'a Value, key: &str) -> &'a Value {
     static NULL: Value = Value::Null;
-    value.as_map().and_then(|table| table.get(key)).unwrap_or(&NULL)
+    value
+        .as_map()
+        .and_then(|table| table.get(key))
+        .unwrap_or(&NULL)
 }
 
 /// Reads a folder of cases, in the order of their names.
 pub(crate) fn cases(dir: &str) -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(dir);
-    let mut paths: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(dir);
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     let read = |path: std::path::PathBuf| Case {
         name: format!("{dir}/{}", path.file_stem().unwrap().to_str().unwrap()),
@@ -70,7 +77,11 @@ pub(crate) fn first_publish(case: &Case) -> Message {
 pub(crate) fn message_of(value: &Value) -> Message {
     let properties = field(value, "properties");
     let text = |key: &str| field(properties, key).as_str().map(str::to_owned);
-    let small = |key: &str| field(properties, key).as_i64().map(|n| u8::try_from(n).unwrap());
+    let small = |key: &str| {
+        field(properties, key)
+            .as_i64()
+            .map(|n| u8::try_from(n).unwrap())
+    };
     Message {
         properties: Properties {
             content_type: text("content_type"),
@@ -81,13 +92,18 @@ pub(crate) fn message_of(value: &Value) -> Message {
             reply_to: text("reply_to"),
             expiration: text("expiration"),
             message_id: text("message_id"),
-            timestamp: field(properties, "timestamp").as_i64().map(|n| u64::try_from(n).unwrap()),
+            timestamp: field(properties, "timestamp")
+                .as_i64()
+                .map(|n| u64::try_from(n).unwrap()),
             kind: text("type"),
             user_id: text("user_id"),
             app_id: text("app_id"),
             cluster_id: text("cluster_id"),
         },
-        headers: field(value, "headers").as_map().cloned().unwrap_or_else(Table::new),
+        headers: field(value, "headers")
+            .as_map()
+            .cloned()
+            .unwrap_or_else(Table::new),
         body: Bytes::from(bytes_of(value)),
     }
 }
@@ -97,6 +113,8 @@ pub(crate) fn bytes_of(value: &Value) -> Vec<u8> {
     if let Some(text) = value.as_str() {
         return text.as_bytes().to_vec();
     }
-    let digits = ["body_base64", "base64"].into_iter().find_map(|key| field(value, key).as_str());
+    let digits = ["body_base64", "base64"]
+        .into_iter()
+        .find_map(|key| field(value, key).as_str());
     STANDARD.decode(digits.unwrap()).unwrap()
 }
