@@ -1,0 +1,273 @@
+//! What is known of one task.
+
+use std::sync::Arc;
+
+use celeriac_protocol::State;
+
+use super::latest::{Latest, Said};
+
+/// What is known of one task, put together from events that may come late, twice, out
+/// of order, or not at all.
+///
+/// ```text
+///  Pending --> Received --> Started --> Success
+///                 ^            |------> Failure
+///                 |            |------> Revoked
+///                 +-- Retry <--+------> Rejected
+/// ```
+///
+/// Events are merged, not replayed: the state is that of the event with the highest
+/// [`Weight`], each other part that of the last event that spoke of it. So the outcome
+/// is the same for every order of arrival, and a duplicate changes nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Task {
+    pub(crate) id: Arc<str>,
+    /// The place in the order in which tasks became known, from 1.
+    pub(crate) number: u64,
+    call: Latest<Call>,
+    route: Latest<Route>,
+    sent: Option<f64>,
+    received: Option<f64>,
+    started: Option<f64>,
+    standing: Option<(Weight, Standing)>,
+}
+
+/// What was called: from `task-sent` and `task-received`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Call {
+    pub(crate) name: Option<Arc<str>>,
+    /// The arguments as texts, as the sender put them.
+    pub(crate) args: Option<String>,
+    pub(crate) kwargs: Option<String>,
+    pub(crate) root: Option<String>,
+    pub(crate) parent: Option<String>,
+    pub(crate) retries: u64,
+    pub(crate) eta: Option<String>,
+    pub(crate) expires: Option<String>,
+}
+
+/// Where it was sent: from `task-sent` only.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Route {
+    pub(crate) queue: Option<Arc<str>>,
+    pub(crate) client: Arc<str>,
+}
+
+/// Where the task stands, all from one event.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Standing {
+    pub(crate) state: State,
+    pub(crate) worker: Option<Arc<str>>,
+    pub(crate) result: Option<String>,
+    pub(crate) exception: Option<String>,
+    pub(crate) traceback: Option<String>,
+    /// Seconds.
+    pub(crate) runtime: Option<f64>,
+}
+
+/// What one event says of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Fact {
+    Sent(Call, Route),
+    Received(Call),
+    Started,
+    Succeeded {
+        result: Option<String>,
+        runtime: Option<f64>,
+    },
+    Failed {
+        exception: Option<String>,
+        traceback: Option<String>,
+    },
+    Retried {
+        exception: Option<String>,
+        traceback: Option<String>,
+    },
+    Revoked {
+        reason: &'static str,
+    },
+    Rejected,
+    /// A state of the user's own.
+    Custom(String),
+}
+
+/// Which of two events decides the state.
+///
+/// Ready states beat all others, and among them success beats failure beats revoked,
+/// which is Celery's precedence. A client's word about sending is the weakest: its
+/// clock says nothing about the workers'. In between the later event wins, so that a
+/// retried task shows its second start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Weight {
+    class: u8,
+    said: Said,
+    /// Tells events of the very same moment apart.
+    step: u8,
+}
+
+impl Task {
+    pub(crate) fn new(id: Arc<str>, number: u64) -> Self {
+        Self {
+            id,
+            number,
+            call: Latest::default(),
+            route: Latest::default(),
+            sent: None,
+            received: None,
+            started: None,
+            standing: None,
+        }
+    }
+
+    /// Merges one event in.
+    pub(crate) fn merge(&mut self, said: Said, sender: &Arc<str>, fact: Fact) {
+        let weight = Weight::of(&fact, said);
+        let standing = Standing::of(&fact, sender);
+        match fact {
+            Fact::Sent(call, route) => {
+                later(&mut self.sent, said.at);
+                self.route.hear(said, route);
+                // The worker knows better what it got than the client what it sent.
+                if self.received.is_none() {
+                    self.call.hear(said, call);
+                }
+            }
+            Fact::Received(call) => {
+                // Whatever a client said until now steps back.
+                if self.received.is_none() {
+                    self.call = Latest::default();
+                }
+                later(&mut self.received, said.at);
+                self.call.hear(said, call);
+            }
+            Fact::Started => later(&mut self.started, said.at),
+            _ => {}
+        }
+        if self
+            .standing
+            .as_ref()
+            .is_none_or(|(known, _)| weight > *known)
+        {
+            self.standing = Some((weight, standing));
+        }
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        self.standing
+            .as_ref()
+            .map_or(&State::Pending, |(_, standing)| &standing.state)
+    }
+
+    pub(crate) fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref().map(|(_, standing)| standing)
+    }
+
+    pub(crate) fn call(&self) -> Option<&Call> {
+        self.call.get()
+    }
+
+    pub(crate) fn route(&self) -> Option<&Route> {
+        self.route.get()
+    }
+
+    pub(crate) fn name(&self) -> Option<&Arc<str>> {
+        self.call().and_then(|call| call.name.as_ref())
+    }
+
+    pub(crate) const fn sent_at(&self) -> Option<f64> {
+        self.sent
+    }
+
+    pub(crate) const fn received_at(&self) -> Option<f64> {
+        self.received
+    }
+
+    pub(crate) const fn started_at(&self) -> Option<f64> {
+        self.started
+    }
+
+    /// Returns when the task became ready.
+    pub(crate) fn finished_at(&self) -> Option<f64> {
+        let (weight, standing) = self.standing.as_ref()?;
+        standing.state.is_ready().then_some(weight.said.at)
+    }
+
+    /// Returns when the event happened that decided the state.
+    pub(crate) fn changed_at(&self) -> Option<f64> {
+        let standing = self.standing.as_ref().map(|(weight, _)| weight.said.at);
+        standing.or_else(|| self.call.said().map(|said| said.at))
+    }
+}
+
+fn later(known: &mut Option<f64>, at: f64) {
+    *known = Some(known.map_or(at, |known| known.max(at)));
+}
+
+impl Weight {
+    fn of(fact: &Fact, said: Said) -> Self {
+        let (class, step) = match fact {
+            Fact::Sent(..) => (0, 0),
+            Fact::Retried { .. } => (1, 0),
+            Fact::Rejected => (1, 1),
+            Fact::Received(_) => (1, 2),
+            Fact::Started => (1, 3),
+            Fact::Custom(_) => (1, 4),
+            Fact::Revoked { .. } => (2, 0),
+            Fact::Failed { .. } => (3, 0),
+            Fact::Succeeded { .. } => (4, 0),
+        };
+        Self { class, said, step }
+    }
+}
+
+impl Standing {
+    fn of(fact: &Fact, sender: &Arc<str>) -> Self {
+        let mut standing = Self {
+            state: State::Pending,
+            worker: Some(Arc::clone(sender)),
+            result: None,
+            exception: None,
+            traceback: None,
+            runtime: None,
+        };
+        standing.state = match fact {
+            Fact::Sent(..) => {
+                standing.worker = None;
+                State::Pending
+            }
+            Fact::Received(_) => State::Received,
+            Fact::Started => State::Started,
+            Fact::Succeeded { result, runtime } => {
+                standing.result.clone_from(result);
+                standing.runtime = *runtime;
+                State::Success
+            }
+            Fact::Failed {
+                exception,
+                traceback,
+            } => {
+                standing.exception.clone_from(exception);
+                standing.traceback.clone_from(traceback);
+                State::Failure
+            }
+            Fact::Retried {
+                exception,
+                traceback,
+            } => {
+                standing.exception.clone_from(exception);
+                standing.traceback.clone_from(traceback);
+                State::Retry
+            }
+            Fact::Revoked { reason } => {
+                standing.exception = Some((*reason).to_owned());
+                State::Revoked
+            }
+            Fact::Rejected => State::Rejected,
+            Fact::Custom(name) => State::Custom(name.clone()),
+        };
+        standing
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! The settings of a supervisor.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// The settings of a supervisor, complete before anything starts.
+#[derive(Clone)]
+pub struct Config {
+    /// Where to serve HTTP. Port 0 takes a free one, told through
+    /// [`Supervisor::on_ready`](crate::Supervisor::on_ready). Default `127.0.0.1:9595`.
+    pub listen: SocketAddr,
+    /// The secret that clients must show as `Authorization: Bearer <token>`, or as the
+    /// password of HTTP Basic, which is how browsers ask for one. At least 16
+    /// characters. Default none.
+    ///
+    /// The probes `/livez`, `/readyz` and `/startupz` never ask for it.
+    pub token: Option<String>,
+    /// Serves everybody on an address that is not loopback, without a token. Default
+    /// false: whoever reaches the port could send tasks.
+    pub allow_anonymous: bool,
+    /// How many tasks the history keeps; the oldest go first. Default 10,000.
+    pub history: usize,
+    /// How many nodes are tracked; further ones are counted and left out. Default 5,000.
+    pub max_nodes: usize,
+    /// How long a suspect node may stay silent before it counts as lost. Default 30 s.
+    pub lost_after: Duration,
+    /// How long a node that is lost or offline stays listed. Default 1 h.
+    pub forget_after: Duration,
+    /// Queues to watch from the start; those that nodes and events name are added.
+    /// Default `celery`.
+    pub queues: Vec<String>,
+    /// How often the queues' depths are read. Default 5 s.
+    pub queue_interval: Duration,
+    /// How long the broker may take to answer one question. Default 5 s.
+    pub broker_timeout: Duration,
+    /// How long one HTTP request may take, waits for results aside. Default 10 s.
+    pub request_timeout: Duration,
+    /// The longest `wait_ms` that a request may ask for. Default 60 s.
+    pub max_wait: Duration,
+    /// How many HTTP connections may be open. Default 512.
+    pub max_connections: usize,
+    /// How long a loop may stand still before `/livez` fails. Default 15 s.
+    pub stall_after: Duration,
+    /// How long a stop waits for open requests and for the actors. Default 10 s.
+    pub stop_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9595)),
+            token: None,
+            allow_anonymous: false,
+            history: 10_000,
+            max_nodes: 5_000,
+            lost_after: Duration::from_secs(30),
+            forget_after: Duration::from_secs(3_600),
+            queues: vec![celeriac_protocol::naming::DEFAULT_QUEUE.to_owned()],
+            queue_interval: Duration::from_secs(5),
+            broker_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(10),
+            max_wait: Duration::from_secs(60),
+            max_connections: 512,
+            stall_after: Duration::from_secs(15),
+            stop_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// Checks the settings, each alone and against each other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] names the first setting that cannot be used.
+    pub fn check(&self) -> Result<(), Error> {
+        match &self.token {
+            Some(token) if token.len() < 16 => {
+                let found = format!("{} characters", token.len());
+                return Err(Error::config("token", "at least 16 characters", found));
+            }
+            // A header cannot carry anything else, so such a token would never match.
+            Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                let expected = "visible ASCII characters only";
+                return Err(Error::config("token", expected, "another character"));
+            }
+            None if !self.listen.ip().is_loopback() && !self.allow_anonymous => {
+                let expected = "a loopback address, a token, or allow_anonymous";
+                return Err(Error::config("listen", expected, self.listen));
+            }
+            _ => {}
+        }
+        let counts = [
+            ("history", self.history, 10_000_000),
+            ("max_nodes", self.max_nodes, 100_000),
+            ("max_connections", self.max_connections, 100_000),
+        ];
+        for (setting, count, most) in counts {
+            if count == 0 || count > most {
+                return Err(Error::config(
+                    setting,
+                    "at least 1 and a sane maximum",
+                    count,
+                ));
+            }
+        }
+        let spans = [
+            ("lost_after", self.lost_after),
+            ("forget_after", self.forget_after),
+            ("queue_interval", self.queue_interval),
+            ("broker_timeout", self.broker_timeout),
+            ("request_timeout", self.request_timeout),
+            ("max_wait", self.max_wait),
+            ("stop_timeout", self.stop_timeout),
+        ];
+        for (setting, span) in spans {
+            if span < Duration::from_millis(10) || span > Duration::from_secs(30 * 86_400) {
+                return Err(Error::config(
+                    setting,
+                    "10 ms to 30 days",
+                    format!("{span:?}"),
+                ));
+            }
+        }
+        // Loops turn once a second when idle, so a shorter window would kill the healthy.
+        if self.stall_after < Duration::from_secs(3) {
+            let found = format!("{:?}", self.stall_after);
+            return Err(Error::config("stall_after", "at least 3 s", found));
+        }
+        if let Some(name) = self
+            .queues
+            .iter()
+            .find(|name| name.is_empty() || name.len() > 255)
+        {
+            return Err(Error::config(
+                "queues",
+                "names of 1 to 255 bytes",
+                format!("'{name}'"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Shows everything but the token.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("token", &self.token.as_ref().map(|_| "**"))
+            .field("allow_anonymous", &self.allow_anonymous)
+            .field("history", &self.history)
+            .field("max_nodes", &self.max_nodes)
+            .field("lost_after", &self.lost_after)
+            .field("forget_after", &self.forget_after)
+            .field("queues", &self.queues)
+            .field("queue_interval", &self.queue_interval)
+            .field("broker_timeout", &self.broker_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .field("max_wait", &self.max_wait)
+            .field("max_connections", &self.max_connections)
+            .field("stall_after", &self.stall_after)
+            .field("stop_timeout", &self.stop_timeout)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_default_is_usable_and_local() {
+        let config = Config::default();
+        config.check().unwrap();
+        assert!(config.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn an_open_address_needs_a_token_or_a_decision() {
+        let open = Config {
+            listen: ([0, 0, 0, 0], 9595).into(),
+            ..Config::default()
+        };
+        assert!(
+            open.check()
+                .unwrap_err()
+                .to_string()
+                .starts_with("listen: expected a loopback")
+        );
+        Config {
+            allow_anonymous: true,
+            ..open.clone()
+        }
+        .check()
+        .unwrap();
+        Config {
+            token: Some("0123456789abcdef".into()),
+            ..open.clone()
+        }
+        .check()
+        .unwrap();
+        assert!(
+            Config {
+                token: Some("short".into()),
+                ..open.clone()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            Config {
+                token: Some("0123456789 abcdef".into()),
+                ..open
+            }
+            .check()
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let config = Config {
+            token: Some("0123456789abcdef".into()),
+            ..Config::default()
+        };
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn each_bad_setting_is_named() {
+        let cases = [
+            (
+                "history",
+                Config {
+                    history: 0,
+                    ..Config::default()
+                },
+            ),
+            (
+                "lost_after",
+                Config {
+                    lost_after: Duration::ZERO,
+                    ..Config::default()
+                },
+            ),
+            (
+                "stall_after",
+                Config {
+                    stall_after: Duration::from_secs(1),
+                    ..Config::default()
+                },
+            ),
+            (
+                "queues",
+                Config {
+                    queues: vec![String::new()],
+                    ..Config::default()
+                },
+            ),
+        ];
+        for (setting, config) in cases {
+            assert!(
+                config.check().unwrap_err().to_string().starts_with(setting),
+                "{setting}"
+            );
+        }
+    }
+}

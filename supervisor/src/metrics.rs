@@ -1,0 +1,307 @@
+//! What Prometheus sees.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use celeriac_protocol::State;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::cluster::NodeState;
+
+/// What Prometheus sees.
+///
+/// No series carries a host name: nodes come and go, and each would leave series behind
+/// for ever. Task names come from outside, so only the first few hundred get series of
+/// their own.
+pub(crate) struct Metrics {
+    registry: Registry,
+    names: Mutex<HashSet<Arc<str>>>,
+    tasks: Family<TaskLabels, Counter>,
+    runtime: Family<NameLabel, Histogram, fn() -> Histogram>,
+    history: Gauge,
+    nodes: Family<StateLabel, Gauge>,
+    pub(crate) nodes_refused: Counter,
+    pub(crate) events: Counter,
+    pub(crate) events_malformed: Counter,
+    pub(crate) events_missed: Counter,
+    pub(crate) events_dropped: Counter,
+    pub(crate) event_lag: Histogram,
+    restarts: Family<PartLabel, Counter>,
+    queue_ready: Family<QueueLabel, Gauge>,
+    queue_consumers: Family<QueueLabel, Gauge>,
+    broker_up: Gauge,
+    turns: Family<PartLabel, Gauge>,
+    requests: Family<RequestLabels, Counter>,
+    request_time: Family<RouteLabel, Histogram, fn() -> Histogram>,
+}
+
+/// The figures that are read at the moment of a scrape.
+#[derive(Debug, Default)]
+pub(crate) struct Scrape {
+    pub(crate) nodes: Vec<(NodeState, i64)>,
+    pub(crate) queues: Vec<(String, Option<(i64, i64)>)>,
+    pub(crate) history: i64,
+    pub(crate) broker_up: bool,
+    pub(crate) turns: Vec<(&'static str, u64)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TaskLabels {
+    name: String,
+    state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NameLabel {
+    name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabel {
+    route: String,
+}
+
+/// How many task names get series of their own.
+const NAMES: usize = 500;
+/// The name that all others share.
+const OTHER: &str = "(other)";
+
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 4.0, 10))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("celeriac"),
+            names: Mutex::default(),
+            tasks: Family::default(),
+            runtime: Family::new_with_constructor(seconds),
+            history: Gauge::default(),
+            nodes: Family::default(),
+            nodes_refused: Counter::default(),
+            events: Counter::default(),
+            events_malformed: Counter::default(),
+            events_missed: Counter::default(),
+            events_dropped: Counter::default(),
+            event_lag: seconds(),
+            restarts: Family::default(),
+            queue_ready: Family::default(),
+            queue_consumers: Family::default(),
+            broker_up: Gauge::default(),
+            turns: Family::default(),
+            requests: Family::default(),
+            request_time: Family::new_with_constructor(seconds),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        let m = (&self.tasks, &self.runtime, &self.history, &self.nodes);
+        r.register(
+            "task_states",
+            "Tasks that moved to a state, by name",
+            m.0.clone(),
+        );
+        r.register(
+            "task_runtime_seconds",
+            "How long successful tasks ran",
+            m.1.clone(),
+        );
+        r.register("history_tasks", "Tasks in the history", m.2.clone());
+        r.register("nodes", "Known nodes, by state", m.3.clone());
+        let refused = "Events of nodes that were left out because the table was full";
+        r.register("nodes_refused", refused, self.nodes_refused.clone());
+        r.register("events", "Events taken in", self.events.clone());
+        let malformed = "Messages and events that could not be read";
+        r.register("events_malformed", malformed, self.events_malformed.clone());
+        let missed = "Events that nodes say they sent and that never came";
+        r.register("events_missed", missed, self.events_missed.clone());
+        let dropped = "Events dropped because the part that keeps them was being restarted";
+        r.register("events_dropped", dropped, self.events_dropped.clone());
+        let lag = "Time from the sending of an event to its intake";
+        r.register("event_lag_seconds", lag, self.event_lag.clone());
+        let restarts = "Restarts of the supervisor's own parts";
+        r.register("supervisor_restarts", restarts, self.restarts.clone());
+        r.register(
+            "queue_ready",
+            "Messages ready in a queue",
+            self.queue_ready.clone(),
+        );
+        r.register(
+            "queue_consumers",
+            "Consumers of a queue",
+            self.queue_consumers.clone(),
+        );
+        r.register(
+            "broker_up",
+            "Whether the broker is in reach",
+            self.broker_up.clone(),
+        );
+        r.register(
+            "supervisor_loop_turns",
+            "Turns of the supervisor's loops",
+            self.turns.clone(),
+        );
+        r.register("http_requests", "Requests answered", self.requests.clone());
+        let time = "How long requests took";
+        r.register("http_request_seconds", time, self.request_time.clone());
+    }
+
+    /// Counts a task that moved to a state.
+    pub(crate) fn task(&self, name: &Arc<str>, state: &State) {
+        let state = match state {
+            // A user's own states are without bound, and so would be their series.
+            State::Custom(_) => "CUSTOM".to_owned(),
+            known => known.as_str().to_owned(),
+        };
+        let name = self.series(name);
+        self.tasks.get_or_create(&TaskLabels { name, state }).inc();
+    }
+
+    /// Notes how long a successful task ran.
+    pub(crate) fn runtime(&self, name: &Arc<str>, seconds: f64) {
+        self.runtime
+            .get_or_create(&NameLabel {
+                name: self.series(name),
+            })
+            .observe(seconds);
+    }
+
+    pub(crate) fn restart(&self, part: &'static str) {
+        self.restarts.get_or_create(&PartLabel { part }).inc();
+    }
+
+    pub(crate) fn request(&self, method: &'static str, route: &str, status: u16, seconds: f64) {
+        let route = route.to_owned();
+        self.request_time
+            .get_or_create(&RouteLabel {
+                route: route.clone(),
+            })
+            .observe(seconds);
+        self.requests
+            .get_or_create(&RequestLabels {
+                method,
+                route,
+                status,
+            })
+            .inc();
+    }
+
+    /// Writes everything in the text format.
+    pub(crate) fn text(&self, scrape: &Scrape) -> String {
+        // One scrape at a time: the families below are emptied and filled again.
+        let _one = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        for state in NodeState::ALL {
+            let count = scrape.nodes.iter().find(|(known, _)| *known == state);
+            let gauge = self.nodes.get_or_create_owned(&StateLabel {
+                state: state.as_str(),
+            });
+            gauge.set(count.map_or(0, |(_, count)| *count));
+        }
+        self.queue_ready.clear();
+        self.queue_consumers.clear();
+        for (queue, depth) in &scrape.queues {
+            let Some((ready, consumers)) = depth else {
+                continue;
+            };
+            let label = QueueLabel {
+                queue: queue.clone(),
+            };
+            self.queue_ready.get_or_create(&label).set(*ready);
+            self.queue_consumers.get_or_create(&label).set(*consumers);
+        }
+        for (part, turns) in &scrape.turns {
+            let turns = i64::try_from(*turns).unwrap_or(i64::MAX);
+            self.turns.get_or_create(&PartLabel { part }).set(turns);
+        }
+        self.history.set(scrape.history);
+        self.broker_up.set(i64::from(scrape.broker_up));
+        let mut text = String::new();
+        // Writing to a string cannot fail; a label that refuses to be written could.
+        if encode(&mut text, &self.registry).is_err() {
+            tracing::error!("metrics could not be written");
+        }
+        text
+    }
+
+    fn series(&self, name: &Arc<str>) -> String {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.contains(name) || (names.len() < NAMES && names.insert(Arc::clone(name))) {
+            name.to_string()
+        } else {
+            OTHER.to_owned()
+        }
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_limit_share_one_series() {
+        let metrics = Metrics::default();
+        for n in 0..NAMES + 50 {
+            metrics.task(&format!("task{n}").into(), &State::Success);
+        }
+        metrics.task(&"task0".into(), &State::Custom("PROGRESS 17".into()));
+        let text = metrics.text(&Scrape::default());
+        assert!(text.contains(r#"celeriac_task_states_total{name="(other)",state="SUCCESS"} 50"#));
+        assert!(text.contains(r#"celeriac_task_states_total{name="task0",state="CUSTOM"} 1"#));
+        assert!(text.contains(r#"celeriac_nodes{state="lost"} 0"#));
+        assert!(!text.contains("hostname"));
+    }
+
+    #[test]
+    fn queues_that_are_gone_leave_no_series() {
+        let metrics = Metrics::default();
+        let mut scrape = Scrape::default();
+        scrape.queues = vec![("mail".to_owned(), Some((3, 1)))];
+        assert!(
+            metrics
+                .text(&scrape)
+                .contains(r#"celeriac_queue_ready{queue="mail"} 3"#)
+        );
+        scrape.queues = vec![("mail".to_owned(), None)];
+        assert!(!metrics.text(&scrape).contains("mail"));
+    }
+}
