@@ -19,6 +19,7 @@ missing_packages() {
 
 install_packages() {
   local missing
+  command -v cargo >/dev/null || explain_missing "cargo (rustup installs it)"
   [ -n "$(missing_packages)" ] || return 0
   # Two runs on one machine must not install at the same time.
   exec 9>"$target_dir/tests-setup.lock"
@@ -48,8 +49,8 @@ install_packages() {
 explain_missing() {
   cat >&2 <<EXPLAIN
 ./tests/run: missing and not installed: $1
-Install these Debian or Ubuntu packages (rustup serves cargo), or name servers that
-run elsewhere and may be filled with test data:
+Install these Debian or Ubuntu packages, or name servers that run elsewhere
+and may be filled with test data:
   CELERIAC_TEST_AMQP_URL=amqp://guest:guest@127.0.0.1:5672//
   CELERIAC_TEST_RABBITMQ_API=http://guest:guest@127.0.0.1:15672
   CELERIAC_TEST_REDIS_URL=redis://127.0.0.1:6379/0
