@@ -125,7 +125,7 @@ def supervisor(binary, amqp_url, unique, log_folder, running):
     def start(backend, *flags, program="celeriac"):
         address = f"127.0.0.1:{free_port()}"
         command = [binary(program), "supervisor", "-b", amqp_url, "-r", backend]
-        command += ["-l", "info", "--http", address, *flags]
+        command += ["-l", "info", "--listen", address, *flags]
         log = log_folder / f"{unique('supervisor')}.log"
         started = HttpProcess(command, address, log=log)
         running.append(started)
