@@ -242,3 +242,145 @@ fn too_many(place: &str, found: usize) -> DecodeError {
     let expected = format!("at most {} arguments", split::MAX_ARGS);
     DecodeError::new(Fault::TooLarge, place, expected, found.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::Signature;
+
+    fn json(text: &str) -> Body {
+        Body::new(Codec::Json, text.to_owned())
+    }
+
+    fn error(text: &str) -> String {
+        json(text).parts().unwrap_err().to_string()
+    }
+
+    fn example() -> (Vec<Value>, Table, Embed) {
+        let args = vec![
+            Value::Null,
+            Value::Float(f64::INFINITY),
+            Value::from("],{\"\\"),
+            Value::Array(vec![Table::from_iter([("k".to_owned(), 1.into())]).into()]),
+        ];
+        let kwargs =
+            Table::from_iter([("é".to_owned(), true.into()), ("b".to_owned(), 2.5.into())]);
+        let next = Signature::new("demo.mul").arg(3);
+        let embed = Embed {
+            chain: Some(vec![next]),
+            errbacks: Some(vec![]),
+            ..Embed::default()
+        };
+        (args, kwargs, embed)
+    }
+
+    #[test]
+    fn parts_are_what_was_encoded() {
+        let (args, kwargs, embed) = example();
+        let mut codecs = vec![Codec::Json, Codec::Msgpack];
+        codecs.extend(cfg!(feature = "yaml").then_some(Codec::Yaml));
+        for codec in codecs {
+            let body = Body::encode(codec, &args, &kwargs, &embed).unwrap();
+            let parts = body.parts().unwrap();
+            let read: Vec<Value> = parts
+                .args
+                .iter()
+                .map(|raw| raw.to_value().unwrap())
+                .collect();
+            assert_eq!(read, args, "{codec:?}");
+            let read: Table = parts
+                .kwargs
+                .iter()
+                .map(|(name, raw)| (name.to_string(), raw.to_value().unwrap()))
+                .collect();
+            assert_eq!(read, kwargs, "{codec:?}");
+            assert_eq!(parts.embed, embed, "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn an_embed_of_nothing_is_empty_however_it_is_written() {
+        let shapes = [
+            "null",
+            "{}",
+            r#"{"callbacks": null, "errbacks": null, "chain": null, "chord": null}"#,
+            r#"{"chord":null,"other":[1]}"#,
+        ];
+        for shape in shapes {
+            let body = json(&format!("[[], {{}}, {shape}]"));
+            assert_eq!(body.parts().unwrap().embed, Embed::default(), "{shape}");
+        }
+        let body = json(r#"[[], {}, {"chain": []}]"#);
+        assert_eq!(body.parts().unwrap().embed.chain, Some(vec![]));
+    }
+
+    #[test]
+    fn the_object_of_protocol_1_is_read_too() {
+        let body = json(r#"{"task": "t", "args": [1], "kwargs": {"a": 2}, "callbacks": null}"#);
+        let parts = body.parts().unwrap();
+        assert_eq!(parts.args[0].decode::<u8>(), Ok(1));
+        assert_eq!(parts.kwargs[0].1.decode::<u8>(), Ok(2));
+        assert_eq!(json(r#"{"task": "t"}"#).parts().unwrap().args, []);
+    }
+
+    #[test]
+    fn other_shapes_are_errors_that_say_what_was_found() {
+        let three = "body: expected a list of 3 elements: args, kwargs, embed, found";
+        assert_eq!(error("[]"), format!("{three} 0 elements"));
+        assert_eq!(error("[1, 2, 3, 4]"), format!("{three} 4 elements"));
+        assert_eq!(error("7"), format!("{three} an integer"));
+        assert_eq!(
+            error("[{}, {}, null]"),
+            "body, args: expected a list, found a map"
+        );
+        assert_eq!(
+            error("[[], 1, null]"),
+            "body, kwargs: expected a map, found an integer"
+        );
+        assert_eq!(
+            error("[[], {}, 1]"),
+            "body, embed: expected a map or null, found an integer"
+        );
+        assert_eq!(
+            error(r#"[[], {}, {"callbacks": [{"args": []}]}]"#),
+            "body, embed, callbacks, signature, task: expected a task name, found none"
+        );
+    }
+
+    #[test]
+    fn arguments_are_limited_in_number() {
+        let many = |count: usize| format!("[[{}], {{}}, null]", vec!["0"; count].join(","));
+        assert_eq!(
+            json(&many(split::MAX_ARGS)).parts().unwrap().args.len(),
+            split::MAX_ARGS
+        );
+        let error = json(&many(split::MAX_ARGS + 1)).parts().unwrap_err();
+        assert_eq!(error.fault, Fault::TooLarge);
+        assert_eq!(
+            error.to_string(),
+            "body, args: expected at most 65536 arguments, found 65537"
+        );
+    }
+
+    #[test]
+    fn of_repeated_keyword_arguments_the_last_wins() {
+        let body = json(r#"[[], {"a": 1, "b": 2, "a": 3}, null]"#);
+        let parts = body.parts().unwrap();
+        let names: Vec<_> = parts.kwargs.iter().map(|(name, _)| name.as_ref()).collect();
+        assert_eq!(names, ["b", "a"]);
+        assert_eq!(parts.kwargs[1].1.decode::<u8>(), Ok(3));
+    }
+
+    #[test]
+    fn an_argument_of_another_type_is_the_callers_fault() {
+        let body = json(r#"[["x"], {}, null]"#);
+        let error = body.parts().unwrap().args[0].decode::<i64>().unwrap_err();
+        assert_eq!(error.fault, Fault::Arguments);
+        assert_eq!(
+            error.to_string(),
+            "argument: expected i64, found string \"x\""
+        );
+    }
+}

@@ -190,3 +190,98 @@ impl<'de> Deserialize<'de> for Signature {
         Self::from_table(Table::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::json;
+
+    fn read(text: &str) -> Result<Signature, DecodeError> {
+        Signature::from_value(json::from_slice(text.as_bytes(), "text").unwrap())
+    }
+
+    #[test]
+    fn missing_and_null_keys_are_empty() {
+        let call = Signature::new("t");
+        assert_eq!(read(r#"{"task": "t"}"#), Ok(call.clone()));
+        let nulls = r#"{"task": "t", "args": null, "kwargs": null, "options": null,
+            "subtask_type": null, "immutable": null, "chord_size": null, "other": 1}"#;
+        assert_eq!(read(nulls), Ok(call));
+    }
+
+    #[test]
+    fn the_size_of_a_chord_is_written_when_known() {
+        let call = Signature {
+            chord_size: Some(3),
+            ..Signature::new("t")
+        };
+        let text = json::to_string(&call).unwrap();
+        assert!(
+            text.ends_with(r#""immutable": false, "chord_size": 3}"#),
+            "{text}"
+        );
+        assert_eq!(read(&text), Ok(call));
+    }
+
+    #[test]
+    fn says_which_key_is_wrong() {
+        let cases = [
+            ("[]", "signature: expected a map, found a list"),
+            ("{}", "signature, task: expected a task name, found none"),
+            (
+                r#"{"task": 1}"#,
+                "signature, task: expected a string, found an integer",
+            ),
+            (
+                r#"{"task": "t", "args": {}}"#,
+                "signature, args: expected a list, found a map",
+            ),
+            (
+                r#"{"task": "t", "chord_size": -1}"#,
+                "signature, chord_size: expected a number of results, found an integer",
+            ),
+            (
+                r#"{"task": "t", "options": {"link": ["x"]}}"#,
+                "signature, options, link: expected signatures, found a list",
+            ),
+        ];
+        for (text, message) in cases {
+            assert_eq!(read(text).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn an_option_with_null_is_absent() {
+        let call = Signature::new("t")
+            .with_option("queue", Value::Null)
+            .with_option("priority", 7)
+            .with_option("countdown", 3)
+            .with_option("eta", "2030-01-02T03:04:05+00:00")
+            .with_option("link", Value::from(Signature::new("u")))
+            .with_option("chord", Value::from(Signature::new("v").immutable()));
+        assert_eq!((call.queue(), call.task_id()), (None, None));
+        assert_eq!((call.priority(), call.countdown()), (Some(7), Some(3.0)));
+        assert_eq!(call.eta().unwrap().to_string(), "2030-01-02T03:04:05+00:00");
+        assert_eq!(call.link(), Some(vec![Signature::new("u")]));
+        assert_eq!(call.chord(), Some(Signature::new("v").immutable()));
+        assert_eq!(call.chain(), None);
+    }
+
+    #[test]
+    fn comes_back_through_serde() {
+        let call = Signature::new("t").arg(1).kwarg("k", 2.5).immutable();
+        for codec in [crate::Codec::Json, crate::Codec::Msgpack] {
+            let bytes = codec.to_vec(&call).unwrap();
+            assert_eq!(
+                codec.from_slice::<Signature>(&bytes, "signature"),
+                Ok(call.clone())
+            );
+            assert_eq!(
+                codec.to_value(&bytes, "signature"),
+                Ok(Value::from(call.clone()))
+            );
+        }
+    }
+}

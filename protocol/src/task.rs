@@ -277,3 +277,115 @@ fn with_object(
         Some(_) => Ok(table),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::Embed;
+
+    fn headers() -> TaskHeaders {
+        TaskHeaders {
+            task: "demo.add".into(),
+            id: "an-id".into(),
+            ..TaskHeaders::default()
+        }
+    }
+
+    fn body(codec: Codec) -> Body {
+        Body::encode(
+            codec,
+            &[2.into(), "é".into()],
+            &Table::new(),
+            &Embed::default(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn encoding_fills_what_is_open() {
+        let message =
+            TaskMessage::encode(headers(), Properties::default(), body(Codec::Msgpack), None)
+                .unwrap();
+        let properties = &message.properties;
+        assert_eq!(
+            properties.content_type.as_deref(),
+            Some("application/x-msgpack")
+        );
+        assert_eq!(properties.content_encoding.as_deref(), Some("binary"));
+        assert_eq!(properties.correlation_id.as_deref(), Some("an-id"));
+        assert_eq!(properties.delivery_mode, Some(2));
+        let own = Properties {
+            correlation_id: Some("c".into()),
+            delivery_mode: Some(1),
+            ..Properties::default()
+        };
+        let message = TaskMessage::encode(headers(), own, body(Codec::Json), None).unwrap();
+        assert_eq!(message.properties.correlation_id.as_deref(), Some("c"));
+        assert_eq!(message.properties.delivery_mode, Some(1));
+    }
+
+    #[test]
+    fn comes_back_through_every_compression_and_serializer() {
+        let methods = [Compression::Zlib, Compression::Bzip2, Compression::Zstd].map(Some);
+        for compression in methods.into_iter().chain([None]) {
+            for codec in [Codec::Json, Codec::Msgpack] {
+                let plain = body(codec);
+                let properties = Properties::default();
+                let message =
+                    TaskMessage::encode(headers(), properties, plain.clone(), compression).unwrap();
+                let task = TaskMessage::decode(message, &Limits::default()).unwrap();
+                assert_eq!(task.protocol, Protocol::V2);
+                assert_eq!(task.body(&Limits::default()).unwrap(), plain);
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_body_is_refused_before_and_after_decompression() {
+        let large = Body::new(Codec::Json, vec![b' '; 1000]);
+        for compression in [None, Some(Compression::Zlib)] {
+            let properties = Properties::default();
+            let message =
+                TaskMessage::encode(headers(), properties, large.clone(), compression).unwrap();
+            let task = TaskMessage::decode(message, &Limits::default()).unwrap();
+            assert_eq!(
+                task.body(&Limits { body: 999 }).unwrap_err().fault,
+                Fault::TooLarge
+            );
+            assert!(task.body(&Limits { body: 1000 }).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_headers_lack_comes_from_the_object() {
+        let text = r#"{"task": "demo.mul", "id": "b", "retries": 4, "taskset": "g", "x": 1}"#;
+        let properties = Properties {
+            content_type: Some("application/json".into()),
+            ..Properties::default()
+        };
+        let mut message = Message {
+            properties,
+            headers: Table::new(),
+            body: Bytes::from_static(text.as_bytes()),
+        };
+        let old = TaskMessage::decode(message.clone(), &Limits::default()).unwrap();
+        assert_eq!(old.protocol, Protocol::V1);
+        assert_eq!(
+            (old.headers.task.as_str(), old.headers.retries),
+            ("demo.mul", 4)
+        );
+        assert_eq!(old.headers.group.as_deref(), Some("g"));
+        assert_eq!(old.headers.extra("x"), Some(&Value::Int(1)));
+
+        message.headers.push("task", "demo.add");
+        message.headers.push("id", Value::Null);
+        let hybrid = TaskMessage::decode(message, &Limits::default()).unwrap();
+        assert_eq!(hybrid.protocol, Protocol::V2);
+        assert_eq!(
+            (hybrid.headers.task.as_str(), hybrid.headers.id.as_str()),
+            ("demo.add", "b")
+        );
+    }
+}

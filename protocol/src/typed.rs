@@ -198,3 +198,141 @@ impl<T: Into<bytes::Bytes>> From<T> for Bytes {
         Self(bytes.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fmt::Debug;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+    use crate::json;
+
+    /// Reads both forms, and checks that the typed one is written.
+    fn both<T: DeserializeOwned + Serialize + PartialEq + Debug>(typed: &str, plain: &str) -> T {
+        let read: T = json::from_slice(typed.as_bytes(), "text").unwrap();
+        assert_eq!(json::to_string(&read).unwrap(), typed);
+        assert_eq!(
+            json::from_slice::<T>(plain.as_bytes(), "text").unwrap(),
+            read
+        );
+        read
+    }
+
+    fn typed(name: &str, value: &str) -> String {
+        format!(r#"{{"__type__": "{name}", "__value__": {value}}}"#)
+    }
+
+    #[test]
+    fn both_forms_are_read_and_the_typed_one_is_written() {
+        let moments = [
+            r#""2030-01-02T03:04:05.678901+00:00""#,
+            r#""2030-01-02T03:04:05""#,
+            r#""2030-01-02T03:04:05+05:30""#,
+        ];
+        for moment in moments {
+            both::<DateTime>(&typed("datetime", moment), moment);
+        }
+        both::<Date>(&typed("date", r#""2030-01-02""#), r#""2030-01-02""#);
+        for time in [
+            r#""03:04:05""#,
+            r#""03:04:05.000007+00:00""#,
+            r#""00:00:00-11:00""#,
+        ] {
+            both::<Time>(&typed("time", time), time);
+        }
+        both::<Decimal>(&typed("decimal", r#""1.50""#), r#""1.50""#);
+        let digits = r#""12345678123456781234567812345678""#;
+        both::<Uuid>(&typed("uuid", &format!(r#"{{"hex": {digits}}}"#)), digits);
+        let old: Uuid = json::from_slice(typed("uuid", digits).as_bytes(), "text").unwrap();
+        assert_eq!(old.to_string(), "12345678-1234-5678-1234-567812345678");
+        assert_eq!(
+            *both::<Bytes>(&typed("bytes", r#""abc""#), r#""abc""#).0,
+            *b"abc"
+        );
+        let raw: Bytes = json::from_slice(typed("base64", r#""/wA=""#).as_bytes(), "text").unwrap();
+        assert_eq!(*raw.0, *b"\xff\0");
+        assert_eq!(json::to_string(&raw).unwrap(), typed("base64", r#""/wA=""#));
+    }
+
+    #[test]
+    fn messagepack_has_bytes_of_its_own() {
+        let bytes = Bytes::from(vec![0xff, 0]);
+        let packed = crate::msgpack::to_vec(&bytes).unwrap();
+        assert_eq!(packed, b"\xc4\x02\xff\x00");
+        assert_eq!(
+            crate::msgpack::from_slice::<Bytes>(&packed, "bytes"),
+            Ok(bytes)
+        );
+    }
+
+    #[test]
+    fn other_types_and_texts_are_refused() {
+        fn error<T: DeserializeOwned + Debug>(text: &str) -> String {
+            json::from_slice::<T>(text.as_bytes(), "x")
+                .unwrap_err()
+                .to_string()
+        }
+        assert_eq!(
+            error::<Date>(&typed("decimal", "\"1\"")),
+            "x: expected a value of type date, found a value of type decimal"
+        );
+        assert_eq!(
+            error::<Date>(&typed("money", "\"1\"")),
+            "x: expected a value of type date, found the unknown type \"money\""
+        );
+        for text in [
+            "2030-02-30",
+            "2030-1-2",
+            "2030-01-02T00:00:00",
+            "+030-01-02",
+        ] {
+            assert_eq!(
+                error::<Date>(&format!("{text:?}")),
+                format!("x: expected a date such as 2030-01-02, found {text:?}")
+            );
+        }
+        assert_eq!(
+            error::<Time>("\"25:00\""),
+            "x: expected a time such as 03:04:05, found \"25:00\""
+        );
+        assert_eq!(
+            error::<Uuid>("\"xyz\""),
+            "x: expected the hexadecimal digits of a UUID, found \"xyz\""
+        );
+        assert_eq!(
+            error::<Bytes>(&typed("base64", "\"*\"")),
+            "x: expected bytes in base64, found \"*\""
+        );
+    }
+
+    #[test]
+    fn decimals_are_what_python_takes() {
+        for good in [
+            "1",
+            "-1.50",
+            "+.5",
+            "5.",
+            "1E-7",
+            "NaN",
+            "-Infinity",
+            "sNaN12",
+            "0E+10",
+        ] {
+            assert_eq!(good.parse::<Decimal>().unwrap().as_str(), good);
+        }
+        for bad in ["", "-", ".", "1e", "e5", "1.2.3", "0x1", "1_0", " 1"] {
+            assert!(bad.parse::<Decimal>().is_err(), "{bad}");
+        }
+        assert_eq!(
+            json::from_slice::<Decimal>(b"2", "x").unwrap().as_str(),
+            "2"
+        );
+        assert_eq!(
+            json::from_slice::<Decimal>(b"0.1", "x").unwrap().as_str(),
+            "0.1"
+        );
+    }
+}

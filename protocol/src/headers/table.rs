@@ -236,3 +236,132 @@ impl Header<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn table(entries: &[(&str, Value)]) -> Table {
+        let required = [("task", Value::from("demo.add")), ("id", Value::from("i"))];
+        let entries = required.iter().chain(entries);
+        let mut table = Table::new();
+        for (name, value) in entries {
+            table.insert(*name, value.clone());
+        }
+        table
+    }
+
+    fn read(entries: &[(&str, Value)]) -> TaskHeaders {
+        TaskHeaders::from_table(table(entries)).unwrap()
+    }
+
+    fn error(name: &str, value: impl Into<Value>) -> String {
+        let error = TaskHeaders::from_table(table(&[(name, value.into())])).unwrap_err();
+        assert_eq!(error.fault, Fault::Malformed);
+        error.to_string()
+    }
+
+    #[test]
+    fn only_task_and_id_must_be_there() {
+        let headers = read(&[]);
+        assert_eq!(
+            (headers.task.as_str(), headers.id.as_str()),
+            ("demo.add", "i")
+        );
+        let nulls: Vec<(&str, Value)> = KNOWN
+            .into_iter()
+            .skip(3)
+            .map(|name| (name, Value::Null))
+            .collect();
+        assert_eq!(read(&nulls), headers);
+        for name in ["task", "id"] {
+            let mut table = table(&[]);
+            table.insert(name, Value::Null);
+            let error = TaskHeaders::from_table(table).unwrap_err();
+            assert_eq!(error.fault, Fault::NotATask);
+            assert_eq!(error.place, format!("header {name}"));
+        }
+    }
+
+    #[test]
+    fn writes_every_header_in_order_and_compression_last() {
+        let names = |headers: TaskHeaders| -> Vec<String> {
+            headers
+                .into_table()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect()
+        };
+        assert_eq!(names(read(&[])), KNOWN[..19]);
+        let headers = read(&[
+            ("compression", "application/zstd".into()),
+            ("x", Value::Null),
+        ]);
+        assert_eq!(names(headers)[19..], ["x", "compression"]);
+    }
+
+    #[test]
+    fn takes_what_means_the_same() {
+        let headers = read(&[
+            ("id", 7.into()),
+            ("retries", "3".into()),
+            ("group_index", 2.0.into()),
+            ("root_id", bytes::Bytes::from_static(b"r").into()),
+            ("timelimit", vec![Value::Int(30)].into()),
+            ("stamped_headers", "one".into()),
+            ("ignore_result", 1.into()),
+        ]);
+        assert_eq!((headers.id.as_str(), headers.root()), ("7", "r"));
+        assert_eq!((headers.retries, headers.group_index), (3, Some(2)));
+        assert_eq!(
+            headers.timelimit,
+            TimeLimits {
+                hard: Some(30.0),
+                soft: None
+            }
+        );
+        assert_eq!(headers.stamped_headers, Some(vec!["one".to_owned()]));
+        assert_eq!(headers.ignore_result, Some(true));
+    }
+
+    #[test]
+    fn time_limits_keep_their_look() {
+        let limits: Value = vec![Value::Int(30), Value::Float(1.5)].into();
+        let again = read(&[("timelimit", limits.clone())]).into_table();
+        assert_eq!(again.get("timelimit"), Some(&limits));
+    }
+
+    #[test]
+    fn names_the_header_that_is_wrong() {
+        assert_eq!(
+            error("retries", -1),
+            "header retries: expected a count, found -1"
+        );
+        assert_eq!(
+            error("retries", "x"),
+            "header retries: expected a count, found \"x\""
+        );
+        assert_eq!(
+            error("shadow", 1),
+            "header shadow: expected a string, found an integer"
+        );
+        assert_eq!(
+            error("stamps", "x"),
+            "header stamps: expected a map, found a string"
+        );
+        assert_eq!(
+            error("timelimit", 3),
+            "header timelimit: expected a list of a hard and a soft limit in seconds, found an integer"
+        );
+        assert_eq!(
+            error("eta", 1_700_000_000),
+            "header eta: expected a time in ISO 8601, such as 2030-01-02T03:04:05+00:00, found an integer"
+        );
+        assert_eq!(
+            error("ignore_result", "no"),
+            "header ignore_result: expected a boolean, found a string"
+        );
+    }
+}

@@ -156,3 +156,108 @@ fn moment(key: &str, value: Value) -> Result<Option<Timestamp>, DecodeError> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{Codec, Exception};
+
+    fn read(text: &str) -> Result<ResultDocument, DecodeError> {
+        ResultDocument::decode(Codec::Json, text.as_bytes())
+    }
+
+    #[test]
+    fn keys_appear_in_order_and_only_when_they_say_something() {
+        let mut document = ResultDocument::retry("i", None, Some("t\n".into()));
+        document.group_id = Some("g".into());
+        document.parent_id = Some("p".into());
+        let stamps = Table::from_iter([("stamped_headers".to_owned(), vec!["s".into()].into())]);
+        document.extended = Some(Extended {
+            retries: Some(1),
+            stamps,
+            ..Extended::default()
+        });
+        let text = concat!(
+            r#"{"status": "RETRY", "result": null, "traceback": "t\n", "children": [], "#,
+            r#""date_done": null, "group_id": "g", "parent_id": "p", "name": null, "#,
+            r#""args": null, "kwargs": null, "worker": null, "retries": 1, "queue": null, "#,
+            r#""stamped_headers": ["s"], "task_id": "i"}"#,
+        );
+        assert_eq!(
+            String::from_utf8(document.encode(Codec::Json).unwrap()).unwrap(),
+            text
+        );
+        assert_eq!(read(text), Ok(document));
+    }
+
+    #[test]
+    fn old_and_short_documents_are_read() {
+        let document = read(
+            r#"{"status": "FAILURE", "task_id": "i", "stray": 1,
+            "result": {"exc_type": "ValueError", "exc_message": "boom"}}"#,
+        );
+        let document = document.unwrap();
+        assert_eq!((&document.children, &document.extended), (&None, &None));
+        let exception = document.exception().unwrap();
+        assert_eq!(exception.exc_message, [Value::from("boom")]);
+        assert_eq!(
+            (exception.exc_module.as_deref(), exception.repr().as_str()),
+            (None, "ValueError('boom')")
+        );
+    }
+
+    #[test]
+    fn says_which_key_is_wrong() {
+        let cases = [
+            ("1", "result document: expected a map, found an integer"),
+            (
+                "{}",
+                "result document, status: expected a string, found none",
+            ),
+            (
+                r#"{"status": "SUCCESS"}"#,
+                "result document, task_id: expected a string, found none",
+            ),
+            (
+                r#"{"status": 1}"#,
+                "result document, status: expected a string, found an integer",
+            ),
+            (
+                r#"{"date_done": "soon"}"#,
+                "result document, date_done: expected an ISO 8601 time such as 2030-01-02T03:04:05+00:00, found 'soon'",
+            ),
+        ];
+        for (text, message) in cases {
+            let error = read(text).unwrap_err();
+            assert_eq!(
+                (error.fault, error.to_string().as_str()),
+                (Fault::Malformed, message)
+            );
+        }
+    }
+
+    #[test]
+    fn every_kind_of_outcome_comes_back() {
+        let now = Timestamp::from_micros(1_795_335_705_169_016);
+        let error = Exception::python("ValueError", "boom");
+        let documents = [
+            ResultDocument::pending("i"),
+            ResultDocument::started("i", 7, "w@h"),
+            ResultDocument::progress("i", "PROGRESS", 50),
+            ResultDocument::success("i", vec![Value::Null, 1.into()], now),
+            ResultDocument::failure("i", error.clone(), Some("t\n".into()), now),
+            ResultDocument::retry("i", Some(error), None),
+            ResultDocument::revoked("i", "terminated", now),
+        ];
+        for document in documents {
+            for codec in [Codec::Json, Codec::Msgpack] {
+                let bytes = document.encode(codec).unwrap();
+                assert_eq!(ResultDocument::decode(codec, &bytes), Ok(document.clone()));
+                let is_done = document.date_done.is_some();
+                assert_eq!(is_done, document.status.is_ready());
+            }
+        }
+    }
+}

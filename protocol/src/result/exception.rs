@@ -213,3 +213,75 @@ impl<'de> Deserialize<'de> for Exception {
         Self::from_value(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn looks_like_celerys() {
+        let boom = Exception::new(BUILTINS, "ValueError", ["boom".into(), 42.into()]);
+        let cases = [
+            (boom.clone(), "builtins", "ValueError('boom', 42)"),
+            (
+                Exception::not_registered("no.such"),
+                CELERY,
+                "NotRegistered('no.such')",
+            ),
+            (
+                Exception::task_revoked("expired"),
+                CELERY,
+                "TaskRevokedError('expired')",
+            ),
+            (
+                Exception::time_limit_exceeded(1.0),
+                BILLIARD,
+                "TimeLimitExceeded(1)",
+            ),
+            (
+                Exception::time_limit_exceeded(1.5),
+                BILLIARD,
+                "TimeLimitExceeded(1.5)",
+            ),
+            (
+                Exception::soft_time_limit_exceeded(),
+                BILLIARD,
+                "SoftTimeLimitExceeded()",
+            ),
+            (
+                Exception::worker_lost("gone"),
+                BILLIARD,
+                "WorkerLostError('gone')",
+            ),
+            (
+                Exception::reject("no reason", false),
+                CELERY,
+                "Reject('no reason', False)",
+            ),
+            (
+                Exception::chord_dependency("i", &boom),
+                CELERY,
+                r#"ChordError("Dependency i raised ValueError('boom', 42)")"#,
+            ),
+            (Exception::encode_error("no"), KOMBU, "EncodeError('no')"),
+        ];
+        for (exception, module, repr) in cases {
+            assert_eq!(
+                (exception.exc_module.as_deref(), exception.repr().as_str()),
+                (Some(module), repr)
+            );
+            assert_eq!(Exception::from_value(&exception.to_value()), Ok(exception));
+        }
+    }
+
+    #[test]
+    fn other_values_are_no_exceptions() {
+        let error = Exception::from_value(&Value::from("boom")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "exception: expected a map with the text exc_type, found a string"
+        );
+    }
+}
