@@ -92,35 +92,26 @@ impl Body {
             codec: self.codec,
             bytes: Cow::Borrowed(&self.bytes),
         };
-        match whole.split("body")? {
-            Shape::List { items, len: 3 } => Parts::of_list(items),
-            Shape::Map { entries, .. } => Parts::of_object(entries),
-            Shape::List { len, .. } => Err(DecodeError::new(
-                Fault::Malformed,
-                "body",
-                "a list of 3 elements: args, kwargs, embed",
-                format!("{len} elements"),
-            )),
-            Shape::Other(kind) => Err(DecodeError::new(
-                Fault::Malformed,
-                "body",
-                "a list of 3 elements: args, kwargs, embed",
-                kind,
-            )),
-        }
+        let found = match whole.split("body")? {
+            Shape::Map { entries, .. } => return Parts::of_object(entries),
+            Shape::List { items, len } => match <[Raw<'_>; 3]>::try_from(items) {
+                Ok([args, kwargs, embed]) => {
+                    return Ok(Parts {
+                        args: args.list()?,
+                        kwargs: kwargs.map()?,
+                        embed: embed.embed()?,
+                    });
+                }
+                Err(_) => format!("{len} elements"),
+            },
+            Shape::Other(kind) => kind,
+        };
+        let expected = "a list of 3 elements: args, kwargs, embed";
+        Err(DecodeError::new(Fault::Malformed, "body", expected, found))
     }
 }
 
 impl<'a> Parts<'a> {
-    fn of_list(items: Vec<Raw<'a>>) -> Result<Self, DecodeError> {
-        let [args, kwargs, embed] = items.try_into().unwrap_or_else(|_| Default::default());
-        Ok(Self {
-            args: args.list()?,
-            kwargs: kwargs.map()?,
-            embed: embed.embed()?,
-        })
-    }
-
     /// Reads the parts out of an object of protocol 1.
     fn of_object(entries: Vec<(Cow<'a, str>, Raw<'a>)>) -> Result<Self, DecodeError> {
         let mut parts = Self {
@@ -141,16 +132,6 @@ impl<'a> Parts<'a> {
         }
         parts.embed = Embed::from_table(follows).map_err(|error| error.within("body"))?;
         Ok(parts)
-    }
-}
-
-impl Default for Raw<'_> {
-    /// Null, as JSON.
-    fn default() -> Self {
-        Self {
-            codec: Codec::Json,
-            bytes: Cow::Borrowed(b"null"),
-        }
     }
 }
 

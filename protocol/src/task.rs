@@ -58,7 +58,8 @@ impl TaskMessage {
     /// A header `task` makes a message protocol 2. Without it the body must be an
     /// object with `task`, which is protocol 1. A message with the header and an object
     /// as body is taken too, what the headers lack filled from the object; a compressed
-    /// one is not looked into for that.
+    /// one is not looked into for that. A time without offset counts as UTC, also where
+    /// protocol 1 says `"utc": false`, which means the sender's unknown local time.
     ///
     /// # Errors
     ///

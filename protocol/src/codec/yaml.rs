@@ -92,10 +92,7 @@ mod tests {
         let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..12 {
             let alias = format!("*a{}", level - 1);
-            text += &format!(
-                "a{level}: &a{level} [{}]\n",
-                vec![alias.as_str(); 9].join(",")
-            );
+            text += &format!("a{level}: &a{level} [{}]\n", [alias.as_str(); 9].join(","));
         }
         assert!(to_value(text.as_bytes(), "text").is_err());
     }

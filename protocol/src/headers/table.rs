@@ -92,8 +92,9 @@ impl TaskHeaders {
             names.map(|n| n.into_iter().map(Value::Str).collect::<Vec<_>>()),
         );
         table.push("stamps", self.stamps);
+        // A caller's own header may replace one of the protocol's, as with Celery.
         for (name, value) in self.extra {
-            table.push(name, value);
+            table.insert(name, value);
         }
         if let Some(compression) = self.compression {
             table.push("compression", compression);

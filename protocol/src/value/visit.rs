@@ -145,6 +145,13 @@ impl Visitor<'_> for KeyText {
         Ok(text)
     }
 
+    /// Old MessagePack knows no difference between text and bytes.
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<String, E> {
+        let text = std::str::from_utf8(bytes);
+        text.map(str::to_owned)
+            .map_err(|_| E::invalid_value(serde::de::Unexpected::Bytes(bytes), &self))
+    }
+
     fn visit_bool<E>(self, flag: bool) -> Result<String, E> {
         Ok(flag.to_string())
     }
