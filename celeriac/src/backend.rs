@@ -1,12 +1,20 @@
 //! Result backends: where outcomes are kept or sent.
 
+mod disabled;
+mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod waiters;
 
 use std::fmt;
 use std::sync::Arc;
 
-use celeriac_protocol::ResultDocument;
+use celeriac_protocol::{ResultDocument, State, Value};
 
+pub use self::disabled::DisabledBackend;
+pub use self::memory::MemoryBackend;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisBackend, RedisOptions};
 pub use self::waiters::{Waiter, Waiters};
 use crate::broker::{Broker, BoxFuture};
 use crate::error::{Error, Result};
@@ -40,6 +48,37 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Removes what is stored.
     fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<()>>;
 
+    /// Prepares the counter of a chord: how many results its header has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless [`Capabilities::join`].
+    fn begin_join<'a>(&'a self, group: &'a str, size: u32) -> BoxFuture<'a, Result<()>> {
+        let _ = (group, size);
+        Box::pin(async move { Err(no_join(self.url())) })
+    }
+
+    /// Counts a member of a chord's header; returns the header's results, in order,
+    /// to the one who counted last. A member that is counted twice counts once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless [`Capabilities::join`].
+    fn join(&self, member: Member) -> BoxFuture<'_, Result<Option<Vec<Joined>>>> {
+        let _ = member;
+        Box::pin(async move { Err(no_join(self.url())) })
+    }
+
+    /// Says that the chord's body was sent, so that nobody sends it again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless [`Capabilities::join`].
+    fn end_join<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<()>> {
+        let _ = group;
+        Box::pin(async move { Err(no_join(self.url())) })
+    }
+
     /// Returns the queue that task messages must name in `reply_to`, where results are
     /// sent to the caller.
     fn reply_to(&self) -> Option<String> {
@@ -60,6 +99,42 @@ pub struct Capabilities {
     pub shared: bool,
     /// What was stored can be fetched by any process any number of times.
     pub fetch: bool,
+    /// Counts the headers of chords.
+    pub join: bool,
+}
+
+/// A finished member of a chord's header.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// The header's group id.
+    pub group: String,
+    /// The member's place in it; `None` puts it last.
+    pub index: Option<u32>,
+    /// The member's task id.
+    pub task_id: String,
+    /// Success or failure.
+    pub state: State,
+    /// The value, or the exception as value.
+    pub result: Value,
+}
+
+/// A member's outcome, as the last one to finish reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Joined {
+    /// The member's task id.
+    pub task_id: String,
+    /// Success or failure.
+    pub state: State,
+    /// The value, or the exception as value.
+    pub result: Value,
+}
+
+fn no_join(with: String) -> Error {
+    Error::Unsupported {
+        what: "a chord",
+        with,
+        instead: "use a result backend that counts, such as redis://",
+    }
 }
 
 /// A document to store.
@@ -97,6 +172,10 @@ pub enum Stored {
 pub fn open(url: &str, broker: &Arc<dyn Broker>) -> Result<Arc<dyn Backend>> {
     let scheme = url.split("://").next().unwrap_or_default();
     match scheme {
+        "memory" => Ok(Arc::new(MemoryBackend::new())),
+        "disabled" | "" => Ok(Arc::new(DisabledBackend)),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+socket" | "sentinel" => Ok(Arc::new(RedisBackend::open(url)?)),
         _ => Err(Error::invalid(
             "result backend url",
             "memory://, rpc://, redis://, rediss:// or disabled://",

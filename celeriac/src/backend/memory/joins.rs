@@ -1,0 +1,177 @@
+//! The chords that the memory backend counts, as data.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::backend::{Joined, Member};
+
+/// For how long one who counted last may take to send the body, before another one
+/// who counts again may.
+const CLAIM: Duration = Duration::from_secs(6);
+
+/// For how long a finished chord is remembered, against members that are counted late.
+const DONE: Duration = Duration::from_secs(300);
+
+/// Chords by the group id of their header, bounded in number and age.
+#[derive(Debug)]
+pub(super) struct Joins {
+    most: usize,
+    ttl: Duration,
+    chords: HashMap<String, Chord>,
+}
+
+/// A chord's header.
+///
+/// ```text
+/// counting --last member--> claimed --end--> done --300 s--> forgotten
+///                            ^   |
+///                            +---+ counted again after 6 s
+/// ```
+#[derive(Debug)]
+struct Chord {
+    /// Unknown until it begins; members may finish before.
+    size: Option<u32>,
+    counted: HashSet<(String, Option<u32>)>,
+    /// By place; those without one stand at the end in the order they came.
+    members: BTreeMap<(u64, usize), Joined>,
+    claimed_until: Option<Instant>,
+    done: bool,
+    expires: Instant,
+}
+
+impl Joins {
+    pub(super) fn new(most: usize, ttl: Duration) -> Self {
+        Self {
+            most: most.max(1),
+            ttl,
+            chords: HashMap::new(),
+        }
+    }
+
+    pub(super) fn begin(&mut self, group: &str, size: u32, now: Instant) {
+        let chord = self.chord(group, now);
+        chord.size = Some(size);
+        chord.done = false;
+        chord.claimed_until = None;
+    }
+
+    /// Counts a member; returns all, in order, to the one who counted last.
+    pub(super) fn join(&mut self, member: Member, now: Instant) -> Option<Vec<Joined>> {
+        let chord = self.chord(&member.group, now);
+        if chord.done {
+            return None;
+        }
+        if chord.counted.insert((member.task_id.clone(), member.index)) {
+            let place = member.index.map_or(u64::MAX, u64::from);
+            let Member {
+                task_id,
+                state,
+                result,
+                ..
+            } = member;
+            let joined = Joined {
+                task_id,
+                state,
+                result,
+            };
+            chord.members.insert((place, chord.counted.len()), joined);
+        }
+        let complete = chord
+            .size
+            .is_some_and(|size| chord.members.len() == size as usize);
+        let claimed = chord.claimed_until.is_some_and(|until| until > now);
+        if !complete || claimed {
+            return None;
+        }
+        chord.claimed_until = Some(now + CLAIM);
+        Some(chord.members.values().cloned().collect())
+    }
+
+    pub(super) fn end(&mut self, group: &str, now: Instant) {
+        if let Some(chord) = self.chords.get_mut(group) {
+            chord.done = true;
+            chord.members.clear();
+            chord.counted.clear();
+            chord.expires = now + DONE;
+        }
+    }
+
+    fn chord(&mut self, group: &str, now: Instant) -> &mut Chord {
+        if self.chords.len() >= self.most && !self.chords.contains_key(group) {
+            self.make_room(now);
+        }
+        let expires = now + self.ttl;
+        let chord = self
+            .chords
+            .entry(group.to_owned())
+            .or_insert_with(|| Chord {
+                size: None,
+                counted: HashSet::new(),
+                members: BTreeMap::new(),
+                claimed_until: None,
+                done: false,
+                expires,
+            });
+        if !chord.done {
+            chord.expires = expires;
+        }
+        chord
+    }
+
+    /// Removes what expired, or else what expires first.
+    fn make_room(&mut self, now: Instant) {
+        self.chords.retain(|_, chord| chord.expires > now);
+        if self.chords.len() < self.most {
+            return;
+        }
+        let first = self.chords.iter().min_by_key(|(_, chord)| chord.expires);
+        if let Some(group) = first.map(|(group, _)| group.clone()) {
+            self.chords.remove(&group);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use celeriac_protocol::{State, Value};
+
+    use super::*;
+
+    fn member(index: u32) -> Member {
+        Member {
+            group: "g".to_owned(),
+            index: Some(index),
+            task_id: format!("t{index}"),
+            state: State::Success,
+            result: Value::Int(index.into()),
+        }
+    }
+
+    #[test]
+    fn the_last_one_gets_all_in_order() {
+        let now = Instant::now();
+        let mut joins = Joins::new(10, Duration::from_secs(60));
+        assert_eq!(joins.join(member(2), now), None);
+        joins.begin("g", 3, now);
+        assert_eq!(joins.join(member(0), now), None);
+        assert_eq!(joins.join(member(0), now), None);
+        let all = joins.join(member(1), now).unwrap();
+        let ids: Vec<_> = all.iter().map(|joined| joined.task_id.as_str()).collect();
+        assert_eq!(ids, ["t0", "t1", "t2"]);
+    }
+
+    #[test]
+    fn a_claim_ends_and_a_finished_chord_does_not_come_again() {
+        let now = Instant::now();
+        let mut joins = Joins::new(10, Duration::from_secs(60));
+        joins.begin("g", 1, now);
+        assert!(joins.join(member(0), now).is_some());
+        assert!(joins.join(member(0), now).is_none());
+        assert!(joins.join(member(0), now + CLAIM).is_some());
+        joins.end("g", now);
+        assert!(joins.join(member(0), now + 2 * CLAIM).is_none());
+    }
+}

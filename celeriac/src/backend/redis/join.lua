@@ -1,0 +1,28 @@
+-- Counts a member of a chord's header, in the keys that Celery's workers use.
+-- KEYS: results (.j), added (.t), size (.s), counted (.d), the group, claim (.c).
+-- ARGV: who ("id:index"), the entry, its score, seconds to live, seconds to claim,
+-- a token for the claim.
+-- Answers with all entries in order to the one who counted last, else with nothing.
+if redis.call('GET', KEYS[6]) == 'done' then
+  return false
+end
+if redis.call('SADD', KEYS[4], ARGV[1]) == 1 then
+  redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
+end
+if ARGV[4] ~= '0' then
+  for i = 1, 5 do
+    redis.call('EXPIRE', KEYS[i], ARGV[4])
+  end
+end
+local size = redis.call('GET', KEYS[3])
+if not size then
+  return false
+end
+local expected = tonumber(size) + tonumber(redis.call('GET', KEYS[2]) or '0')
+if redis.call('ZCARD', KEYS[1]) ~= expected then
+  return false
+end
+if not redis.call('SET', KEYS[6], ARGV[6], 'NX', 'EX', ARGV[5]) then
+  return false
+end
+return redis.call('ZRANGE', KEYS[1], 0, -1)

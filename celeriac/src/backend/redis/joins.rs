@@ -1,0 +1,141 @@
+//! Counting the headers of chords, in the keys that Celery's workers use, so that
+//! Python and Rust workers may finish members of one header.
+
+use std::sync::Arc;
+
+use celeriac_protocol::naming::keys::ChordKeys;
+use celeriac_protocol::{Codec, State, Value};
+use redis::Script;
+
+use super::link::Link;
+use super::options::RedisOptions;
+use crate::backend::{Joined, Member};
+use crate::error::{Error, Result};
+
+/// For how many seconds one who counted last may take to send the body, before
+/// another one who counts again may.
+const CLAIM: u32 = 21;
+
+/// For how many seconds a finished chord is remembered.
+const DONE: u32 = 300;
+
+/// Counts the headers of chords.
+#[derive(Debug)]
+pub(super) struct Joins {
+    link: Arc<Link>,
+    join: Script,
+}
+
+impl Joins {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self {
+            link,
+            join: Script::new(include_str!("join.lua")),
+        }
+    }
+
+    pub(super) async fn begin(&self, group: &str, size: u32, options: &RedisOptions) -> Result<()> {
+        let keys = names(group, options);
+        let mut pipe = redis::pipe();
+        pipe.atomic().del(&keys.claim);
+        match options.ttl(false) {
+            0 => pipe.set(&keys.size, size),
+            ttl => pipe.set_ex(&keys.size, size, ttl),
+        };
+        self.run(&pipe).await
+    }
+
+    /// Counts a member; returns all in order to the one who counted last.
+    pub(super) async fn join(
+        &self,
+        member: &Member,
+        options: &RedisOptions,
+    ) -> Result<Option<Vec<Joined>>> {
+        let keys = names(&member.group, options);
+        let (place, score) = match member.index {
+            Some(index) => (index.to_string(), index.to_string()),
+            // Python's word for a member without a place.
+            None => ("None".to_owned(), "+inf".to_owned()),
+        };
+        let mut call = self.join.prepare_invoke();
+        for key in [
+            &keys.results,
+            &keys.added,
+            &keys.size,
+            &keys.counted,
+            &keys.group,
+            &keys.claim,
+        ] {
+            call.key(key);
+        }
+        call.arg(format!("{}:{place}", member.task_id))
+            .arg(Codec::Json.to_vec(&entry(member))?)
+            .arg(score)
+            .arg(options.ttl(false))
+            .arg(CLAIM)
+            .arg(uuid::Uuid::new_v4().simple().to_string());
+        let call = &call;
+        let entries: Option<Vec<Vec<u8>>> = self
+            .link
+            .run(|mut connection| async move { call.invoke_async(&mut connection).await })
+            .await?;
+        entries
+            .map(|entries| entries.iter().map(|entry| read(entry)).collect())
+            .transpose()
+    }
+
+    pub(super) async fn end(&self, group: &str, options: &RedisOptions) -> Result<()> {
+        let keys = names(group, options);
+        let mut pipe = redis::pipe();
+        pipe.atomic()
+            .del(&[keys.results, keys.added, keys.size, keys.counted][..])
+            .set_ex(&keys.claim, "done", DONE.into());
+        self.run(&pipe).await
+    }
+
+    async fn run(&self, pipe: &redis::Pipeline) -> Result<()> {
+        self.link
+            .run(|mut connection| async move { pipe.exec_async(&mut connection).await })
+            .await
+    }
+}
+
+fn names(group: &str, options: &RedisOptions) -> ChordKeys {
+    let keys = ChordKeys::new(group);
+    ChordKeys {
+        results: options.key(&keys.results),
+        added: options.key(&keys.added),
+        size: options.key(&keys.size),
+        counted: options.key(&keys.counted),
+        claim: options.key(&keys.claim),
+        group: options.key(&keys.group),
+    }
+}
+
+/// `[1, id, state, result]`.
+fn entry(member: &Member) -> Value {
+    Value::Array(vec![
+        Value::Int(1),
+        Value::from(member.task_id.as_str()),
+        Value::from(member.state.as_str()),
+        member.result.clone(),
+    ])
+}
+
+fn read(bytes: &[u8]) -> Result<Joined> {
+    match Codec::Json.to_value(bytes, "chord entry")? {
+        Value::Array(fields) => match <[Value; 4]>::try_from(fields) {
+            Ok([_, Value::Str(task_id), Value::Str(state), result]) => Ok(Joined {
+                task_id,
+                state: State::from(state.as_str()),
+                result,
+            }),
+            _ => Err(wrong_entry("other fields")),
+        },
+        other => Err(wrong_entry(other.kind())),
+    }
+}
+
+fn wrong_entry(found: &str) -> Error {
+    Error::invalid("chord entry", "[1, task id, state, result]", found)
+}
