@@ -3,6 +3,8 @@
 //! The captured messages lie in `golden/`; each must decode to its own type and encode
 //! to the same bytes again.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{fs, path::Path};
 
 use bytes::Bytes;

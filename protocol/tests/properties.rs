@@ -1,6 +1,8 @@
 //! Laws that hold for every message: what is encoded decodes to the same, and no bytes
 //! whatever make a decoder panic or exceed its limits.
 
+#![allow(clippy::unwrap_used)]
+
 use bytes::Bytes;
 use celeriac_protocol::{
     Body, Codec, Embed, Message, Properties, ResultDocument, Signature, State, Table, TaskHeaders,
