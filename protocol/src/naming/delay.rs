@@ -5,7 +5,7 @@
 //! is `0`; behind queue 0 the rest of the key leads to the task's own queue.
 //!
 //! ```text
-//! celery_delayed_27 --*.0.#--> celery_delayed_26 ... celery_delayed_0 --> celery_delayed_delivery --#.<key>--> queue
+//! celery_delayed_27 --0.#--> celery_delayed_26 ... celery_delayed_0 --> celery_delayed_delivery --#.<key>--> queue
 //!        | 1.#  wait 2^27 s          ^                                            ^
 //!        +---------------------------+ (when it expires)                          |
 //! ```
