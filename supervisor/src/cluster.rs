@@ -13,12 +13,12 @@ mod task;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-pub(crate) use self::history::{Counts, Filter, History, Moved, Page};
+pub(crate) use self::history::{Filter, History, Moved};
 pub(crate) use self::latest::Said;
 pub(crate) use self::node::{Node, NodeState, Rules};
-pub(crate) use self::queue::Queues;
+use self::queue::Queues;
 pub(crate) use self::reading::{Reading, cut};
-pub(crate) use self::task::{Fact, Task};
+pub(crate) use self::task::{Call, Fact, Route, Task};
 
 /// The nodes and queues of a cluster.
 ///

@@ -32,6 +32,9 @@ pub struct Config {
     /// Queues to watch from the start; those that nodes and events name are added.
     /// Default `celery`.
     pub queues: Vec<String>,
+    /// Asks all workers to send task events, at the start and every five minutes:
+    /// Celery's send none unless they were started with `-E`. Default true.
+    pub enable_events: bool,
     /// How often the queues' depths are read. Default 5 s.
     pub queue_interval: Duration,
     /// How long the broker may take to answer one question. Default 5 s.
@@ -59,6 +62,7 @@ impl Default for Config {
             lost_after: Duration::from_secs(30),
             forget_after: Duration::from_secs(3_600),
             queues: vec![celeriac_protocol::naming::DEFAULT_QUEUE.to_owned()],
+            enable_events: true,
             queue_interval: Duration::from_secs(5),
             broker_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
@@ -157,6 +161,7 @@ impl fmt::Debug for Config {
             .field("lost_after", &self.lost_after)
             .field("forget_after", &self.forget_after)
             .field("queues", &self.queues)
+            .field("enable_events", &self.enable_events)
             .field("queue_interval", &self.queue_interval)
             .field("broker_timeout", &self.broker_timeout)
             .field("request_timeout", &self.request_timeout)

@@ -19,6 +19,7 @@ use actix::prelude::*;
 /// timers belong to an actor's context.
 pub(crate) struct Guardian<A: Actor<Context = Context<A>>> {
     part: &'static str,
+    key: Arc<str>,
     factory: Arc<dyn Fn(Ward) -> A + Send + Sync>,
     /// Where the child lives; on the parent's own arbiter when `None`.
     arbiter: Option<ArbiterHandle>,
@@ -40,6 +41,8 @@ pub(crate) struct Ward {
 #[rtype(result = "()")]
 pub(crate) struct Ended {
     pub(crate) part: &'static str,
+    /// Which one, of parts that there are many of; empty for the others.
+    pub(crate) key: Arc<str>,
     generation: u64,
     pub(crate) panicked: bool,
 }
@@ -74,15 +77,23 @@ impl<A: Actor<Context = Context<A>>> Guardian<A> {
         factory: impl Fn(Ward) -> A + Send + Sync + 'static,
     ) -> Self {
         let factory = Arc::new(factory);
+        let (key, budget) = ("".into(), Budget::default());
         Self {
             part,
+            key,
             factory,
             arbiter,
             parent,
-            budget: Budget::default(),
+            budget,
             generation: 0,
             child: None,
         }
+    }
+
+    /// Names the child, of a part that there are many of.
+    pub(crate) fn named(mut self, key: &str) -> Self {
+        self.key = key.into();
+        self
     }
 
     /// Starts the child, or a new one.
@@ -90,6 +101,7 @@ impl<A: Actor<Context = Context<A>>> Guardian<A> {
         self.generation += 1;
         let ended = Ended {
             part: self.part,
+            key: Arc::clone(&self.key),
             generation: self.generation,
             panicked: false,
         };

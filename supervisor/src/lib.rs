@@ -3,14 +3,21 @@
 //!
 //! [`Supervisor::run`] is the one way in: it takes an app and a [`Config`] and ends when
 //! it is told to, or says why it could not go on.
+//!
+//! Nodes are known by the events that they send, Celery's workers as well as
+//! celeriac's; there is nothing to register. What is known lives in memory, bounded.
 
+mod actor;
 mod board;
 mod cluster;
 mod config;
 mod error;
 mod guardian;
+mod http;
 mod metrics;
 mod progress;
+mod supervisor;
 
 pub use crate::config::Config;
 pub use crate::error::Error;
+pub use crate::supervisor::{Stopped, Supervisor};

@@ -32,7 +32,7 @@ struct Order {
 }
 
 /// How many of the known tasks are in which state, by name.
-pub(crate) type Counts = BTreeMap<Arc<str>, BTreeMap<String, u64>>;
+type Counts = BTreeMap<Arc<str>, BTreeMap<String, u64>>;
 
 /// What a merged event changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +117,13 @@ impl History {
         self.0.tasks.len()
     }
 
-    pub(crate) fn counts(&self) -> Counts {
-        read(&self.0.counts).clone()
+    /// Returns how many of the known tasks are in which state, by name.
+    pub(crate) fn counts(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
+        let counts = read(&self.0.counts);
+        let entries = counts.iter();
+        entries
+            .map(|(name, states)| (name.to_string(), states.clone()))
+            .collect()
     }
 
     /// Lists tasks that became known before number `before` (from the newest when

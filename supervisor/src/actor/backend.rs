@@ -1,0 +1,213 @@
+//! The Backend actor: writes the task history, waits for results.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix::prelude::*;
+use celeriac::{App, AsyncResult};
+use celeriac_protocol::{Exception, ResultDocument, State, Value};
+
+use crate::board::Board;
+use crate::cluster::{Call, Fact, Moved, Reading, Route, Said, cut};
+use crate::guardian::Ward;
+use crate::progress::Pulse;
+
+/// Aggregates what is known of tasks: from events, and from the results of tasks that
+/// were sent from here.
+///
+/// The one writer of the history. Readers look into it without asking.
+pub(crate) struct Backend {
+    app: App,
+    board: Arc<Board>,
+    pulse: Pulse,
+    /// How many results are being waited for.
+    awaited: usize,
+    _ward: Ward,
+}
+
+/// Task events, in the order of their intake.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct TaskEvents(pub(crate) Vec<Reading>);
+
+/// A task was sent from here.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Launched {
+    pub(crate) id: String,
+    pub(crate) call: Call,
+    pub(crate) queue: Option<Arc<str>>,
+    /// When nobody waits for the result at present: the Backend does, for a while.
+    pub(crate) result: Option<AsyncResult<Value>>,
+}
+
+/// The result of a task came in.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Finished(pub(crate) ResultDocument);
+
+/// How many results are waited for at once; tasks beyond are known by events alone.
+const AWAITED: usize = 10_000;
+/// For how long a result is waited for.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+/// Results are shown as texts, cut to this many bytes.
+const TEXT: usize = 4 * 1024;
+
+impl Backend {
+    pub(crate) fn new(app: App, board: Arc<Board>, ward: Ward) -> Self {
+        let pulse = board.progress.pulse("backend");
+        Self {
+            app,
+            board,
+            pulse,
+            awaited: 0,
+            _ward: ward,
+        }
+    }
+
+    fn merge(&self, id: &Arc<str>, said: Said, sender: &Arc<str>, fact: Fact) {
+        let runtime = match &fact {
+            Fact::Succeeded { runtime, .. } => *runtime,
+            _ => None,
+        };
+        let Some(Moved { name, state }) = self.board.history.merge(id, said, sender, fact) else {
+            return;
+        };
+        self.board.metrics.task(&name, &state);
+        if let Some(seconds) = runtime {
+            self.board.metrics.runtime(&name, seconds);
+        }
+    }
+
+    fn finished(&self, document: &ResultDocument) {
+        let Some(fact) = outcome(document) else {
+            return;
+        };
+        // Events say who ran it and for how long; a result must not put less in place.
+        let known = self.board.history.get(&document.task_id);
+        if known.is_some_and(|task| task.state().is_ready()) {
+            return;
+        }
+        let worker = document
+            .extended
+            .as_ref()
+            .and_then(|extended| extended.worker.as_deref());
+        let at = document
+            .date_done
+            .map_or_else(celeriac::clock::now, SystemTime::from);
+        let said = Said {
+            at: seconds(at),
+            clock: 0,
+        };
+        self.merge(
+            &document.task_id.as_str().into(),
+            said,
+            &worker.unwrap_or_default().into(),
+            fact,
+        );
+    }
+}
+
+impl Actor for Backend {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(super::MAILBOX);
+        ctx.run_interval(Duration::from_secs(1), |backend, _| backend.pulse.beat());
+    }
+}
+
+impl Handler<TaskEvents> for Backend {
+    type Result = ();
+
+    fn handle(&mut self, TaskEvents(readings): TaskEvents, _: &mut Context<Self>) {
+        for reading in readings {
+            if let Reading::Task {
+                id,
+                said,
+                sender,
+                fact,
+                ..
+            } = reading
+            {
+                self.merge(&id, said, &sender, fact);
+            }
+        }
+        self.pulse.beat();
+    }
+}
+
+impl Handler<Launched> for Backend {
+    type Result = ();
+
+    fn handle(&mut self, launched: Launched, ctx: &mut Context<Self>) {
+        let client: Arc<str> = self.app.name().into();
+        let fact = Fact::Sent(
+            launched.call,
+            Route {
+                queue: launched.queue,
+                client: client.clone(),
+            },
+        );
+        let said = Said {
+            at: seconds(celeriac::clock::now()),
+            clock: self.app.clock().value(),
+        };
+        self.merge(&launched.id.as_str().into(), said, &client, fact);
+        let Some(result) = launched.result else {
+            return;
+        };
+        if self.awaited >= AWAITED || !self.app.backend().capabilities().stores {
+            return;
+        }
+        self.awaited += 1;
+        let wait = async move { result.ready(PATIENCE).await };
+        ctx.spawn(wait.into_actor(self).map(|outcome, backend, _| {
+            backend.awaited -= 1;
+            match outcome {
+                Ok(document) => backend.finished(&document),
+                Err(error) => tracing::debug!(%error, "gave up waiting for a result"),
+            }
+        }));
+    }
+}
+
+impl Handler<Finished> for Backend {
+    type Result = ();
+
+    fn handle(&mut self, Finished(document): Finished, _: &mut Context<Self>) {
+        self.finished(&document);
+    }
+}
+
+/// Returns what a result says of its task; `None` when it is no outcome.
+fn outcome(document: &ResultDocument) -> Option<Fact> {
+    match document.status {
+        State::Success => {
+            let result = serde_json::to_string(&document.result).ok();
+            Some(Fact::Succeeded {
+                result: result.map(|text| cut(&text, TEXT)),
+                runtime: None,
+            })
+        }
+        State::Failure => {
+            let exception = Exception::from_value(&document.result).unwrap_or_default();
+            Some(Fact::Failed {
+                exception: Some(cut(&exception.to_string(), TEXT)),
+                traceback: document
+                    .traceback
+                    .as_deref()
+                    .map(|text| cut(text, 4 * TEXT)),
+            })
+        }
+        State::Revoked => Some(Fact::Revoked { reason: "revoked" }),
+        _ => None,
+    }
+}
+
+/// Seconds since the epoch.
+pub(super) fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
+}

@@ -1,0 +1,150 @@
+//! The Root's children and how they are started, and started again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::prelude::*;
+use celeriac::App;
+use tokio::sync::Semaphore;
+
+use super::{Arbiters, Root};
+use crate::actor::backend::Backend;
+use crate::actor::intake::Intake;
+use crate::actor::node_proxy::{self, NodeProxy};
+use crate::actor::survey::Survey;
+use crate::board::Board;
+use crate::config::Config;
+use crate::guardian::{Ended, Guardian, Verdict};
+
+/// The Root's children.
+pub(super) struct Children {
+    backend: Guardian<Backend>,
+    intake: Guardian<Intake>,
+    survey: Guardian<Survey>,
+    proxies: HashMap<String, Guardian<NodeProxy>>,
+    app: App,
+    board: Arc<Board>,
+    /// Taken by each question to a node.
+    places: Arc<Semaphore>,
+}
+
+const BACKEND: &str = "backend";
+const INTAKE: &str = "intake";
+const SURVEY: &str = "survey";
+const PROXY: &str = "node proxy";
+
+/// How many nodes are asked something at one time.
+const QUESTIONS: usize = 8;
+
+impl Children {
+    /// Starts those that there is one of.
+    pub(super) fn start(
+        app: &App,
+        board: &Arc<Board>,
+        config: &Config,
+        arbiters: &Arbiters,
+        root: &Addr<Root>,
+    ) -> Self {
+        let shared = || (app.clone(), Arc::clone(board));
+        let parent = || root.clone().recipient::<Ended>();
+
+        let (a, b) = shared();
+        let place = Some(arbiters.backend.clone());
+        let backend = Guardian::new(BACKEND, place, parent(), move |ward| {
+            Backend::new(a.clone(), Arc::clone(&b), ward)
+        });
+
+        let (a, b) = shared();
+        let (place, batches) = (Some(arbiters.intake.clone()), root.clone().recipient());
+        let intake = Guardian::new(INTAKE, place, parent(), move |ward| {
+            Intake::new(a.clone(), Arc::clone(&b), batches.clone(), ward)
+        });
+
+        let (a, b) = shared();
+        let (interval, timeout) = (config.queue_interval, config.broker_timeout);
+        let survey = Guardian::new(SURVEY, None, parent(), move |ward| {
+            Survey::new(a.clone(), Arc::clone(&b), interval, timeout, ward)
+        });
+
+        let (app, board) = shared();
+        let places = Arc::new(Semaphore::new(QUESTIONS));
+        let mut all = Self {
+            backend,
+            intake,
+            survey,
+            proxies: HashMap::new(),
+            app,
+            board,
+            places,
+        };
+        // The Backend first: the Intake's first batch already needs it.
+        for part in [BACKEND, INTAKE, SURVEY] {
+            all.restart(part, "");
+        }
+        all
+    }
+
+    pub(super) fn backend(&self) -> Option<Addr<Backend>> {
+        self.backend.child().cloned()
+    }
+
+    pub(super) fn proxy(&self, node: &str) -> Option<Addr<NodeProxy>> {
+        self.proxies.get(node)?.child().cloned()
+    }
+
+    /// Starts the proxy of a node that joined.
+    pub(super) fn join(&mut self, node: &str, root: &Addr<Root>) {
+        let tell = node_proxy::Tell {
+            answered: root.clone().recipient(),
+            queues: root.clone().recipient(),
+        };
+        let (app, board) = (self.app.clone(), Arc::clone(&self.board));
+        let (name, places) = (node.to_owned(), Arc::clone(&self.places));
+        let parent = root.clone().recipient();
+        let mut proxy = Guardian::new(PROXY, None, parent, move |ward| {
+            let shared = (app.clone(), Arc::clone(&board), Arc::clone(&places));
+            NodeProxy::new(name.clone(), shared, tell.clone(), ward)
+        })
+        .named(node);
+        proxy.start();
+        self.proxies.insert(node.to_owned(), proxy);
+    }
+
+    /// Forgets a node's proxy; returns its address, to be told.
+    pub(super) fn leave(&mut self, node: &str) -> Option<Addr<NodeProxy>> {
+        self.proxies.remove(node)?.release()
+    }
+
+    /// Decides about the end of a child.
+    pub(super) fn ended(&mut self, ended: &Ended, now: Instant) -> Verdict {
+        match ended.part {
+            BACKEND => self.backend.ended(ended, now),
+            INTAKE => self.intake.ended(ended, now),
+            SURVEY => self.survey.ended(ended, now),
+            _ => match self
+                .proxies
+                .get_mut(&*ended.key)
+                .map(|proxy| proxy.ended(ended, now))
+            {
+                // One node that cannot be stood for is no reason to give up all others:
+                // the model still follows it.
+                Some(Verdict::GiveUp { restarts }) => {
+                    tracing::error!(node = &*ended.key, restarts, "a node's proxy keeps ending");
+                    self.proxies.remove(&*ended.key);
+                    Verdict::Ignore
+                }
+                verdict => verdict.unwrap_or(Verdict::Ignore),
+            },
+        }
+    }
+
+    pub(super) fn restart(&mut self, part: &str, key: &str) {
+        match part {
+            BACKEND => drop(self.backend.start()),
+            INTAKE => drop(self.intake.start()),
+            SURVEY => drop(self.survey.start()),
+            _ => drop(self.proxies.get_mut(key).map(Guardian::start)),
+        }
+    }
+}

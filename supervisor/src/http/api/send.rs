@@ -1,0 +1,243 @@
+//! Sending tasks, and calling them off.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use celeriac::AsyncResult;
+use celeriac_protocol::{State as TaskState, Table, Value};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::actor::{Finished, Launched};
+use crate::cluster::{Call, cut};
+use crate::http::view::TaskView;
+use crate::http::{Desk, Problem};
+
+/// A task to send.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Order {
+    name: String,
+    #[serde(default)]
+    args: Vec<Value>,
+    #[serde(default)]
+    kwargs: Table,
+    queue: Option<String>,
+    /// Seconds.
+    countdown: Option<f64>,
+    id: Option<String>,
+    wait_ms: Option<u64>,
+}
+
+/// How to call a task off.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revocation {
+    #[serde(default)]
+    terminate: bool,
+    signal: Option<String>,
+}
+
+/// The longest delay: what the delay queues of Celery can hold.
+const COUNTDOWN: f64 = 268_435_455.0;
+/// Arguments are shown as texts, cut to this many bytes.
+const TEXT: usize = 4 * 1024;
+
+pub(in crate::http) async fn send(
+    State(desk): State<Desk>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let order: Order = read(&headers, body)?;
+    order.check(&desk)?;
+    let wait = order.wait_ms.map(Duration::from_millis);
+    let (call, queue) = (order.call(), order.queue.clone().map(Into::into));
+    let result = order.send(&desk).await?;
+    let id = result.id().to_owned();
+    let launched = |result| Launched {
+        id: id.clone(),
+        call,
+        queue,
+        result,
+    };
+    let Some(wait) = wait else {
+        tell(&desk, launched(Some(result))).await;
+        return Ok(accepted(&id));
+    };
+    match result.ready(wait).await {
+        Ok(document) => {
+            tell(&desk, launched(None)).await;
+            let _told = desk.root.send(Finished(document.clone())).await;
+            let known = desk.board.history.get(&id).map(|task| TaskView::of(&task));
+            Ok(Json(known.unwrap_or_default().with_result(document)).into_response())
+        }
+        // Not yet is no error: the Backend goes on waiting.
+        Err(celeriac::Error::Timeout { .. }) => {
+            tell(&desk, launched(Some(result))).await;
+            Ok(accepted(&id))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(in crate::http) async fn revoke(
+    State(desk): State<Desk>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let revocation: Revocation = read(&headers, body)?;
+    text("id", &id)?;
+    let signal = revocation.signal.unwrap_or_else(|| "SIGTERM".to_owned());
+    let named = signal.strip_prefix("SIG").is_some_and(|rest| {
+        (1..=10).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric())
+    });
+    if !named {
+        let message = format!(
+            "signal: expected a name such as SIGTERM, found '{}'",
+            cut(&signal, 40)
+        );
+        return Err(Problem::invalid(message));
+    }
+    let mut arguments = Table::new();
+    arguments.push("task_id", vec![Value::from(id.as_str())]);
+    arguments.push("terminate", revocation.terminate);
+    arguments.push("signal", signal);
+    desk.app.control().cast("revoke", arguments, None).await?;
+    let told = json!({ "id": id, "revoke": "sent", "terminate": revocation.terminate });
+    Ok((StatusCode::ACCEPTED, Json(told)).into_response())
+}
+
+/// Reads a JSON body. The content type is not a formality: a form on a foreign page can
+/// send anything but this one without asking first.
+fn read<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<T, Problem> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let message = format!(
+            "expected content type application/json, found '{}'",
+            cut(kind, 100)
+        );
+        return Err(Problem::new(415, "content_type", message));
+    }
+    let body = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = format!(
+                "expected a body of at most {} bytes, found more",
+                crate::http::BODY
+            );
+            Problem::new(413, "too_large", message)
+        }
+        _ => Problem::invalid(format!("the body could not be read: {}", error.body_text())),
+    })?;
+    let body = if body.is_empty() {
+        Bytes::from_static(b"{}")
+    } else {
+        body
+    };
+    serde_json::from_slice(&body).map_err(|error| Problem::invalid(format!("body: {error}")))
+}
+
+/// A name or id: 1 to 255 bytes without control characters.
+fn text(field: &str, value: &str) -> Result<(), Problem> {
+    if value.is_empty() || value.len() > 255 || value.chars().any(char::is_control) {
+        let found = cut(&value.escape_debug().to_string(), 80);
+        let message =
+            format!("{field}: expected 1 to 255 bytes without control characters, found '{found}'");
+        return Err(Problem::invalid(message));
+    }
+    Ok(())
+}
+
+impl Order {
+    fn check(&self, desk: &Desk) -> Result<(), Problem> {
+        text("name", &self.name)?;
+        self.queue
+            .as_deref()
+            .map_or(Ok(()), |queue| text("queue", queue))?;
+        self.id.as_deref().map_or(Ok(()), |id| text("id", id))?;
+        if let Some(countdown) = self.countdown.filter(|s| !(0.0..=COUNTDOWN).contains(s)) {
+            let message =
+                format!("countdown: expected 0 to {COUNTDOWN} seconds, found {countdown}");
+            return Err(Problem::invalid(message));
+        }
+        let most = desk.config.max_wait.as_millis();
+        if let Some(wait) = self.wait_ms.filter(|wait| u128::from(*wait) > most) {
+            return Err(Problem::invalid(format!(
+                "wait_ms: expected at most {most}, found {wait}"
+            )));
+        }
+        // Said before anything is sent: a task cannot be taken back.
+        if self.wait_ms.is_some() && !desk.app.backend().capabilities().stores {
+            let message = "wait_ms is not possible without a result backend; leave it out, or give \
+                           the supervisor a backend such as redis://";
+            return Err(Problem::new(422, "unsupported", message));
+        }
+        Ok(())
+    }
+
+    /// Returns the call as the history shows it.
+    fn call(&self) -> Call {
+        let show = |json: serde_json::Result<String>| json.ok().map(|text| cut(&text, TEXT));
+        Call {
+            name: Some(self.name.as_str().into()),
+            args: show(serde_json::to_string(&self.args)),
+            kwargs: show(serde_json::to_string(&self.kwargs)),
+            ..Call::default()
+        }
+    }
+
+    async fn send(self, desk: &Desk) -> celeriac::Result<AsyncResult<Value>> {
+        let mut call = desk.app.call(self.name).args(self.args).kwargs(self.kwargs);
+        if let Some(queue) = self.queue {
+            call = call.queue(queue);
+        }
+        if let Some(seconds) = self.countdown.filter(|seconds| *seconds > 0.0) {
+            call = call.countdown(Duration::from_secs_f64(seconds));
+        }
+        if let Some(id) = self.id {
+            call = call.id(id);
+        }
+        call.send(&desk.app).await
+    }
+}
+
+/// Tells the Backend of a task. It was sent all the same when nobody hears.
+async fn tell(desk: &Desk, launched: Launched) {
+    if desk.root.send(launched).await.is_err() {
+        tracing::warn!("a task was sent but is missing in the history: the root is gone");
+    }
+}
+
+fn accepted(id: &str) -> Response {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    let href = format!(
+        "/api/v1/tasks/{}",
+        id.bytes().map(encode).collect::<String>()
+    );
+    let body = json!({ "id": id, "state": TaskState::Pending.as_str(), "href": href });
+    let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
+    if let Ok(location) = HeaderValue::from_str(&href) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,124 @@
+//! The HTTP server's thread and runtime.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use super::listener::Bounded;
+use super::{Desk, router};
+use crate::config::Config;
+use crate::error::Error;
+
+/// The HTTP server: a work-stealing runtime on threads of its own.
+///
+/// Dropping it tells it to stop; [`HttpServer::stop`] also waits.
+#[derive(Debug)]
+pub(crate) struct HttpServer {
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+    done: oneshot::Receiver<()>,
+}
+
+/// An address that was bound before anything else was started.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    listener: TcpListener,
+    pub(crate) address: SocketAddr,
+}
+
+/// How long a client may send nothing. Longer than any wait for a result is not needed:
+/// a client that waits sends nothing either, so the wait is added.
+const IDLE: Duration = Duration::from_secs(30);
+const THREADS: usize = 2;
+
+impl Bound {
+    /// Binds the address.
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        let bind = || {
+            let listener = TcpListener::bind(config.listen)?;
+            listener.set_nonblocking(true)?;
+            Ok::<_, io::Error>(Self {
+                address: listener.local_addr()?,
+                listener,
+            })
+        };
+        bind().map_err(|source| Error::Listen {
+            address: config.listen,
+            source,
+        })
+    }
+}
+
+impl HttpServer {
+    pub(crate) fn start(bound: Bound, desk: Desk) -> Result<Self, Error> {
+        let start = |source| Error::Start {
+            what: "the HTTP server",
+            source,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("celeriac-http")
+            .enable_all()
+            .build()
+            .map_err(start)?;
+        let (stop, mut stopping) = watch::channel(false);
+        let (finished, done) = oneshot::channel();
+        let (grace, idle) = (desk.config.stop_timeout, IDLE + desk.config.max_wait);
+        let connections = desk.config.max_connections;
+        let serve = async move {
+            let listener = tokio::net::TcpListener::from_std(bound.listener)?;
+            let listener = Bounded::new(listener, connections, idle);
+            let told = stopping.clone();
+            let server = axum::serve(listener, router(desk)).with_graceful_shutdown(wait(told));
+            tokio::select! {
+                served = server.into_future() => served,
+                // Idle connections that stay open must not hold up the stop.
+                () = async { wait_mut(&mut stopping).await; tokio::time::sleep(grace).await } => {
+                    tracing::warn!("requests were still open at the end of the stop");
+                    Ok(())
+                }
+            }
+        };
+        let run = move || {
+            if let Err(error) = runtime.block_on(serve) {
+                tracing::error!(%error, "the HTTP server ended badly");
+            }
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            // The run may not listen any more.
+            let _ = finished.send(());
+        };
+        let builder = std::thread::Builder::new().name("celeriac-http-main".to_owned());
+        let thread = Some(builder.spawn(run).map_err(start)?);
+        Ok(Self { stop, thread, done })
+    }
+
+    /// Waits for the server to end by itself, which it never should.
+    pub(crate) async fn ended(&mut self) {
+        let _ = (&mut self.done).await;
+    }
+
+    /// Accepts no more, lets open requests finish within the grace, and returns the
+    /// thread, to be waited for.
+    pub(crate) fn stop(mut self) -> Option<JoinHandle<()>> {
+        self.stop.send_replace(true);
+        self.thread.take()
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+async fn wait(mut stopping: watch::Receiver<bool>) {
+    wait_mut(&mut stopping).await;
+}
+
+/// Ends when the server is told to stop, or its owner is gone.
+async fn wait_mut(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,159 @@
+//! The supervisor, from start to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use celeriac::App;
+
+use crate::actor::ActorThread;
+use crate::board::Board;
+use crate::config::Config;
+use crate::error::Error;
+use crate::http::{Bound, Desk, HttpServer};
+use crate::progress::Watchdog;
+
+/// The supervisor of a cluster.
+///
+/// # Example
+///
+/// ```no_run
+/// use celeriac::App;
+/// use celeriac_supervisor::{Config, Supervisor};
+///
+/// # async fn example(app: App) -> Result<(), celeriac_supervisor::Error> {
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let supervisor = Supervisor::new(app, Config::default())
+///     .on_ready(|address| println!("http://{address}/"));
+/// let run = supervisor.run(async { drop(stopped.await) });
+/// drop(stop);
+/// println!("{:?}", run.await?);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Supervisor {
+    app: App,
+    config: Config,
+    ready: Option<Box<dyn FnOnce(SocketAddr) + Send>>,
+}
+
+/// How a run ended, when it was told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stopped {
+    /// How long it ran.
+    pub uptime: Duration,
+    /// How many events it took in.
+    pub events: u64,
+    /// How many tasks the history held; they are gone now.
+    pub tasks: usize,
+    /// Whether every thread ended within the stop's time.
+    pub clean: bool,
+}
+
+impl Supervisor {
+    /// Makes a supervisor; nothing starts yet.
+    pub fn new(app: App, config: Config) -> Self {
+        Self {
+            app,
+            config,
+            ready: None,
+        }
+    }
+
+    /// Calls `tell` with the address once everything has been started. The broker may
+    /// still be out of reach then; `/readyz` says so.
+    #[must_use]
+    pub fn on_ready(mut self, tell: impl FnOnce(SocketAddr) + Send + 'static) -> Self {
+        self.ready = Some(Box::new(tell));
+        self
+    }
+
+    /// Runs until `shutdown` completes.
+    ///
+    /// Works in any tokio runtime; actors and HTTP live on threads of their own. The
+    /// app stays open: who made it closes it. A stop lets open requests finish first,
+    /// then ends the actors, both within [`Config::stop_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] and [`Error::Listen`] before anything was started;
+    /// [`Error::Exhausted`] and [`Error::Died`] when it cannot go on. A broker out of
+    /// reach is no error: it is waited for.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future tells every thread to stop, without waiting for them.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Stopped, Error> {
+        self.config.check()?;
+        let bound = Bound::new(&self.config)?;
+        let (start, address, grace) = (Instant::now(), bound.address, self.config.stop_timeout);
+        let board = Arc::new(Board::new(self.config.history));
+        let mut actors =
+            ActorThread::start(self.app.clone(), self.config.clone(), Arc::clone(&board)).await?;
+        let watchdog = Watchdog::start(Arc::clone(&board.progress), self.config.stall_after)
+            .map_err(|source| Error::Start {
+                what: "the watchdog",
+                source,
+            })?;
+        let desk = Desk::new(self.app, self.config, Arc::clone(&board), actors.root());
+        let mut http = HttpServer::start(bound, desk)?;
+        board.set_started();
+        tracing::info!(%address, "the supervisor serves");
+        if let Some(ready) = self.ready {
+            ready(address);
+        }
+
+        let failure = tokio::select! {
+            () = shutdown => None,
+            end = &mut actors.ended => Some(end.unwrap_or(Error::Died)),
+            () = http.ended() => Some(Error::Died),
+        };
+        tracing::info!(failed = failure.is_some(), "the supervisor stops");
+
+        // Requests first: they may still need the actors.
+        let deadline = tokio::time::Instant::now() + grace + Duration::from_secs(2);
+        let mut clean = join(http.stop(), deadline).await;
+        clean &= join(actors.stop(), deadline).await;
+        clean &= tokio::task::spawn_blocking(move || drop(watchdog))
+            .await
+            .is_ok();
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(Stopped {
+                uptime: start.elapsed(),
+                events: board.metrics.events.get(),
+                tasks: board.history.len(),
+                clean,
+            }),
+        }
+    }
+}
+
+/// Waits for a thread; says whether it ended well and in time.
+async fn join(thread: Option<JoinHandle<()>>, deadline: tokio::time::Instant) -> bool {
+    let Some(thread) = thread else { return true };
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    let joined = tokio::task::spawn_blocking(move || thread.join());
+    match tokio::time::timeout_at(deadline, joined).await {
+        Ok(Ok(Ok(()))) => true,
+        Ok(_) => {
+            tracing::error!(thread = name, "a thread panicked");
+            false
+        }
+        Err(_) => {
+            tracing::error!(thread = name, "a thread did not end in time");
+            false
+        }
+    }
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor")
+            .field("app", &self.app)
+            .field("config", &self.config)
+            .finish()
+    }
+}
