@@ -4,6 +4,7 @@ mod disabled;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod rpc;
 mod waiters;
 
 use std::fmt;
@@ -15,6 +16,7 @@ pub use self::disabled::DisabledBackend;
 pub use self::memory::MemoryBackend;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBackend, RedisOptions};
+pub use self::rpc::{Config as RpcConfig, RpcBackend};
 pub use self::waiters::{Waiter, Waiters};
 use crate::broker::{Broker, BoxFuture};
 use crate::error::{Error, Result};
@@ -129,7 +131,7 @@ pub struct Joined {
     pub result: Value,
 }
 
-fn no_join(with: String) -> Error {
+pub(crate) fn no_join(with: String) -> Error {
     Error::Unsupported {
         what: "a chord",
         with,
@@ -173,6 +175,7 @@ pub fn open(url: &str, broker: &Arc<dyn Broker>) -> Result<Arc<dyn Backend>> {
     let scheme = url.split("://").next().unwrap_or_default();
     match scheme {
         "memory" => Ok(Arc::new(MemoryBackend::new())),
+        "rpc" => Ok(Arc::new(RpcBackend::new(Arc::clone(broker)))),
         "disabled" | "" => Ok(Arc::new(DisabledBackend)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+socket" | "sentinel" => Ok(Arc::new(RedisBackend::open(url)?)),
