@@ -177,6 +177,13 @@ impl<R> Call<R> {
         self.append("link_error", errback.into())
     }
 
+    /// Calls another task after this one, with its result as first argument unless that
+    /// is [immutable](Call::immutable): a chain. After a group it gets the list of all
+    /// results: a chord.
+    pub fn then<S>(self, next: Call<S>) -> Call<S> {
+        Call::from_signature(canvas::chain([self.signature, next.signature]))
+    }
+
     /// As a step of a workflow: refuses the previous result.
     pub fn immutable(mut self) -> Self {
         self.signature.immutable = true;
@@ -239,6 +246,13 @@ impl<R: DeserializeOwned> Call<R> {
     /// Dropping the future leaves it open whether the call was sent.
     pub async fn send(self, caller: &impl Caller) -> Result<AsyncResult<R>> {
         caller.app().send(self.signature, caller.parent()).await
+    }
+}
+
+/// A signature of any kind can be called; `R` is what the caller reads its result as.
+impl<R> From<Signature> for Call<R> {
+    fn from(signature: Signature) -> Self {
+        Self::from_signature(signature)
     }
 }
 

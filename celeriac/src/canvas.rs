@@ -16,7 +16,9 @@
 //! assert_eq!(workflow.task, "celery.chain");
 //! ```
 
+mod options;
 pub mod plan;
+mod tree;
 
 use celeriac_protocol::error::EncodeError;
 use celeriac_protocol::{Signature, Table, Value};

@@ -142,7 +142,16 @@ pub fn publication(
             Some(queue) => queue,
             None => defaults.reply_to.clone(),
         }),
-        expiration: expires.map(|at| at.after(now).as_millis().to_string()),
+        expiration: match options.text("expiration")? {
+            Some(millis) => Some(millis),
+            None => expires.map(|at| at.after(now).as_millis().to_string()),
+        },
+        message_id: options.text("message_id")?,
+        timestamp: options.count("timestamp")?.map(u64::from),
+        kind: options.text("type")?,
+        user_id: options.text("user_id")?,
+        app_id: options.text("app_id")?,
+        cluster_id: options.text("cluster_id")?,
         ..Properties::default()
     };
     let body = Body::encode(codec, &args, &kwargs, embed)?;
@@ -184,7 +193,9 @@ fn target(
         None => task_options.and_then(|options| options.priority),
     };
     let route = routes.find(task);
-    let priority = priority.or_else(|| route?.priority);
+    // Celery's clients send 0, but nothing when the caller names the queue.
+    let unnamed = queue.is_none().then_some(0);
+    let priority = priority.or_else(|| route?.priority).or(unnamed);
     if let Some(exchange) = exchange.filter(|name| !name.is_empty()) {
         let routing_key = routing_key.unwrap_or_else(|| naming::DEFAULT_QUEUE.to_owned());
         return Ok(Target {

@@ -79,10 +79,13 @@ impl std::fmt::Debug for Execution {
     }
 }
 
-/// Turns what a task function returns into a [`TaskResult`]: a plain value is a
-/// success, a `Result` is what it says.
+/// Turns the `Result` that a task function returns into a [`TaskResult`].
 ///
 /// Generated code calls this; there is no need to implement it.
+#[diagnostic::on_unimplemented(
+    message = "a task cannot return `{Self}`",
+    note = "a task returns a value, or `Result<T, E>` where `E` is an error or `TaskError`"
+)]
 pub trait IntoTaskResult {
     /// The value of a success.
     type Output: Serialize + DeserializeOwned + Send + 'static;

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::App;
-use crate::backend::Waiter;
+use crate::backend::{self, Waiter};
 use crate::broker::{Publication, Topology};
 use crate::canvas::{self, Plan, plan};
 use crate::clock;
@@ -49,8 +49,8 @@ impl Caller for Context {
 pub struct Sent {
     /// The id whose result is the workflow's.
     pub id: String,
-    /// The ids of a group's members.
-    pub members: Vec<String>,
+    /// The ids of the members, when the workflow ends in a group.
+    pub members: Option<Vec<String>>,
     /// `[[id, parent], children]`.
     pub result: Value,
 }
@@ -76,25 +76,23 @@ impl App {
             .unwrap_or(false);
         let plan = self.plan(signature, None)?;
         // Interest is registered before the message is out, or the result may be first.
-        let mut members = Vec::with_capacity(plan.members.len());
-        for id in &plan.members {
-            members.push(AsyncResult::new(
-                self.clone(),
-                id.clone(),
-                self.watch(id, wanted).await?,
-            ));
-        }
-        let waiter = if members.is_empty() {
-            self.watch(&plan.id, wanted).await?
-        } else {
-            None
+        let result = match &plan.members {
+            None => AsyncResult::new(self.clone(), plan.id.clone(), self.watch(&plan.id, wanted).await?),
+            Some(ids) => {
+                let mut members = Vec::with_capacity(ids.len());
+                for id in ids {
+                    let waiter = self.watch(id, wanted).await?;
+                    members.push(AsyncResult::new(self.clone(), id.clone(), waiter));
+                }
+                AsyncResult::group(self.clone(), plan.id.clone(), members)
+            }
         };
         let lineage = parent.map(lineage).unwrap_or_default();
         let sent = self.send_plan(plan, &lineage).await?;
         if let Some(parent) = parent {
             parent.add_child(sent.result);
         }
-        Ok(AsyncResult::new(self.clone(), sent.id, waiter).with_members(members))
+        Ok(result)
     }
 
     /// Plans a workflow; `rest` is what follows it in a surrounding chain, reversed.
@@ -120,8 +118,13 @@ impl App {
     ///
     /// # Errors
     ///
-    /// The first error of any message; the others may have been sent.
+    /// [`Error::Unsupported`] for a chord that the result backend cannot count, before
+    /// anything is sent; else the first error of any message, when the others may have
+    /// been sent.
     pub async fn send_plan(&self, plan: Plan, lineage: &Lineage) -> Result<Sent> {
+        if plan.has_chord && !self.0.backend.capabilities().join {
+            return Err(backend::no_join(self.0.backend.url()));
+        }
         let now = clock::now();
         let publications = plan
             .sends

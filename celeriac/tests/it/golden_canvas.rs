@@ -1,0 +1,420 @@
+//! Workflows become the messages that Celery's client sends for them.
+
+use celeriac::Call;
+use celeriac::canvas::plan::plan;
+use celeriac::canvas::{chain, chord, group};
+use celeriac::protocol::{Signature, Table, Value};
+
+use crate::fixtures::{captured, comparable, sent, sig};
+
+fn add<const N: usize>(args: [i64; N]) -> Signature {
+    sig("demo.add", args)
+}
+
+fn mul<const N: usize>(args: [i64; N]) -> Signature {
+    sig("demo.mul", args)
+}
+
+fn tsum() -> Signature {
+    sig("demo.tsum", [])
+}
+
+fn echo() -> Signature {
+    sig("demo.echo", [])
+}
+
+fn old() -> Signature {
+    sig("demo.err_old", [])
+}
+
+fn call(signature: Signature) -> Call<Value> {
+    signature.into()
+}
+
+fn with(mut signature: Signature, key: &str, value: impl Into<Value>) -> Signature {
+    signature.options.insert(key, value);
+    signature
+}
+
+/// A task over items: `celery.map` or `celery.starmap`.
+fn over(kind: &str, task: &str, items: &[&[i64]]) -> Signature {
+    let items = items
+        .iter()
+        .map(|item| Value::Array(item.iter().map(|&n| n.into()).collect()));
+    let mut signature = Signature::new(format!("celery.{kind}"))
+        .kwarg("task", Value::from(Signature::new(task)))
+        .kwarg("it", items.collect::<Vec<_>>());
+    signature.subtask_type = Some(kind.to_owned());
+    signature
+}
+
+fn partial(mut signature: Signature, arg: i64) -> Signature {
+    signature.args.insert(0, arg.into());
+    signature
+}
+
+#[test]
+fn plain_workflows_are_sent_as_celery_sends_them() {
+    let cases = [
+        ("chain", chain([add([1, 2]), mul([3]), add([4])])),
+        (
+            "chain_immutable",
+            chain([
+                add([1, 2]),
+                add([5, 6]).immutable(),
+                sig("demo.noop", []).immutable(),
+            ]),
+        ),
+        (
+            "chain_link",
+            call(chain([add([1, 2]), mul([3])])).link(echo()).into(),
+        ),
+        (
+            "chain_link_error",
+            call(chain([add([1, 2]), mul([3])]))
+                .link_error(sig("demo.err_new", []))
+                .into(),
+        ),
+        (
+            "chain_on_error_each",
+            chain([call(add([1, 2])).link_error(old()).into(), mul([3])]),
+        ),
+        (
+            "chunks",
+            group([
+                over("starmap", "demo.add", &[&[0, 0], &[1, 1]]),
+                over("starmap", "demo.add", &[&[2, 2], &[3, 3]]),
+                over("starmap", "demo.add", &[&[4, 4]]),
+            ]),
+        ),
+        ("group", group([add([1, 1]), add([2, 2]), mul([3, 3])])),
+        (
+            "group_countdown",
+            with(group([add([1, 1]), add([2, 2])]), "countdown", 5.0),
+        ),
+        (
+            "group_partial_args",
+            partial(group([add([10]), mul([20])]), 5),
+        ),
+        ("group_single", group([add([1, 1])])),
+        ("map", over("map", "demo.add", &[&[1, 2], &[3, 4]])),
+        (
+            "nested_callback_link",
+            call(add([1, 2])).link(call(mul([2])).link(echo())).into(),
+        ),
+        (
+            "sig_with_link_immutable",
+            call(add([1, 2]))
+                .link(mul([7, 8]).immutable())
+                .link_error(old())
+                .into(),
+        ),
+        ("starmap", over("starmap", "demo.add", &[&[1, 2], &[3, 4]])),
+        ("tsum_map", over("map", "demo.tsum", &[&[1, 2], &[3, 4]])),
+    ];
+    for (case, signature) in cases {
+        check(&format!("canvas/{case}"), signature);
+    }
+}
+
+#[test]
+fn chords_and_nested_workflows_are_sent_as_celery_sends_them() {
+    let pair = || [add([1, 1]), add([2, 2])];
+    let cases = [
+        (
+            "chain_link_error_with_chord",
+            call(chain([add([1, 1]), group([add([2]), mul([3])]), tsum()]))
+                .link_error(old())
+                .into(),
+        ),
+        (
+            "chain_of_groups",
+            chain([
+                group(pair()),
+                tsum(),
+                group([add([1]), mul([2])]),
+                tsum(),
+                add([100]),
+            ]),
+        ),
+        ("chord", chord(pair(), tsum())),
+        (
+            "chord_body_chain",
+            chord(pair(), chain([tsum(), add([1]), mul([2])])),
+        ),
+        ("chord_body_group", chord(pair(), group([tsum(), echo()]))),
+        (
+            "chord_countdown",
+            with(chord(pair(), tsum()), "countdown", 5.0),
+        ),
+        ("chord_empty", chord(Vec::<Signature>::new(), tsum())),
+        (
+            "chord_immutable_body",
+            chord(pair(), sig("demo.noop", []).immutable()),
+        ),
+        (
+            "chord_link_error",
+            chord(pair(), call(tsum()).link_error(old())),
+        ),
+        (
+            "chord_of_chains",
+            chord(
+                [
+                    chain([add([1, 1]), mul([2])]),
+                    chain([add([2, 2]), mul([3])]),
+                ],
+                tsum(),
+            ),
+        ),
+        ("chord_one", chord([add([1, 1])], tsum())),
+        (
+            "chord_options_queue",
+            chord(
+                [
+                    with(add([1, 1]), "queue", "q1"),
+                    with(add([2, 2]), "priority", 3),
+                ],
+                with(with(tsum(), "queue", "q2"), "priority", 7),
+            ),
+        ),
+        (
+            "chunks_group_chord",
+            chain([
+                group([
+                    over("starmap", "demo.add", &[&[1, 1], &[2, 2]]),
+                    over("starmap", "demo.add", &[&[3, 3]]),
+                ]),
+                tsum(),
+            ]),
+        ),
+        ("delay", add([2, 3])),
+        ("group", group(pair())),
+        (
+            "group_of_chain_with_group",
+            group([
+                chain([add([1, 1]), group([add([2]), mul([3])])]),
+                add([5, 5]),
+            ]),
+        ),
+        (
+            "group_of_chains",
+            group([
+                chain([add([1, 1]), mul([2])]),
+                chain([add([2, 2]), mul([3])]),
+            ]),
+        ),
+        ("group_then_task", chain([group(pair()), tsum()])),
+        (
+            "nested_chord",
+            chord([chord(pair(), tsum()), add([3, 3])], tsum()),
+        ),
+        ("serialized_group_delay", group([add([1, 1]), mul([2, 2])])),
+        (
+            "starmap_chord",
+            chord([over("starmap", "demo.add", &[&[1, 1], &[2, 2]])], tsum()),
+        ),
+        (
+            "task_group_task_chain",
+            chain([add([1, 1]), group([add([2]), mul([3])]), tsum(), add([1])]),
+        ),
+        (
+            "task_then_group",
+            chain([add([1, 1]), group([add([2]), mul([3])])]),
+        ),
+    ];
+    for (case, signature) in cases {
+        check(&format!("canvas_redis_backend/{case}"), signature);
+    }
+}
+
+fn check(case: &str, signature: Signature) {
+    let (ours, theirs) = (comparable(&sent(signature)), comparable(&captured(case)));
+    assert!(!theirs.is_empty(), "{case} has no messages");
+    let differ = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
+    assert!(ours == theirs, "{case}: {differ:?}\nours:\n{ours}\ntheirs:\n{theirs}");
+}
+
+/// Celery turns the order of a group in a header around; here it stays.
+#[test]
+fn a_group_in_a_header_keeps_its_order() {
+    let workflow = chord([group([add([1, 1]), add([2, 2])]), add([3, 3])], tsum());
+    let plan = numbered(workflow, None);
+    let args: Vec<_> = plan
+        .sends
+        .iter()
+        .map(|send| send.signature.args[0].clone())
+        .collect();
+    assert_eq!(args, [1.into(), 2.into(), 3.into()]);
+    assert_eq!(plan.joins[0].size, 3);
+}
+
+fn numbered(signature: Signature, rest: Option<Vec<Signature>>) -> celeriac::canvas::Plan {
+    let mut next = 0;
+    plan(signature, rest, None, &mut || {
+        next += 1;
+        format!("id-{next}")
+    })
+    .unwrap()
+}
+
+#[test]
+fn counters_hold_what_redis_was_told() {
+    for (signature, sizes) in [
+        (chord([add([1, 1]), add([2, 2])], tsum()), vec![2]),
+        (
+            chord([chain([add([1]), mul([2])]), add([3])], tsum()),
+            vec![2],
+        ),
+        (
+            chord(
+                [chain([add([1]), group([mul([2]), mul([3])])]), add([4])],
+                tsum(),
+            ),
+            vec![3],
+        ),
+        (
+            chord(
+                [chord([add([1]), add([2]), add([3])], tsum()), add([3])],
+                tsum(),
+            ),
+            vec![3, 2],
+        ),
+        (chord(Vec::<Signature>::new(), tsum()), vec![]),
+        (
+            chain([add([1]), group([add([2]), add([3])]), tsum()]),
+            vec![],
+        ),
+    ] {
+        let plan = numbered(signature, None);
+        let found: Vec<_> = plan.joins.iter().map(|join| join.size).collect();
+        assert_eq!(found, sizes);
+    }
+}
+
+#[test]
+fn a_chord_is_seen_wherever_it_hides() {
+    let pair = || group([add([1]), add([2])]);
+    for (signature, has_chord) in [
+        (add([1]), false),
+        (chain([add([1]), pair()]), false),
+        (chord(Vec::<Signature>::new(), tsum()), false),
+        (chain([add([1]), pair(), tsum()]), true),
+        (group([chain([add([1]), pair(), tsum()])]), true),
+        (chord([add([1])], chain([tsum(), pair(), tsum()])), true),
+    ] {
+        assert_eq!(numbered(signature, None).has_chord, has_chord);
+    }
+}
+
+#[test]
+fn the_result_is_that_of_the_last_part() {
+    let task = numbered(chain([add([1]), call(mul([2])).id("last").into()]), None);
+    assert_eq!((task.id.as_str(), &task.members), ("last", &None));
+    let named = numbered(call(chain([add([1]), mul([2])])).id("mine").into(), None);
+    assert_eq!(named.id, "mine");
+    assert_eq!(
+        named.sends[0].embed.chain.as_ref().unwrap()[0].task_id(),
+        Some("mine")
+    );
+    let chord = numbered(call(chord([add([1])], tsum())).id("body").into(), None);
+    assert_eq!(chord.id, "body");
+    let group = numbered(
+        chain([add([1]), group([mul([2]), chain([mul([3]), mul([4])])])]),
+        None,
+    );
+    assert_eq!(group.members.as_ref().map(Vec::len), Some(2));
+    let empty = numbered(celeriac::canvas::group(Vec::<Signature>::new()), None);
+    assert_eq!((empty.members, empty.sends.len()), (Some(vec![]), 0));
+}
+
+#[test]
+fn empty_groups_and_groups_of_one_vanish_in_chains() {
+    let none = || group(Vec::<Signature>::new());
+    let plan = numbered(chain([none(), add([1, 2]), none(), mul([3])]), None);
+    let chain_of = plan.sends[0].embed.chain.as_ref().unwrap();
+    assert_eq!((plan.sends.len(), chain_of.len()), (1, 1));
+    let plan = numbered(chain([none(), none()]), None);
+    assert_eq!(plan.sends.len(), 0);
+}
+
+#[test]
+fn what_follows_goes_on_from_a_surrounding_chain() {
+    // As a worker does with the next element of `embed.chain` and those left over.
+    let rest = || {
+        Some(vec![
+            with(mul([9]), "task_id", "z"),
+            with(tsum(), "task_id", "y"),
+        ])
+    };
+    let plan = numbered(group([add([1]), add([2])]), rest());
+    let body = plan.sends[0].embed.chord.as_ref().unwrap();
+    assert_eq!(body.task, "demo.tsum");
+    assert_eq!(body.chain().unwrap()[0].task_id(), Some("z"));
+    assert_eq!(plan.joins.len(), 1);
+
+    let plan = numbered(add([1]), rest());
+    assert_eq!(plan.sends[0].embed.chain.as_ref().unwrap().len(), 2);
+    let plan = numbered(add([1]), Some(vec![]));
+    assert_eq!(plan.sends[0].embed.chain, Some(vec![]));
+
+    let plan = numbered(chord([add([1])], group([tsum(), echo()])), rest());
+    let body = plan.sends[0].embed.chord.as_ref().unwrap();
+    assert_eq!(body.subtask_type.as_deref(), Some("chain"), "{body:?}");
+}
+
+#[test]
+fn what_was_planned_can_be_planned_again() {
+    // A later step is planned by whoever runs the one before; nothing changes its ids.
+    let first = numbered(
+        chain([add([1]), group([mul([2]), mul([3])]), tsum(), mul([4])]),
+        None,
+    );
+    let mut chain_of = first.sends[0].embed.chain.clone().unwrap();
+    let next = chain_of.pop().unwrap();
+    let again = plan(
+        celeriac::canvas::with_previous(next, 7.into()),
+        Some(chain_of),
+        None,
+        &mut || unreachable!("every part has its id"),
+    )
+    .unwrap();
+    assert_eq!(again.sends.len(), 2);
+    assert_eq!(again.sends[1].signature.args, [7.into(), 3.into()]);
+    assert_eq!(again.sends[1].signature.group_index(), Some(1));
+    let body = again.sends[0].embed.chord.as_ref().unwrap();
+    assert_eq!(body.chain().unwrap()[0].task_id(), Some(first.id.as_str()));
+}
+
+#[test]
+fn malformed_workflows_are_refused() {
+    let mut deep = add([1]);
+    for _ in 0..70 {
+        deep = group([deep]);
+    }
+    let mut bad = group([add([1])]);
+    bad.kwargs.insert("tasks", 5);
+    let mut wrong = chain([add([1])]);
+    wrong.kwargs.insert("tasks", vec![Value::Map(Table::new())]);
+    for (signature, text) in [
+        (
+            chain(Vec::<Signature>::new()),
+            "celery.chain: expected at least one step, found none",
+        ),
+        (
+            bad,
+            "celery.group: expected a list of signatures, found an integer",
+        ),
+        (
+            wrong,
+            "celery.chain, signature, task: expected a task name, found none",
+        ),
+        (deep, "workflow: expected at most 64 levels, found more"),
+        (
+            call(group([add([1])])).link(tsum()).into(),
+            "celery.group: expected no link on a group: put a step behind it instead, found link",
+        ),
+    ] {
+        let error = plan(signature, None, None, &mut String::new).unwrap_err();
+        assert_eq!(error.to_string(), text);
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of the crate as its users see it.
+#![allow(clippy::unwrap_used)]
+
+mod control;
+mod fixtures;
+mod golden_calls;
+mod golden_canvas;
+mod results;
+mod task_macro;
