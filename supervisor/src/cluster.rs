@@ -146,6 +146,7 @@ impl Cluster {
         self.nodes.get(name)
     }
 
+    #[cfg(test)]
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values()
     }

@@ -1,0 +1,9 @@
+//! The supervisor from outside: events in, HTTP out.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod harness;
+mod health;
+mod nodes;
+mod refusals;
+mod sending;
+mod tasks;
