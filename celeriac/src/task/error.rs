@@ -22,7 +22,7 @@ use celeriac_protocol::{Exception, Value};
 ///     Ok(text.parse()?)
 /// }
 ///
-/// assert_eq!(parse("x").unwrap_err().to_string(), "ParseIntError: invalid digit found in string");
+/// assert_eq!(parse("x").unwrap_err().to_string(), "ParseIntError('invalid digit found in string')");
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -50,7 +50,7 @@ pub(crate) fn captured(case: &str) -> Vec<Value> {
         .collect()
 }
 
-fn get<'a>(value: &'a Value, key: &str) -> &'a Value {
+pub(crate) fn get<'a>(value: &'a Value, key: &str) -> &'a Value {
     static NULL: Value = Value::Null;
     value
         .as_map()
@@ -60,6 +60,11 @@ fn get<'a>(value: &'a Value, key: &str) -> &'a Value {
 
 /// Sends a workflow and returns what Celery's capture would have of it.
 pub(crate) fn sent(signature: Signature) -> Vec<Value> {
+    sent_knowing(signature, &Registry::default())
+}
+
+/// As [`sent`], by a caller that knows some tasks.
+pub(crate) fn sent_knowing(signature: Signature, registry: &Registry) -> Vec<Value> {
     let mut next = 0_u32;
     let mut new_id = || {
         next += 1;
@@ -76,7 +81,7 @@ pub(crate) fn sent(signature: Signature) -> Vec<Value> {
                 &Lineage::default(),
                 &defaults,
                 &Routes::default(),
-                &Registry::default(),
+                registry,
                 now(),
             )
             .unwrap();

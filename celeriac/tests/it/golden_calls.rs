@@ -1,1 +1,364 @@
+//! Every calling option changes the message as it does in Celery.
 
+use celeriac::protocol::{Codec, Signature, Table, Value};
+use celeriac::routing::{Route, Routes};
+use celeriac::task::Registry;
+use celeriac::{Call, task};
+use std::time::Duration;
+
+use crate::fixtures::{captured, comparable, defaults, get, now, sent, sent_knowing, sig};
+
+fn add() -> Call<Value> {
+    sig("demo.add", [2, 3]).into()
+}
+
+fn echo() -> Call<Value> {
+    Call::new("demo.echo")
+}
+
+fn mul10() -> Call<Value> {
+    sig("demo.mul", [10]).into()
+}
+
+fn map<const N: usize>(entries: [(&str, Value); N]) -> Table {
+    entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
+fn typed(kind: &str, text: &str) -> Value {
+    Value::Map(map([("__type__", kind.into()), ("__value__", text.into())]))
+}
+
+fn list<const N: usize>(items: [&str; N]) -> Value {
+    Value::Array(items.map(Value::from).to_vec())
+}
+
+#[test]
+fn every_option_has_celerys_effect() {
+    let seconds = Duration::from_secs_f64;
+    let sig = |call: Call<Value>| call.signature();
+    let cases: Vec<(&str, Call<Value>)> = vec![
+        (
+            "argsrepr_override",
+            add()
+                .option("argsrepr", "<hidden>")
+                .option("kwargsrepr", "{}"),
+        ),
+        ("compression_bzip2", add().compression("bzip2")),
+        ("compression_gzip", add().compression("gzip")),
+        ("compression_zlib", add().compression("zlib")),
+        ("compression_zstd", add().compression("zstd")),
+        ("countdown", add().countdown(seconds(10.0))),
+        ("countdown_float", add().countdown(seconds(0.5))),
+        ("delay", add()),
+        (
+            "delay_kwargs",
+            Call::new("demo.add").kwarg("x", 2).kwarg("y", 3),
+        ),
+        ("delay_noargs", Call::new("demo.noop")),
+        ("eta_naive", add().option("eta", "2030-01-01T12:00:00")),
+        (
+            "eta_tz",
+            add().option("eta", typed("datetime", "2030-01-01T12:00:00.123456+01:00")),
+        ),
+        ("eta_utc", add().option("eta", "2030-01-01T12:00:00+00:00")),
+        ("exchange_only_topic", add().exchange("mytopic", "a.b")),
+        ("exchange_routing_key", add().exchange("myex", "rk.a")),
+        ("expires_seconds", add().expires(seconds(60.0))),
+        ("expires_float", add().expires(seconds(1.5))),
+        (
+            "expires_past",
+            add().option("expires", "2020-01-01T00:00:00+00:00"),
+        ),
+        (
+            "group_and_parent",
+            add()
+                .option("group_id", "G1")
+                .option("group_index", 3)
+                .option("root_id", "R1")
+                .option("parent_id", "P1"),
+        ),
+        (
+            "headers_custom",
+            add().header("my-header", "v").header("num", 7).header(
+                "nested",
+                map([(
+                    "a",
+                    vec![1.into(), 2.5.into(), Value::Null, true.into()].into(),
+                )]),
+            ),
+        ),
+        ("ignore_result", add().ignore_result()),
+        (
+            "json_type_literal",
+            echo().arg(
+                typed("datetime", "2030-01-02T03:04:05")
+                    .to::<Map>()
+                    .unwrap(),
+            ),
+        ),
+        ("link", add().link(mul10())),
+        (
+            "link_and_options",
+            add().link(mul10().queue("other").option("countdown", 3).priority(4)),
+        ),
+        (
+            "link_error",
+            add().link_error(Signature::new("demo.err_new")),
+        ),
+        (
+            "link_list",
+            add()
+                .link(mul10())
+                .link(Call::<Value>::new("demo.add").arg(1).arg(1).immutable()),
+        ),
+        ("priority", add().priority(5)),
+        ("priority_zero", add().priority(0)),
+        ("queue", add().queue("other")),
+        (
+            "queue_routing_key",
+            add().queue("other").option("routing_key", "rk"),
+        ),
+        (
+            "replaced_task_nesting",
+            add().option("replaced_task_nesting", 2),
+        ),
+        ("reply_to_override", add().option("reply_to", "my-queue")),
+        ("retries", add().option("retries", 2)),
+        (
+            "send_task_by_name",
+            // The capture shows a list; only Python tells it from a tuple.
+            Call::new("other.lang.task").arg(1).kwarg("a", 2).option("argsrepr", "[1]"),
+        ),
+        ("serializer_msgpack", add().serializer(Codec::Msgpack)),
+        ("shadow", add().shadow("pretty.name")),
+        (
+            "stamped_options",
+            add()
+                .option("stamped_headers", list(["mon"]))
+                .option("mon", "abc"),
+        ),
+        (
+            "stamped_sig",
+            add()
+                .option("stamped_headers", list(["stampA"]))
+                .option("stampA", "v1"),
+        ),
+        ("task_id", add().id("my-own-id")),
+        (
+            "time_limits",
+            add()
+                .time_limit(seconds(30.0))
+                .soft_time_limit(seconds(20.0)),
+        ),
+        ("unicode_args", echo().arg("żółć").kwarg("k", "日本")),
+    ];
+    for (case, call) in cases {
+        let (ours, theirs) = (sent(sig(call)), captured(&format!("tasks/{case}")));
+        let (ours, theirs) = (&ours[..], &theirs[..1]);
+        match case {
+            // The arguments of the capture are no JSON; its envelope is what is compared.
+            "serializer_msgpack" => {
+                let properties = |messages: &[Value]| {
+                    let properties = get(&messages[0], "properties");
+                    (
+                        get(properties, "content_type").clone(),
+                        get(properties, "content_encoding").clone(),
+                    )
+                };
+                assert_eq!(properties(ours), properties(theirs), "{case}");
+                continue;
+            }
+            _ => {}
+        }
+        let (our_text, their_text) = (comparable(ours), comparable(theirs));
+        let differ = our_text
+            .lines()
+            .zip(their_text.lines())
+            .find(|(a, b)| a != b);
+        assert!(
+            our_text == their_text,
+            "{case}: {differ:?}\nours:{our_text}\ntheirs:{their_text}"
+        );
+        let kwargsrepr =
+            |messages: &[Value]| get(get(&messages[0], "headers"), "kwargsrepr").clone();
+        assert_eq!(kwargsrepr(ours), kwargsrepr(theirs), "{case}");
+        // Byte for byte, where nothing random is in it.
+        if !get(&ours[0], "body").is_null() {
+            assert_eq!(get(&ours[0], "body"), get(&theirs[0], "body"), "{case}");
+        }
+        if case.starts_with("eta") {
+            let eta = |messages: &[Value]| get(get(&messages[0], "headers"), "eta").clone();
+            assert_eq!(eta(ours), eta(theirs), "{case}");
+        }
+    }
+}
+
+type Map = std::collections::BTreeMap<String, String>;
+
+#[test]
+fn message_properties_of_the_caller_are_kept() {
+    let call = add()
+        .option("message_id", "mid")
+        .option("app_id", "me")
+        .option("type", "tt")
+        .option("user_id", "guest")
+        .option("timestamp", 1_234_567_890);
+    let ours = sent(call.signature());
+    let theirs = captured("tasks/message_props");
+    for key in ["message_id", "app_id", "type", "user_id", "timestamp"] {
+        let of = |messages: &[Value]| get(get(&messages[0], "properties"), key).clone();
+        assert_eq!(of(&ours), of(&theirs), "{key}");
+    }
+}
+
+#[test]
+fn times_count_from_the_moment_of_sending() {
+    let messages = sent(
+        add()
+            .countdown(Duration::from_secs(10))
+            .expires(Duration::from_millis(1500))
+            .signature(),
+    );
+    let headers = get(&messages[0], "headers");
+    assert_eq!(
+        get(headers, "eta").as_str(),
+        Some("2027-01-15T08:00:10+00:00")
+    );
+    assert_eq!(
+        get(headers, "expires").as_str(),
+        Some("2027-01-15T08:00:01.500000+00:00")
+    );
+    assert_eq!(
+        get(get(&messages[0], "properties"), "expiration").as_str(),
+        Some("1500")
+    );
+}
+
+#[task(name = "demo.ignored", ignore_result)]
+async fn ignored() {}
+
+#[task(name = "demo.opts", queue = "own", priority = 3, expires = "1m")]
+async fn opts() {}
+
+#[test]
+fn a_task_that_is_known_brings_its_options() {
+    let mut registry = Registry::default();
+    registry.add(ignored).unwrap();
+    registry.add(opts).unwrap();
+    let ours = sent_knowing(ignored.call().signature(), &registry);
+    assert_eq!(
+        comparable(&ours),
+        comparable(&captured("tasks/ignore_result_task"))
+    );
+
+    let ours = sent_knowing(opts.call().signature(), &registry);
+    assert_eq!(get(&ours[0], "routing_key").as_str(), Some("own"));
+    let properties = get(&ours[0], "properties");
+    assert_eq!(get(properties, "priority").as_i64(), Some(3));
+    assert_eq!(get(properties, "expiration").as_str(), Some("60000"));
+
+    let ours = sent_knowing(
+        opts.call().queue("other").priority(9).signature(),
+        &registry,
+    );
+    assert_eq!(get(&ours[0], "routing_key").as_str(), Some("other"));
+    assert_eq!(
+        get(get(&ours[0], "properties"), "priority").as_i64(),
+        Some(9)
+    );
+}
+
+fn published(
+    call: Call<Value>,
+    routes: &Routes,
+) -> celeriac::Result<celeriac::broker::Publication> {
+    celeriac::producer::publication(
+        call.id("id").signature(),
+        &celeriac::protocol::Embed::default(),
+        &celeriac::producer::Lineage::default(),
+        &defaults(),
+        routes,
+        &Registry::default(),
+        now(),
+    )
+}
+
+#[test]
+fn routes_apply_when_the_call_names_no_target() {
+    let mut routes = Routes::default();
+    routes.add("demo.*", Route::queue("demo").priority(2));
+    routes.add("other.*", Route::exchange("ex", "key"));
+    let routed = published(add(), &routes).unwrap();
+    assert_eq!(
+        (routed.exchange.as_str(), routed.routing_key.as_str()),
+        ("", "demo")
+    );
+    assert_eq!(routed.message.properties.priority, Some(2));
+    let exchange = published(Call::new("other.x"), &routes).unwrap();
+    assert_eq!(
+        (exchange.exchange.as_str(), exchange.routing_key.as_str()),
+        ("ex", "key")
+    );
+    let named = published(add().queue("mine"), &routes).unwrap();
+    assert_eq!(named.routing_key, "mine");
+    let unknown = published(Call::new("free"), &routes).unwrap();
+    assert_eq!(unknown.routing_key, "celery");
+}
+
+#[test]
+fn an_option_that_cannot_be_used_is_refused() {
+    for (call, text) in [
+        (
+            add().option("priority", 256),
+            "priority: expected a number from 0 to 255, found 256",
+        ),
+        (
+            add().option("countdown", "soon"),
+            "countdown: expected a number of seconds, found a string",
+        ),
+        (
+            add()
+                .countdown(Duration::from_secs(1))
+                .option("eta", "2030-01-01"),
+            "countdown: expected either countdown or eta, found both",
+        ),
+        (
+            add().option("eta", 5),
+            "eta or expires: expected a time in ISO 8601, found an integer",
+        ),
+        (
+            add().option("serializer", "pickle"),
+            "serializer: expected json, msgpack or yaml, found pickle",
+        ),
+        (
+            add().option("queue", 1),
+            "option queue: expected text, found an integer",
+        ),
+        (
+            add().option("retries", -1),
+            "option retries: expected a number from 0, found -1",
+        ),
+        (
+            add().option("time_limit", -1.0),
+            "option time_limit: expected a number of seconds, found a float",
+        ),
+        (
+            add().option("ignore_result", 1),
+            "option ignore_result: expected true or false, found an integer",
+        ),
+        (
+            add().option("headers", 1),
+            "option headers: expected a map, found an integer",
+        ),
+        (
+            add().option("stamped_headers", 1),
+            "option stamped_headers: expected a list, found an integer",
+        ),
+    ] {
+        let error = published(call, &Routes::default()).unwrap_err();
+        assert_eq!(error.to_string(), text);
+    }
+}

@@ -230,8 +230,14 @@ fn chords_and_nested_workflows_are_sent_as_celery_sends_them() {
 fn check(case: &str, signature: Signature) {
     let (ours, theirs) = (comparable(&sent(signature)), comparable(&captured(case)));
     assert!(!theirs.is_empty(), "{case} has no messages");
-    let differ = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
-    assert!(ours == theirs, "{case}: {differ:?}\nours:\n{ours}\ntheirs:\n{theirs}");
+    let differ = ours
+        .lines()
+        .zip(theirs.lines())
+        .find(|(ours, theirs)| ours != theirs);
+    assert!(
+        ours == theirs,
+        "{case}: {differ:?}\nours:\n{ours}\ntheirs:\n{theirs}"
+    );
 }
 
 /// Celery turns the order of a group in a header around; here it stays.

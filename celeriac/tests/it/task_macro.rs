@@ -138,7 +138,7 @@ async fn errors_and_context_reach_the_task() {
         .unwrap();
     assert_eq!(
         foreign.unwrap_err().to_string(),
-        "ParseIntError: invalid digit found in string"
+        "ParseIntError('invalid digit found in string')"
     );
 }
 
