@@ -130,7 +130,10 @@ fn every_option_has_celerys_effect() {
         (
             "send_task_by_name",
             // The capture shows a list; only Python tells it from a tuple.
-            Call::new("other.lang.task").arg(1).kwarg("a", 2).option("argsrepr", "[1]"),
+            Call::new("other.lang.task")
+                .arg(1)
+                .kwarg("a", 2)
+                .option("argsrepr", "[1]"),
         ),
         ("serializer_msgpack", add().serializer(Codec::Msgpack)),
         ("shadow", add().shadow("pretty.name")),
