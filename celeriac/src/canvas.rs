@@ -7,13 +7,31 @@
 //! # Example
 //!
 //! ```
-//! use celeriac::canvas::{chain, group};
-//! use celeriac::protocol::Signature;
+//! use celeriac::{App, Call, canvas::group, task};
 //!
-//! let fetch = Signature { task: "fetch".into(), ..Signature::default() };
-//! let store = Signature { task: "store".into(), ..Signature::default() };
-//! let workflow = chain([fetch, group([store.clone(), store])]);
-//! assert_eq!(workflow.task, "celery.chain");
+//! #[task]
+//! async fn square(x: i64) -> i64 {
+//!     x * x
+//! }
+//!
+//! #[task]
+//! async fn sum(numbers: Vec<i64>) -> i64 {
+//!     numbers.iter().sum()
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> celeriac::Result<()> {
+//! # let app = App::builder("demo").backend("memory://").build()?;
+//! // A chain: each step gets the result of the one before.
+//! let fourth_power = square.call(3).then(square.partial()).send(&app).await?;
+//!
+//! // A group, whose result is a list.
+//! let squares: Call<Vec<i64>> = group((1..=10).map(|x| square.call(x))).into();
+//!
+//! // A group with something behind it is a chord.
+//! let total = squares.then(sum.partial()).send(&app).await?;
+//! # Ok(())
+//! # }
 //! ```
 
 mod options;

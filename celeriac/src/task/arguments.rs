@@ -178,7 +178,7 @@ mod tests {
     fn raw(text: &str) -> Raw<'_> {
         Raw {
             codec: Codec::Json,
-            bytes: text.as_bytes(),
+            bytes: Cow::Borrowed(text.as_bytes()),
         }
     }
 
