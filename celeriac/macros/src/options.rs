@@ -273,9 +273,9 @@ impl Value<'_> {
     }
 
     fn period(&self, text: &str) -> Result<Duration> {
-        duration::parse(text).or_else(|error| {
+        duration::parse(text).map_err(|error| {
             let span = self.value.as_ref().map_or(self.key.span(), Lit::span);
-            Err(Error::new(span, format!("option {}: {error}", self.key)))
+            Error::new(span, format!("option {}: {error}", self.key))
         })
     }
 }

@@ -36,8 +36,9 @@ pub enum TaskError {
         /// Whether the task's automatic retry applies.
         retryable: bool,
     },
-    /// It wants to run again.
-    Retry(Retry),
+    /// It wants to run again. Boxed, because every `Result` of a task is as large as
+    /// its error.
+    Retry(Box<Retry>),
     /// The message is unusable: rejected, or given back.
     Reject {
         /// Why.
@@ -93,7 +94,7 @@ impl TaskError {
 
     /// Asks to run again with the task's own delay.
     pub fn retry() -> Self {
-        Self::Retry(Retry::default())
+        Retry::default().into()
     }
 
     /// Refuses the message for good: it goes to the dead-letter exchange.
@@ -156,7 +157,7 @@ impl Retry {
 
 impl From<Retry> for TaskError {
     fn from(retry: Retry) -> Self {
-        Self::Retry(retry)
+        Self::Retry(Box::new(retry))
     }
 }
 
@@ -185,11 +186,10 @@ impl std::fmt::Display for TaskError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Failure { exception, .. } => exception.fmt(f),
-            Self::Retry(Retry {
-                exception: Some(exception),
-                ..
-            }) => write!(f, "retry: {exception}"),
-            Self::Retry(_) => f.write_str("retry"),
+            Self::Retry(retry) => match &retry.exception {
+                Some(exception) => write!(f, "retry: {exception}"),
+                None => f.write_str("retry"),
+            },
             Self::Reject { reason, requeue } => write!(f, "reject requeue={requeue}: {reason}"),
             Self::Ignore => f.write_str("ignore"),
         }
