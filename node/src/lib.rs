@@ -1,1 +1,30 @@
-//! node
+//! The worker node of celeriac: takes Celery tasks from queues and runs them.
+//!
+//! The data plane is loops and batches through bounded channels; the control plane is
+//! small actors that keep books; decisions are pure functions.
+
+mod backend;
+mod config;
+mod consumer;
+mod counters;
+mod events;
+mod execution;
+mod guardian;
+mod handle;
+mod job;
+mod jobs;
+mod keeper;
+mod node;
+mod pulse;
+mod rate;
+mod revoked;
+mod shared;
+mod shutdown;
+mod slots;
+mod timetable;
+
+pub use self::config::{Config, Prefetch};
+pub use self::handle::{Handle, QueueSnapshot, Snapshot};
+pub use self::node::Node;
+pub use self::shared::Phase;
+pub use self::shutdown::{Reason, Shutdown, Stopped};

@@ -1,0 +1,218 @@
+//! What an operator sets of a node.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use celeriac::protocol::naming::{self, defaults};
+use celeriac::{Error, Result};
+
+/// What an operator sets of a node. Complete before anything starts; [`Config::check`]
+/// says what cannot work.
+///
+/// # Example
+///
+/// ```
+/// use celeriac_node::Config;
+///
+/// let config = Config { queues: vec!["mail".into()], concurrency: 4, ..Config::default() };
+/// assert!(config.check().is_ok());
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The node's name, which must be its own in the cluster. Default `celeriac@<host>`.
+    pub name: String,
+    /// The queues it takes tasks from. Default `celery`.
+    pub queues: Vec<String>,
+    /// How many tasks run at once. Default 8 per core: tasks mostly wait.
+    pub concurrency: usize,
+    /// How many threads run blocking tasks. Default `None`: as many as `concurrency`,
+    /// 512 at most.
+    pub blocking_threads: Option<usize>,
+    /// How many messages are taken ahead of their run. Default 4 per place to run.
+    pub prefetch: Prefetch,
+    /// How long running tasks may go on after the first signal. Default 30 s.
+    pub drain_deadline: Duration,
+    /// How long a task that was asked to stop may go on before it is stopped: after its
+    /// soft limit, after a terminating revoke, after the drain deadline. Default 2 s.
+    pub cancel_grace: Duration,
+    /// The soft time limit of tasks that have none of their own. Default none.
+    pub default_soft_time_limit: Option<Duration>,
+    /// The hard time limit of tasks that have none of their own. Default none.
+    pub default_time_limit: Option<Duration>,
+    /// Whether task events are sent from the start, as Celery's `-E`. Default false;
+    /// remote control turns them on and off.
+    pub events: bool,
+    /// How often a heartbeat is sent. Default 2 s.
+    pub heartbeat: Duration,
+    /// Where health and metrics are served. Default nowhere.
+    pub http: Option<SocketAddr>,
+    /// A task that is due within this waits in memory, unacknowledged; a later one is
+    /// parked in the broker. Default 1 s.
+    pub hold: Duration,
+    /// Whether what nobody can run goes to the queue `<queue>.dead`, which is declared
+    /// for it. Default true; otherwise it is rejected plainly, and lost unless the queue
+    /// has a dead-letter exchange of its own.
+    pub dead_letter: bool,
+    /// The largest body that is taken, in bytes, as it travels and decompressed.
+    /// Default 16 MiB.
+    pub max_body: usize,
+}
+
+/// How many messages are taken ahead of their run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefetch {
+    /// So many per place to run, over all queues; each queue may fill every place.
+    Multiplier(u16),
+    /// So many over all queues, at least one for each.
+    Absolute(u16),
+}
+
+/// No more threads than this are started for blocking tasks unless asked for.
+const MAX_DEFAULT_THREADS: usize = 512;
+
+impl Default for Config {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            name: format!("celeriac@{}", celeriac::host::name()),
+            queues: vec![naming::DEFAULT_QUEUE.to_owned()],
+            concurrency: 8 * cores,
+            blocking_threads: None,
+            prefetch: Prefetch::Multiplier(4),
+            drain_deadline: Duration::from_secs(30),
+            cancel_grace: Duration::from_secs(2),
+            default_soft_time_limit: None,
+            default_time_limit: None,
+            events: false,
+            heartbeat: defaults::HEARTBEAT,
+            http: None,
+            hold: Duration::from_secs(1),
+            dead_letter: true,
+            max_body: 16 << 20,
+        }
+    }
+}
+
+impl Config {
+    /// Checks what can be checked without a broker.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for the first field that cannot work.
+    pub fn check(&self) -> Result<()> {
+        let need = |good: bool, what: &str, expected: &str, found: String| {
+            if good { Ok(()) } else { Err(Error::invalid(what, expected, found)) }
+        };
+        need(is_name(&self.name), "node name", "<name>@<host> without spaces", self.name.clone())?;
+        need(!self.queues.is_empty(), "queues", "at least one", "none".to_owned())?;
+        for (at, queue) in self.queues.iter().enumerate() {
+            // AMQP carries names with a length of one byte.
+            let fits = !queue.is_empty() && queue.len() <= 250;
+            need(fits, "queue", "a name of 1 to 250 bytes", format!("{queue:?}"))?;
+            let twice = self.queues[..at].contains(queue);
+            need(!twice, "queues", "each queue once", format!("{queue} twice"))?;
+        }
+        let places = (1..=100_000).contains(&self.concurrency);
+        need(places, "concurrency", "1 to 100000", self.concurrency.to_string())?;
+        if let Some(threads) = self.blocking_threads {
+            let some = (1..=10_000).contains(&threads);
+            need(some, "blocking threads", "1 to 10000", threads.to_string())?;
+        }
+        let (Prefetch::Multiplier(ahead) | Prefetch::Absolute(ahead)) = self.prefetch;
+        // 0 is "no limit" to AMQP, which is how workers run out of memory.
+        need(ahead > 0, "prefetch", "at least 1", ahead.to_string())?;
+        if let (Some(soft), Some(hard)) = (self.default_soft_time_limit, self.default_time_limit) {
+            let found = format!("{soft:?} and {hard:?}");
+            need(soft < hard, "time limits", "a soft limit below the hard one", found)?;
+        }
+        for limit in [self.default_soft_time_limit, self.default_time_limit].into_iter().flatten() {
+            need(!limit.is_zero(), "time limit", "more than 0 s", "0 s".to_owned())?;
+        }
+        let beats = (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&self.heartbeat);
+        need(beats, "heartbeat", "0.1 s to 1 h", format!("{:?}", self.heartbeat))?;
+        let holds = self.hold <= Duration::from_secs(3600);
+        need(holds, "hold", "at most 1 h", format!("{:?}", self.hold))?;
+        need(self.max_body > 0, "max body", "more than 0 bytes", "0".to_owned())
+    }
+
+    /// Returns how many threads run blocking tasks.
+    pub(crate) fn threads(&self) -> usize {
+        self.blocking_threads.unwrap_or(self.concurrency.min(MAX_DEFAULT_THREADS))
+    }
+}
+
+impl Prefetch {
+    /// Returns the prefetch of each of `queues` queues with `places` places to run.
+    pub(crate) fn per_queue(self, places: usize, queues: usize) -> u16 {
+        let queues = queues.max(1);
+        let share = match self {
+            // One busy queue among idle ones must be able to fill every place.
+            Self::Multiplier(ahead) => {
+                (places.saturating_mul(ahead.into())).div_ceil(queues).max(places)
+            }
+            Self::Absolute(total) => usize::from(total) / queues,
+        };
+        u16::try_from(share.max(1)).unwrap_or(u16::MAX)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let parts = name.split_once('@');
+    parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty())
+        && name.len() <= 200
+        && !name.contains(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_fine() {
+        Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn what_cannot_work_is_told() {
+        let config = Config::default;
+        for (bad, text) in [
+            (Config { name: "node".into(), ..config() }, "node name: expected"),
+            (Config { name: "a b@c".into(), ..config() }, "node name: expected"),
+            (Config { queues: vec![], ..config() }, "queues: expected at least one, found none"),
+            (Config { queues: vec!["a".into(), "a".into()], ..config() }, "found a twice"),
+            (Config { queues: vec![String::new()], ..config() }, "queue: expected"),
+            (Config { concurrency: 0, ..config() }, "concurrency: expected 1 to 100000, found 0"),
+            (Config { blocking_threads: Some(0), ..config() }, "blocking threads: expected"),
+            (Config { prefetch: Prefetch::Absolute(0), ..config() }, "prefetch: expected"),
+            (Config { heartbeat: Duration::ZERO, ..config() }, "heartbeat: expected"),
+            (Config { max_body: 0, ..config() }, "max body: expected"),
+            (
+                Config {
+                    default_soft_time_limit: Some(Duration::from_secs(5)),
+                    default_time_limit: Some(Duration::from_secs(5)),
+                    ..config()
+                },
+                "time limits: expected a soft limit below the hard one, found 5s and 5s",
+            ),
+        ] {
+            let error = bad.check().unwrap_err().to_string();
+            assert!(error.contains(text), "{error} lacks {text}");
+        }
+    }
+
+    #[test]
+    fn prefetch_is_shared_by_the_queues() {
+        for (prefetch, places, queues, each) in [
+            (Prefetch::Multiplier(4), 16, 1, 64),
+            (Prefetch::Multiplier(4), 16, 2, 32),
+            (Prefetch::Multiplier(4), 16, 16, 16),
+            (Prefetch::Multiplier(1), 1, 5, 1),
+            (Prefetch::Multiplier(100), 100_000, 1, u16::MAX),
+            (Prefetch::Absolute(10), 16, 3, 3),
+            (Prefetch::Absolute(1), 16, 3, 1),
+        ] {
+            assert_eq!(prefetch.per_queue(places, queues), each, "{prefetch:?}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What becomes of each message that is taken.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use celeriac::broker::Delivery;
+use celeriac::clock;
+use celeriac::protocol::event::{EventKind, TaskReceived};
+use celeriac::protocol::task::Protocol;
+use celeriac::protocol::{DecodeError, Message, State, TaskHeaders, TaskMessage, Value, naming};
+use celeriac::task::{Context, DeliveryInfo, Request};
+use tokio::time::timeout;
+
+use super::Intake;
+use crate::backend::Parcel;
+use crate::execution::admit::{self, Admission, View, Waiting};
+use crate::execution::outcome::{Outcome, Revocation};
+use crate::execution::report::{Report, Settle};
+use crate::execution::workflow::Step;
+use crate::execution::{republish, run};
+use crate::job::{Claim, Job};
+use crate::jobs::Known;
+
+/// How long a look at stored results may take; without an answer the task runs.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+
+impl Intake {
+    pub(super) async fn take(&mut self, batch: Vec<Delivery>) {
+        let count = batch.len() as u64;
+        self.shared.counters.received.add(count);
+        self.state.taken.fetch_add(count, Ordering::Relaxed);
+        let mut again = Vec::new();
+        for delivery in batch {
+            let redelivered = delivery.redelivered;
+            match self.read(delivery) {
+                Some(claim) if redelivered => again.push(claim),
+                Some(claim) => self.receive(claim),
+                None => {}
+            }
+        }
+        if !again.is_empty() {
+            self.take_again(again).await;
+        }
+    }
+
+    /// Takes messages that were delivered before, here or elsewhere: some may have a
+    /// success stored.
+    async fn take_again(&mut self, claims: Vec<Claim>) {
+        let mut stored = self.successes(&claims).await;
+        for claim in claims {
+            match stored.remove(claim.id()) {
+                Some(value) => {
+                    self.shared.counters.duplicates.add(1);
+                    self.conclude(claim, Outcome::Stored(value));
+                }
+                None => self.receive(claim),
+            }
+        }
+    }
+
+    async fn successes(&self, claims: &[Claim]) -> HashMap<String, Value> {
+        let backend = self.shared.app.backend();
+        if !backend.capabilities().fetch {
+            return HashMap::new();
+        }
+        let ids: Vec<String> = claims.iter().map(|claim| claim.id().to_owned()).collect();
+        let documents = match timeout(LOOK_WITHIN, backend.fetch(&ids)).await {
+            Ok(Ok(documents)) => documents,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "stored results are out of reach: redelivered tasks run");
+                return HashMap::new();
+            }
+            Err(_) => return HashMap::new(),
+        };
+        let done = documents.into_iter().flatten().filter(|doc| doc.status == State::Success);
+        done.map(|document| (document.task_id, document.result)).collect()
+    }
+
+    /// Reads the headers; `None` when nothing is left to do for the message here.
+    fn read(&self, delivery: Delivery) -> Option<Claim> {
+        let Delivery { message, exchange, routing_key, queue: _, redelivered, receipt } = delivery;
+        let (decoded, protocol, body) =
+            match TaskMessage::decode(Message::clone(&message), &self.shared.limits) {
+                Ok(task) => {
+                    let TaskMessage { headers, properties, protocol, body } = task;
+                    (Ok((headers, properties)), protocol, body)
+                }
+                Err(error) => (Err(error), Protocol::V2, message.body.clone()),
+            };
+        let (headers, properties, error): (_, _, Option<DecodeError>) = match decoded {
+            Ok((headers, properties)) => (headers, properties, None),
+            Err(error) => (TaskHeaders::default(), message.properties.clone(), Some(error)),
+        };
+        let receipt = match redelivered && error.is_none() {
+            false => receipt,
+            true => match self.shared.jobs.recognise(&headers.id, headers.retries, receipt) {
+                Known::No(receipt) => receipt,
+                Known::Here => {
+                    self.shared.counters.duplicates.add(1);
+                    return None;
+                }
+                Known::Finished(receipt) => {
+                    self.shared.counters.duplicates.add(1);
+                    receipt.acknowledge();
+                    return None;
+                }
+            },
+        };
+        let handler = self.shared.app.registry().get(&headers.task).cloned();
+        let delivery = DeliveryInfo {
+            exchange,
+            routing_key: naming::strip_delay(&routing_key).to_owned(),
+            priority: properties.priority,
+            redelivered,
+        };
+        let hostname = self.shared.name().to_owned();
+        let request = Request { headers, properties, delivery, hostname };
+        let context = Context::new(self.shared.app.clone(), request);
+        let serial = self.shared.jobs.next_serial();
+        let mut job = Job::new(serial, context, Arc::clone(&self.queue), handler, receipt);
+        job.body = body;
+        job.protocol = protocol;
+        job.original = (protocol == Protocol::V1 || error.is_some()).then_some(message);
+        let job = Arc::new(job);
+        self.shared.jobs.insert(Arc::clone(&job));
+        let claim = Claim::new(job, Arc::clone(&self.shared.jobs));
+        match error {
+            None => Some(claim),
+            Some(error) => {
+                self.conclude(claim, Outcome::Unreadable(error));
+                None
+            }
+        }
+    }
+
+    /// Takes a message for the first time: it is told, unless it ends at once.
+    fn receive(&mut self, claim: Claim) {
+        if self.shared.events.enabled() && claim.handler.is_some() {
+            self.tell_received(claim.headers());
+        }
+        self.admit(claim);
+    }
+
+    /// Decides what becomes of a job, also of one whose time has come.
+    pub(super) fn admit(&mut self, claim: Claim) {
+        let now = clock::now();
+        let headers = claim.headers();
+        let limited = match claim.admitted {
+            true => None,
+            false => self.shared.rates.peek(&headers.task, now),
+        };
+        let view = View {
+            registered: claim.handler.is_some(),
+            revoked: self.shared.revoked.contains(headers),
+            limited,
+        };
+        match admit::admit(headers, view, now) {
+            Admission::Run => self.run(claim, now),
+            Admission::Unknown => self.conclude(claim, Outcome::Unknown),
+            Admission::Expired => self.conclude(claim, Outcome::Revoked(Revocation::Expired)),
+            Admission::Revoked => self.conclude(claim, Outcome::Revoked(Revocation::Revoked)),
+            Admission::NotYet(at) => self.wait(at, now, claim),
+            Admission::RateLimited(at) => self.limit(at, now, claim),
+        }
+    }
+
+    fn run(&mut self, mut claim: Claim, now: SystemTime) {
+        if !claim.admitted {
+            // The time was free a moment ago, so taking it does not change the answer.
+            let _ = self.shared.rates.take(&claim.headers().task, now);
+            claim.admitted = true;
+        }
+        self.waiting.push_back(claim);
+    }
+
+    fn wait(&self, at: SystemTime, now: SystemTime, claim: Claim) {
+        let delays = self.shared.app.broker().capabilities().delay;
+        match admit::place(at, now, self.shared.config.hold, delays) {
+            Waiting::Here => self.shared.timetable.hold(at, claim, self.back.clone()),
+            Waiting::Broker => self.park(at, claim),
+        }
+    }
+
+    /// Keeps a task that a rate limit holds back: here while there is room beside others,
+    /// with its time taken; else in the broker, to ask again then.
+    fn limit(&self, at: SystemTime, now: SystemTime, mut claim: Claim) {
+        let room = usize::from(self.state.prefetch.load(Ordering::Relaxed)) / 2;
+        let delays = self.shared.app.broker().capabilities().delay;
+        if delays && self.shared.timetable.len() >= room {
+            return self.park(at.max(now + Duration::from_secs(1)), claim);
+        }
+        let taken = self.shared.rates.take(&claim.headers().task, now);
+        claim.admitted = true;
+        self.shared.timetable.hold(taken.unwrap_or(now), claim, self.back.clone());
+    }
+
+    fn park(&self, at: SystemTime, claim: Claim) {
+        match republish::later(&claim, at, &self.shared.limits) {
+            Ok(publication) => {
+                self.shared.counters.parked.add(1);
+                self.shared.parked.add(at, claim.headers(), &claim.context.request().delivery);
+                let steps = [Step::Publish(Box::new(publication))].into();
+                let report = Report { steps, settle: Settle::Moved, ..Report::default() };
+                let shared = Arc::clone(&self.shared);
+                tokio::spawn(async move {
+                    shared.outcomes.send(Parcel::new(Some(claim), report)).await;
+                });
+            }
+            // Only a message that has to be written anew, and cannot be read.
+            Err(celeriac::Error::Decode(error)) => {
+                self.conclude(claim, Outcome::Unreadable(error));
+            }
+            Err(error) => {
+                tracing::warn!(task_id = claim.id(), %error, "task waits here: it cannot be parked");
+                self.shared.timetable.hold(at, claim, self.back.clone());
+            }
+        }
+    }
+
+    /// Ends a job whose task does not run. As many of these may be on the way as the
+    /// broker hands out messages.
+    fn conclude(&self, claim: Claim, outcome: Outcome) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move { run::conclude(&shared, claim, outcome).await });
+    }
+
+    fn tell_received(&self, headers: &TaskHeaders) {
+        self.shared.events.emit([EventKind::TaskReceived(Box::new(TaskReceived {
+            uuid: headers.id.clone(),
+            name: headers.display_name().to_owned(),
+            args: headers.argsrepr.clone(),
+            kwargs: headers.kwargsrepr.clone(),
+            root_id: headers.root_id.clone(),
+            parent_id: headers.parent_id.clone(),
+            retries: headers.retries,
+            eta: headers.eta.map(|eta| eta.to_string()),
+            expires: headers.expires.map(|expires| expires.to_string()),
+        }))]);
+    }
+}

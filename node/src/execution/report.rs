@@ -1,0 +1,316 @@
+//! From an outcome to everything that is to be done about it: a pure function, and the
+//! only place that maps an [`Outcome`].
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use celeriac::Result;
+use celeriac::backend::Store;
+use celeriac::broker::Publication;
+use celeriac::protocol::error::Fault;
+use celeriac::protocol::event::EventKind;
+use celeriac::protocol::naming::defaults::REPR_MAX;
+use celeriac::protocol::{
+    DecodeError, Embed, Exception, Properties, ResultDocument, State, TaskHeaders, Timestamp,
+    Value, repr,
+};
+use celeriac::task::TaskOptions;
+
+use super::outcome::{Again, Limit, Outcome};
+use super::traceback;
+use super::workflow::{Cause, Next, Planner, Step, on_failure, on_success};
+
+/// What is known of a run beside its outcome.
+pub(crate) struct Facts<'a> {
+    pub(crate) headers: &'a TaskHeaders,
+    pub(crate) properties: &'a Properties,
+    pub(crate) options: &'a TaskOptions,
+    pub(crate) now: SystemTime,
+    pub(crate) runtime: Duration,
+    /// The tasks it sent while it ran.
+    pub(crate) children: Vec<Value>,
+    /// The backend keeps results.
+    pub(crate) stores: bool,
+    /// Somebody wants events.
+    pub(crate) events: bool,
+    pub(crate) plan: Planner<'a>,
+    /// Makes the message of a next run.
+    pub(crate) again: &'a dyn Fn(&Again) -> Result<Publication>,
+}
+
+/// Everything that is to be done about an outcome, in this order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Report {
+    /// Published before the result is stored: a next run must not be lost.
+    pub(crate) before: Option<Publication>,
+    pub(crate) stores: Vec<Store>,
+    pub(crate) steps: VecDeque<Step>,
+    pub(crate) settle: Settle,
+    pub(crate) events: Vec<EventKind>,
+    pub(crate) tally: Tally,
+}
+
+/// How a message ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Settle {
+    /// Its task is done.
+    #[default]
+    Done,
+    /// It is with the broker again, as another message.
+    Moved,
+    /// Nobody can run it, for this reason.
+    Dead(String),
+    /// The broker delivers it again.
+    GiveBack,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Tally {
+    Succeeded,
+    Failed,
+    Retried,
+    Revoked,
+    Rejected,
+    Requeued,
+    #[default]
+    Nothing,
+}
+
+/// Maps an outcome.
+pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report {
+    let headers = facts.headers;
+    match outcome {
+        Outcome::Success(value) => success(value, embed, facts, true),
+        Outcome::Stored(value) => success(value, embed, facts, false),
+        Outcome::Retry(again) => retry(&again, embed, facts),
+        Outcome::Failure { exception, causes } => {
+            let text = traceback::text(&headers.task, &exception, &causes);
+            failure(&exception, Some(text), embed, facts)
+        }
+        Outcome::TimedOut { limit: Limit::Soft, .. } => {
+            let exception = Exception::soft_time_limit_exceeded();
+            let text = traceback::text(&headers.task, &exception, &[]);
+            failure(&exception, Some(text), embed, facts)
+        }
+        // Nothing of the task was there to be traced.
+        Outcome::TimedOut { limit: Limit::Hard, after } => {
+            failure(&Exception::time_limit_exceeded(after.as_secs_f64()), None, embed, facts)
+        }
+        Outcome::Panicked { message } => {
+            let exception = Exception::python("RuntimeError", format!("task panicked: {message}"));
+            let text = traceback::text(&headers.task, &exception, &[]);
+            failure(&exception, Some(text), embed, facts)
+        }
+        Outcome::Unknown => {
+            let exception = Exception::not_registered(&headers.task);
+            let reason = format!("unknown task {}", headers.task);
+            Report { settle: Settle::Dead(reason), ..failure(&exception, None, embed, facts) }
+        }
+        Outcome::Unreadable(error) => unreadable(&error, embed, facts),
+        Outcome::Reject { reason, requeue: false } => {
+            let exception = Exception::reject(reason.as_str(), false);
+            let uuid = headers.id.clone();
+            let mut report = failure(&exception, None, embed, facts);
+            report.events.push(EventKind::TaskRejected { uuid, requeue: false });
+            Report { settle: Settle::Dead(reason), tally: Tally::Rejected, ..report }
+        }
+        Outcome::Reject { requeue: true, .. } => Report {
+            settle: Settle::GiveBack,
+            events: vec![EventKind::TaskRejected { uuid: headers.id.clone(), requeue: true }],
+            tally: Tally::Requeued,
+            ..Report::default()
+        },
+        Outcome::Ignore => Report::default(),
+        Outcome::Revoked(why) => {
+            let exception = Exception::task_revoked(why.as_str());
+            let terminated = why == super::outcome::Revocation::Terminated;
+            let event = EventKind::TaskRevoked {
+                uuid: headers.id.clone(),
+                terminated,
+                // Nobody was signalled, but monitors show this number.
+                signum: terminated.then_some(15),
+                expired: why == super::outcome::Revocation::Expired,
+            };
+            let report = ended(&State::Revoked, &exception, None, embed, facts);
+            Report { events: vec![event], tally: Tally::Revoked, ..report }
+        }
+        Outcome::Lost => Report { settle: Settle::GiveBack, ..Report::default() },
+    }
+}
+
+fn success(value: Value, embed: Embed, facts: Facts<'_>, store: bool) -> Report {
+    let headers = facts.headers;
+    let next = match embed.is_empty() {
+        true => Next::default(),
+        false => match on_success(&value, embed, headers, facts.plan) {
+            Ok(next) => next,
+            Err(error) => {
+                let exception = Exception::invalid_task(&format!("what follows the task: {error}"));
+                let text = traceback::text(&headers.task, &exception, &[]);
+                return failure(&exception, Some(text), Embed::default(), facts);
+            }
+        },
+    };
+    let mut events = Vec::new();
+    if facts.events {
+        events.push(EventKind::TaskSucceeded {
+            uuid: headers.id.clone(),
+            result: repr::value(&value, REPR_MAX),
+            runtime: facts.runtime.as_secs_f64(),
+        });
+    }
+    let mut stores = Vec::new();
+    if store && facts.stores && !ignored(&facts) {
+        let mut children = facts.children;
+        children.extend(next.children);
+        let document = ResultDocument::success(headers.id.clone(), value, facts.now);
+        let document = ResultDocument { children: Some(children), ..document };
+        stores.push(addressed(document, headers, facts.properties));
+    }
+    let tally = if store { Tally::Succeeded } else { Tally::Nothing };
+    Report { stores, steps: next.steps, events, tally, ..Report::default() }
+}
+
+fn retry(again: &Again, embed: Embed, facts: Facts<'_>) -> Report {
+    let headers = facts.headers;
+    let before = match (facts.again)(again) {
+        Ok(publication) => publication,
+        Err(error) => {
+            let exception = Exception::encode_error(&format!("message of the next try: {error}"));
+            return failure(&exception, None, embed, facts);
+        }
+    };
+    let text = again.exception.as_ref().map(|e| traceback::text(&headers.task, e, &again.causes));
+    let mut report =
+        Report { before: Some(before), tally: Tally::Retried, ..Report::default() };
+    if facts.events {
+        report.events.push(EventKind::TaskRetried {
+            uuid: headers.id.clone(),
+            exception: again.exception.as_ref().map_or_else(|| "None".to_owned(), Exception::repr),
+            traceback: text.clone(),
+        });
+    }
+    if facts.stores && !ignored(&facts) {
+        let document = ResultDocument::retry(headers.id.clone(), again.exception.clone(), text);
+        // The next try counts as a child.
+        let itself = Value::Array(vec![headers.id.as_str().into(), Value::Null]);
+        let children = Some(vec![Value::Array(vec![itself, Value::Null])]);
+        let document = ResultDocument { children, ..document };
+        report.stores.push(addressed(document, headers, facts.properties));
+    }
+    report
+}
+
+fn failure(
+    exception: &Exception,
+    traceback: Option<String>,
+    embed: Embed,
+    facts: Facts<'_>,
+) -> Report {
+    let mut events = Vec::new();
+    if facts.events {
+        events.push(EventKind::TaskFailed {
+            uuid: facts.headers.id.clone(),
+            exception: exception.repr(),
+            traceback: traceback.clone(),
+        });
+    }
+    let settle = match facts.options.acks_on_failure {
+        true => Settle::Done,
+        false => Settle::Dead(exception.repr()),
+    };
+    let report = ended(&State::Failure, exception, traceback, embed, facts);
+    Report { settle, events, tally: Tally::Failed, ..report }
+}
+
+/// What a bad end stores and sets going.
+fn ended(
+    state: &State,
+    exception: &Exception,
+    traceback: Option<String>,
+    embed: Embed,
+    facts: Facts<'_>,
+) -> Report {
+    let headers = facts.headers;
+    let reply_to = facts.properties.reply_to.as_deref();
+    let next = match embed.is_empty() {
+        true => Next::default(),
+        false => {
+            let traceback = traceback.as_deref();
+            let cause = Cause { state, exception, traceback, now: facts.now, reply_to };
+            on_failure(cause, embed, headers, facts.plan)
+        }
+    };
+    let mut stores = Vec::new();
+    if facts.stores {
+        if !ignored(&facts) || facts.options.store_errors_even_if_ignored {
+            let document = ResultDocument {
+                traceback,
+                children: Some(facts.children),
+                date_done: Some(Timestamp::from(facts.now)),
+                ..ResultDocument::new(headers.id.clone(), state.clone(), exception.to_value())
+            };
+            stores.push(addressed(document, headers, facts.properties));
+        }
+        stores.extend(next.stores);
+    }
+    Report { stores, steps: next.steps, ..Report::default() }
+}
+
+/// Who is to blame decides: bad arguments are the caller's own failure, anything else may
+/// be of use to somebody who looks into the dead-letter queue.
+fn unreadable(error: &DecodeError, embed: Embed, facts: Facts<'_>) -> Report {
+    let text = error.to_string();
+    let exception = match error.fault {
+        Fault::Arguments => Exception::python("TypeError", text.as_str()),
+        Fault::Content => Exception::content_disallowed(&text),
+        _ => Exception::decode_error(&text),
+    };
+    match error.fault {
+        Fault::Arguments => {
+            let traceback = traceback::text(&facts.headers.task, &exception, &[]);
+            failure(&exception, Some(traceback), embed, facts)
+        }
+        // Without an id there is nobody to tell.
+        _ if facts.headers.id.is_empty() => {
+            Report { settle: Settle::Dead(text), tally: Tally::Rejected, ..Report::default() }
+        }
+        _ => {
+            let report = failure(&exception, None, embed, facts);
+            Report { settle: Settle::Dead(text), tally: Tally::Rejected, ..report }
+        }
+    }
+}
+
+/// Makes the document that says the task runs.
+pub(crate) fn started(headers: &TaskHeaders, properties: &Properties, node: &str) -> Report {
+    let document = ResultDocument::started(headers.id.clone(), std::process::id(), node);
+    let stores = vec![addressed(document, headers, properties)];
+    Report { stores, ..Report::default() }
+}
+
+/// The caller's word wins over the task's.
+fn ignored(facts: &Facts<'_>) -> bool {
+    ignores(facts.headers, facts.options)
+}
+
+/// Tells whether a task's result is unwanted.
+pub(crate) fn ignores(headers: &TaskHeaders, options: &TaskOptions) -> bool {
+    headers.ignore_result.unwrap_or(options.ignore_result)
+}
+
+fn addressed(document: ResultDocument, headers: &TaskHeaders, properties: &Properties) -> Store {
+    Store {
+        document: ResultDocument {
+            group_id: headers.group.clone(),
+            parent_id: headers.parent_id.clone(),
+            ..document
+        },
+        reply_to: properties.reply_to.clone(),
+        correlation_id: properties.correlation_id.clone().or_else(|| Some(headers.id.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

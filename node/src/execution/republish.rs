@@ -1,0 +1,126 @@
+//! Messages that are sent on: again, later, or to the dead-letter queue. Pure functions.
+
+use std::time::SystemTime;
+
+use celeriac::broker::Publication;
+use celeriac::protocol::compression::Compression;
+use celeriac::protocol::task::{Limits, Protocol};
+use celeriac::protocol::{
+    Body, Message, Properties, Table, TaskHeaders, TaskMessage, Timestamp, Value, naming,
+};
+use celeriac::{Error, Result};
+
+use super::outcome::Again;
+use crate::job::Job;
+
+/// The header that says why a message is in a dead-letter queue.
+pub(crate) const REASON: &str = "x-celeriac-reason";
+
+/// The header that says which node put it there.
+pub(crate) const NODE: &str = "x-celeriac-node";
+
+/// Makes the message of a next run: the same id and body, one more retry, itself as its
+/// parent.
+///
+/// It goes straight to the queue it came from: its exchange may lead elsewhere too, or be
+/// that of a delay.
+///
+/// # Errors
+///
+/// When the body has to be written anew and cannot be read or written.
+pub(crate) fn again(job: &Job, again: &Again, limits: &Limits) -> Result<Publication> {
+    let mut headers = headers(job);
+    headers.retries = headers.retries.saturating_add(1);
+    headers.eta = Some(Timestamp::from(again.at));
+    headers.root_id = Some(job.headers().root().to_owned());
+    headers.parent_id = Some(headers.id.clone());
+    if let Some(args) = &again.args {
+        headers.argsrepr = Some(celeriac::protocol::repr::args(args, REPR_MAX));
+    }
+    if let Some(kwargs) = &again.kwargs {
+        headers.kwargsrepr = Some(celeriac::protocol::repr::kwargs(kwargs, REPR_MAX));
+    }
+    let message = message(job, headers, again.args.as_deref(), again.kwargs.as_ref(), limits)?;
+    let publication = Publication::to_queue(&*job.queue, message);
+    Ok(Publication { not_before: Some(again.at), ..publication })
+}
+
+const REPR_MAX: usize = naming::defaults::REPR_MAX;
+
+/// Makes the message that waits in the broker until `at`.
+///
+/// # Errors
+///
+/// As [`again`].
+pub(crate) fn later(job: &Job, at: SystemTime, limits: &Limits) -> Result<Publication> {
+    let message = message(job, headers(job), None, None, limits)?;
+    let publication = Publication::to_queue(&*job.queue, message);
+    Ok(Publication { not_before: Some(at), ..publication })
+}
+
+/// Makes the message for the dead-letter queue: as it came, with the reason.
+///
+/// The node publishes it itself, since a queue that was there before the node has no
+/// dead-letter exchange, and arguments cannot be added to it.
+pub(crate) fn dead(job: &Job, reason: &str, node: &str) -> Publication {
+    let mut message = match &job.original {
+        Some(original) => Message::clone(original),
+        None => Message {
+            properties: job.properties().clone(),
+            headers: job.headers().clone().into_table(),
+            body: job.body.clone(),
+        },
+    };
+    // It would expire in the dead-letter queue as well.
+    message.properties.expiration = None;
+    message.headers.insert(REASON, reason);
+    message.headers.insert(NODE, node);
+    let publication = Publication::to_exchange(naming::DEAD_EXCHANGE, &*job.queue, message);
+    Publication { mandatory: true, ..publication }
+}
+
+/// The headers without the traces of how the message came here.
+fn headers(job: &Job) -> TaskHeaders {
+    let mut headers = job.headers().clone();
+    let extra = std::mem::take(&mut headers.extra);
+    // RabbitMQ before 4.0 takes a message with the trace of an earlier delay for one
+    // that goes round in circles, and drops it.
+    let traces = ["x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-celeriac-"];
+    let kept = extra.into_iter().filter(|(name, _)| !traces.iter().any(|trace| name.starts_with(trace)));
+    headers.extra = kept.collect();
+    headers
+}
+
+fn message(
+    job: &Job,
+    headers: TaskHeaders,
+    args: Option<&[Value]>,
+    kwargs: Option<&Table>,
+    limits: &Limits,
+) -> Result<Message> {
+    // In the queue of a delay it would end the delay; admission reads the header.
+    let properties = Properties { expiration: None, ..job.properties().clone() };
+    if job.protocol == Protocol::V2 && args.is_none() && kwargs.is_none() {
+        return Ok(Message { properties, headers: headers.into_table(), body: job.body.clone() });
+    }
+    let body = job.open(limits)?;
+    let parts = body.parts()?;
+    let args = match args {
+        Some(args) => args.to_vec(),
+        None => parts.args.iter().map(|raw| raw.to_value()).collect::<Result<_, _>>()?,
+    };
+    let kwargs = match kwargs {
+        Some(kwargs) => kwargs.clone(),
+        None => {
+            let pairs = parts.kwargs.iter();
+            let pairs = pairs.map(|(name, raw)| Ok((name.clone().into_owned(), raw.to_value()?)));
+            pairs.collect::<Result<_>>()?
+        }
+    };
+    let compression = headers.compression.as_deref().map(Compression::from_header).transpose()?;
+    let body = Body::encode(body.codec, &args, &kwargs, &parts.embed)?;
+    TaskMessage::encode(headers, properties, body, compression).map_err(Error::from)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! Runs a task within its limits, and reports what became of it.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use celeriac::clock;
+use celeriac::protocol::event::EventKind;
+use celeriac::protocol::{Embed, Exception};
+use celeriac::task::{Execution, Handler, TaskError, TaskOptions, TaskResult};
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use uuid::Uuid;
+
+use super::limits::{Alarm, RunLimits};
+use super::outcome::{Limit, Outcome, Revocation};
+use super::report::{self, Facts, Settle};
+use super::{decide, republish};
+use crate::backend::Parcel;
+use crate::job::{Claim, Job, Stage, Stop};
+use crate::shared::Shared;
+use crate::slots::Slot;
+
+/// How a task's code came to its end.
+enum Ended {
+    Returned(TaskResult),
+    Panicked(String),
+    /// It was asked to stop and did not in time.
+    Stopped,
+    TimedOut(Limit, std::time::Duration),
+    /// The thread or the runtime it ran on is gone.
+    Lost,
+}
+
+/// Runs a task and hands its outcome over. The slot is held until then: outcomes that
+/// cannot be delivered must not make room for more.
+pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
+    let job = Arc::clone(&claim);
+    let Some(handler) = job.handler.clone() else {
+        return conclude(&shared, claim, Outcome::Unknown).await;
+    };
+    begin(&shared, &job, handler.options()).await;
+    let mut slot = Some(slot);
+    let (outcome, embed) = run(&shared, &job, handler.as_ref(), &mut slot).await;
+    if let Some(counters) = shared.counters.task(&job.headers().task) {
+        counters.runtime.observe(job.runtime());
+    }
+    shared.counters.processed.add(1);
+    hand_over(&shared, claim, outcome, embed).await;
+}
+
+/// Ends a job whose task does not run.
+pub(crate) async fn conclude(shared: &Shared, claim: Claim, outcome: Outcome) {
+    // Others wait for its end all the same. A body that cannot be read names none.
+    let body = claim.open(&shared.limits).ok();
+    let embed = body.and_then(|body| Some(body.parts().ok()?.embed)).unwrap_or_default();
+    hand_over(shared, claim, outcome, embed).await;
+}
+
+async fn begin(shared: &Shared, job: &Job, options: &TaskOptions) {
+    if !options.acks_late {
+        job.acknowledge_early();
+    }
+    job.start();
+    let headers = job.headers();
+    if let Some(counters) = shared.counters.task(&headers.task) {
+        counters.started.add(1);
+    }
+    if shared.events.enabled() {
+        shared.events.emit([EventKind::TaskStarted { uuid: headers.id.clone() }]);
+    }
+    let stores = shared.app.backend().capabilities().stores;
+    if options.track_started && stores && !report::ignores(headers, options) {
+        let report = report::started(headers, job.properties(), shared.name());
+        shared.outcomes.send(Parcel::new(None, report)).await;
+    }
+}
+
+async fn run(
+    shared: &Shared,
+    job: &Arc<Job>,
+    handler: &dyn Handler,
+    slot: &mut Option<Slot>,
+) -> (Outcome, Embed) {
+    let mut embed = Embed::default();
+    let started = job.open(&shared.limits).and_then(|body| {
+        let mut parts = body.parts()?;
+        embed = std::mem::take(&mut parts.embed);
+        // Decoding runs code of the task's own types.
+        let start = AssertUnwindSafe(|| handler.start(job.context.clone(), parts));
+        match std::panic::catch_unwind(start) {
+            Ok(started) => started.map(Ok),
+            Err(panic) => Ok(Err(text(&*panic))),
+        }
+    });
+    let execution = match started {
+        Ok(Ok(execution)) => execution,
+        Ok(Err(message)) => return (Outcome::Panicked { message }, embed),
+        Err(error) => return (Outcome::Unreadable(error), embed),
+    };
+    let options = handler.options();
+    let headers = job.headers();
+    let set = shared.time_limits.get(&headers.task);
+    let limits = RunLimits::pick(headers.timelimit, set, options, &shared.config);
+    let ended = match execution {
+        Execution::Async(code) => {
+            let code = pin!(AssertUnwindSafe(code).catch_unwind().map(|end| match end {
+                Ok(result) => Ended::Returned(result),
+                Err(panic) => Ended::Panicked(text(&*panic)),
+            }));
+            supervise(code, shared, job, limits, true).await
+        }
+        Execution::Blocking(code) => run_blocking(code, shared, job, limits, slot).await,
+    };
+    (outcome(ended, job, options), embed)
+}
+
+async fn run_blocking(
+    code: Box<dyn FnOnce() -> TaskResult + Send>,
+    shared: &Shared,
+    job: &Arc<Job>,
+    limits: RunLimits,
+    slot: &mut Option<Slot>,
+) -> Ended {
+    let mut thread = shared.work.spawn_blocking(code);
+    let code = pin!((&mut thread).map(|end| match end {
+        Ok(result) => Ended::Returned(result),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => Ended::Panicked(text(&*panic)),
+            Err(_cancelled) => Ended::Lost,
+        },
+    }));
+    let ended = supervise(code, shared, job, limits, false).await;
+    if matches!(ended, Ended::Stopped | Ended::TimedOut(..)) {
+        // Nobody can stop a thread from outside. It keeps its place until it ends by
+        // itself, or the node would run more than it may.
+        let slot = slot.take();
+        let counters = Arc::clone(&shared.counters);
+        counters.lost_threads.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            task_id = job.id(),
+            task = job.headers().task,
+            "blocking task did not stop when it was asked to; its thread is lost until it ends"
+        );
+        shared.work.spawn(async move {
+            let _ = thread.await;
+            counters.lost_threads.fetch_sub(1, Ordering::Relaxed);
+            drop(slot);
+        });
+    }
+    ended
+}
+
+/// Waits for the code's end, its limits, or a wish that it stop.
+async fn supervise(
+    mut code: Pin<&mut impl Future<Output = Ended>>,
+    shared: &Shared,
+    job: &Job,
+    limits: RunLimits,
+    stoppable: bool,
+) -> Ended {
+    let (start, grace) = (Instant::now(), shared.config.cancel_grace);
+    let mut asked = false;
+    loop {
+        let alarm = limits.next(asked, grace, stoppable);
+        let ringing = async {
+            match alarm.and_then(|(after, alarm)| Some((start.checked_add(after)?, after, alarm))) {
+                Some((at, after, alarm)) => {
+                    sleep_until(at).await;
+                    (after, alarm)
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = code.as_mut() => return ended,
+            () = job.context.cancelled() => break,
+            (after, alarm) = ringing => match alarm {
+                Alarm::Ask => {
+                    asked = true;
+                    job.context.soft_limit_token().cancel();
+                }
+                Alarm::Soft => return Ended::TimedOut(Limit::Soft, after),
+                Alarm::Hard => {
+                    // A blocking task may still be listening.
+                    job.context.cancellation().cancel();
+                    return Ended::TimedOut(Limit::Hard, after);
+                }
+            },
+        }
+    }
+    timeout_at(Instant::now() + grace, code).await.unwrap_or(Ended::Stopped)
+}
+
+/// What the end of the code means.
+fn outcome(ended: Ended, job: &Job, options: &TaskOptions) -> Outcome {
+    match (ended, job.stopping()) {
+        (Ended::TimedOut(limit, after), _) => Outcome::TimedOut { limit, after },
+        (Ended::Lost, _) => Outcome::Lost,
+        // What a task says after it was asked to stop is no failure of its own; what it
+        // has done is done.
+        (Ended::Stopped | Ended::Returned(Err(TaskError::Failure { .. })), Some(Stop::Shutdown)) => {
+            Outcome::Lost
+        }
+        (Ended::Stopped | Ended::Returned(Err(_)), Some(Stop::Terminated)) => {
+            Outcome::Revoked(Revocation::Terminated)
+        }
+        // Its own code fired its token.
+        (Ended::Stopped, None) => Outcome::Revoked(Revocation::Terminated),
+        (Ended::Panicked(message), _) => Outcome::Panicked { message },
+        (Ended::Returned(result), _) => {
+            decide::decide(result, job.headers(), options, clock::now(), random())
+        }
+    }
+}
+
+async fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed) {
+    let job = Arc::clone(&claim);
+    job.advance(Stage::Delivering);
+    log(&job, &outcome);
+    let none = TaskOptions::default();
+    let lost = outcome == Outcome::Lost;
+    let report = report::report(
+        outcome,
+        embed,
+        Facts {
+            headers: job.headers(),
+            properties: job.properties(),
+            options: job.handler.as_ref().map_or(&none, |handler| handler.options()),
+            now: clock::now(),
+            runtime: job.runtime(),
+            children: job.context.children(),
+            stores: shared.app.backend().capabilities().stores,
+            events: shared.events.enabled(),
+            plan: &|signature, rest| shared.app.plan(signature, rest),
+            again: &|again| republish::again(&job, again, &shared.limits),
+        },
+    );
+    if lost {
+        shared.note_unfinished(job.id());
+    }
+    shared.outcomes.send_or_end(shared, Parcel::new(Some(claim), report)).await;
+}
+
+fn log(job: &Job, outcome: &Outcome) {
+    let (task_id, task) = (job.id(), job.headers().task.as_str());
+    match outcome {
+        Outcome::Success(_) | Outcome::Stored(_) | Outcome::Ignore => {
+            tracing::debug!(task_id, task, runtime = ?job.runtime(), "task ended");
+        }
+        Outcome::Retry(again) => {
+            let error = again.exception.as_ref().map(Exception::repr);
+            tracing::info!(task_id, task, error, "task will run again");
+        }
+        Outcome::Failure { exception, .. } => {
+            tracing::error!(task_id, task, error = %exception, "task failed");
+        }
+        Outcome::Panicked { message } => {
+            tracing::error!(task_id, task, error = message, "task panicked");
+        }
+        Outcome::TimedOut { limit, after } => {
+            tracing::error!(task_id, task, ?limit, ?after, "task ran into its time limit");
+        }
+        Outcome::Unknown => tracing::error!(task_id, task, "task is not registered here"),
+        Outcome::Unreadable(error) => {
+            tracing::error!(task_id, task, queue = &*job.queue, %error, "message cannot be used");
+        }
+        Outcome::Reject { reason, requeue } => {
+            tracing::warn!(task_id, task, reason, requeue, "task rejected its message");
+        }
+        Outcome::Revoked(why) => {
+            tracing::info!(task_id, task, reason = why.as_str(), "task was called off");
+        }
+        Outcome::Lost => tracing::warn!(task_id, task, "task is given back to the broker"),
+    }
+}
+
+/// Reads what a panic says.
+fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "no message".to_owned())
+}
+
+/// A number in 0..1 for jitter.
+fn random() -> f64 {
+    // The lower 53 bits of a random id are random; its version and variant are above.
+    let bits = Uuid::new_v4().as_u64_pair().1 & ((1 << 53) - 1);
+    bits as f64 / (1_u64 << 53) as f64
+}
+
+impl Settle {
+    /// Tells whether ending the job needs nobody else.
+    pub(crate) const fn is_local(&self) -> bool {
+        matches!(self, Self::Done | Self::Moved | Self::GiveBack)
+    }
+}

@@ -1,0 +1,63 @@
+//! What a node says of itself in each heartbeat.
+
+use celeriac::protocol::Table;
+use celeriac::protocol::event::{Load, WorkerStatus};
+
+use crate::job::Stage;
+use crate::metrics::process::load_average;
+use crate::shared::{Phase, Shared};
+
+/// How a node is at a moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Vitals {
+    pub(super) load: Load,
+    pub(super) draining: bool,
+    /// Task events sent so far: a listener that counts them sees what it missed.
+    pub(super) events_sent: u64,
+}
+
+impl Vitals {
+    pub(super) fn read(shared: &Shared) -> Self {
+        let load = Load {
+            active: shared.jobs.count(Stage::Running) as u64,
+            processed: shared.counters.processed.get(),
+            loadavg: load_average(),
+        };
+        let draining = shared.phase() > Phase::Running;
+        Self { load, draining, events_sent: shared.events.sent() }
+    }
+
+    /// Fills the fields of the worker events.
+    pub(super) fn status(self, shared: &Shared) -> WorkerStatus {
+        self.with_freq(shared.config.heartbeat.as_secs_f64())
+    }
+
+    pub(super) fn with_freq(self, freq: f64) -> WorkerStatus {
+        let mut extra = Table::with_capacity(2);
+        if self.draining {
+            extra.push("draining", true);
+        }
+        extra.push("events_sent", self.events_sent);
+        WorkerStatus {
+            freq,
+            load: Some(self.load),
+            sw_ident: Some("celeriac".to_owned()),
+            sw_ver: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            sw_sys: Some(system().to_owned()),
+            extra,
+        }
+    }
+}
+
+/// Names the operating system as Python does.
+const fn system() -> &'static str {
+    if cfg!(target_os = "linux") {
+        "Linux"
+    } else if cfg!(target_os = "macos") {
+        "Darwin"
+    } else if cfg!(target_os = "windows") {
+        "Windows"
+    } else {
+        std::env::consts::OS
+    }
+}

@@ -1,0 +1,165 @@
+//! Remote control: what Celery's `inspect` and `control`, and Flower, ask of a node.
+
+mod arguments;
+mod command;
+mod control;
+mod inspect;
+mod mingle;
+mod report;
+mod revoke;
+mod stats;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use celeriac::broker::{
+    Binding, Broker, Consumer, Delivery, Exchange, ExchangeKind, Publication, Queue, Subscription,
+    Topology,
+};
+use celeriac::clock;
+use celeriac::protocol::control::{Reply, Request};
+use celeriac::protocol::naming::{self, argument, defaults};
+use celeriac::retry::Backoff;
+use celeriac::{Error, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::pulse::Pulse;
+use crate::shared::Shared;
+
+/// How long to wait before a consumer that could not start is tried again.
+const RETRY: Backoff =
+    Backoff::new(Duration::from_millis(100)).max(Duration::from_secs(5)).exact();
+
+/// How many requests are taken at once.
+const BATCH: usize = 32;
+
+/// A request with a larger body is not read: fifty thousand ids fit.
+const MAX_BODY: usize = 4 << 20;
+
+/// Answers remote control until it is stopped.
+///
+/// ```text
+/// Subscribing --consumer is up--> Listening --stream ended--> Subscribing ...
+///     ^  |
+///     +--+ failed: wait, doubling up to 5 s, for ever
+/// ```
+///
+/// Runs apart from the data plane, so that it answers while tasks flood the node. The
+/// consumer lives through reconnects by itself.
+pub(crate) async fn listen(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
+    let mut failures = 0;
+    let mut asked = false;
+    while !stop.is_cancelled() {
+        let subscribed = tokio::select! {
+            subscribed = pulse.during(subscribe(&shared)) => subscribed,
+            () = stop.cancelled() => return,
+        };
+        match subscribed {
+            Ok(consumer) => {
+                failures = 0;
+                // Only now: what is revoked from here on arrives by itself.
+                if !std::mem::replace(&mut asked, true) {
+                    tokio::spawn(mingle::mingle(Arc::clone(&shared)));
+                }
+                answer_all(&shared, consumer, &stop, &pulse).await;
+            }
+            Err(Error::Closed(_)) => return,
+            Err(error) => {
+                tracing::warn!(%error, "no remote control; trying again");
+                let wait = RETRY.delay(failures, 0.0);
+                failures = failures.saturating_add(1);
+                tokio::select! {
+                    () = pulse.during(tokio::time::sleep(wait)) => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        }
+    }
+}
+
+async fn subscribe(shared: &Shared) -> Result<Box<dyn Consumer>> {
+    let queue = naming::control_queue(shared.name());
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let topology = Topology {
+        exchanges: vec![
+            Exchange::new(naming::CONTROL_EXCHANGE, ExchangeKind::Fanout).transient(),
+        ],
+        queues: vec![
+            Queue::private(&queue)
+                .argument(argument::EXPIRES, millis(defaults::CONTROL_QUEUE_EXPIRES))
+                .argument(argument::MESSAGE_TTL, millis(defaults::CONTROL_TTL)),
+        ],
+        bindings: vec![Binding::new(naming::CONTROL_EXCHANGE, &queue, "")],
+    };
+    let broker = shared.app.broker();
+    broker.declare(&topology).await?;
+    broker.consume(Subscription { exclusive: true, ..Subscription::unacknowledged(queue) }).await
+}
+
+async fn answer_all(
+    shared: &Arc<Shared>,
+    mut consumer: Box<dyn Consumer>,
+    stop: &CancellationToken,
+    pulse: &Pulse,
+) {
+    loop {
+        let deliveries = tokio::select! {
+            () = stop.cancelled() => None,
+            deliveries = pulse.during(consumer.next(BATCH)) => deliveries,
+        };
+        let Some(deliveries) = deliveries else { break };
+        for delivery in deliveries {
+            if let Some(publication) = answer(shared, delivery) {
+                // By itself: a caller's queue that is gone must not keep the next
+                // request waiting.
+                let broker = Arc::clone(shared.app.broker());
+                tokio::spawn(async move { reply(&*broker, publication).await });
+            }
+        }
+    }
+    if let Err(error) = consumer.cancel().await {
+        tracing::debug!(%error, "cannot cancel remote control");
+    }
+}
+
+async fn reply(broker: &dyn Broker, publication: Publication) {
+    if let Err(error) = broker.publish(publication).await {
+        tracing::debug!(%error, "cannot reply to remote control");
+    }
+}
+
+/// Does what a delivery asks and returns the reply, if one is wanted.
+fn answer(shared: &Arc<Shared>, delivery: Delivery) -> Option<Publication> {
+    delivery.receipt.acknowledge();
+    if delivery.message.body.len() > MAX_BODY {
+        let bytes = delivery.message.body.len();
+        tracing::warn!(bytes, limit = MAX_BODY, "remote control request is too large; ignored");
+        return None;
+    }
+    let request = match Request::from_message(&delivery.message) {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::warn!(%error, "cannot read a remote control request; ignored");
+            return None;
+        }
+    };
+    shared.app.clock().adjust(request.clock);
+    let now = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    if !request.addresses(shared.name()) || request.is_expired(now) {
+        return None;
+    }
+    tracing::debug!(method = request.method, "remote control");
+    let payload = command::run(shared, &request)?;
+    let to = request.reply_to?;
+    let reply = Reply {
+        node: shared.name().to_owned(),
+        payload,
+        ticket: request.ticket,
+        clock: shared.app.clock().forward(),
+    };
+    let publication = Publication::to_exchange(to.exchange, to.routing_key, reply.to_message());
+    Some(publication.unconfirmed())
+}

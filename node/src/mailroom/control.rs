@@ -1,0 +1,224 @@
+//! Commands that change something.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac::broker::{Binding, Exchange, ExchangeKind, Queue, Topology};
+use celeriac::protocol::control;
+use celeriac::protocol::{Exception, Value, repr};
+use celeriac::task::RateLimit;
+
+use super::arguments::{Arguments, wrong};
+use super::command::Answer;
+use crate::execution::limits::RunLimits;
+use crate::heart;
+use crate::shared::{Command, Shared};
+use crate::shutdown::Wish;
+
+pub(super) fn rate_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let limit = match arguments.get("rate_limit") {
+        None => None,
+        Some(value) => match rate(value) {
+            Ok(limit) => limit,
+            Err(error) => {
+                let error = repr::exception(&error);
+                return Ok(Some(control::error(format!("Invalid rate limit string: {error}"))));
+            }
+        },
+    };
+    let task = arguments.name("task_name")?;
+    if shared.app.registry().get(task).is_none() {
+        return Ok(Some(control::error("unknown task")));
+    }
+    shared.rates.set(task, limit);
+    tracing::info!(task, limit = limit.map(|limit| limit.to_string()), "rate limit set");
+    Ok(Some(control::ok(match limit {
+        Some(_) => "new rate limit set successfully",
+        None => "rate limit disabled successfully",
+    })))
+}
+
+/// Reads a rate limit as Celery does: `10`, `10/s`, `0.5/m`; 0 is none.
+fn rate(value: &Value) -> Result<Option<RateLimit>, Exception> {
+    let text = match value {
+        Value::Str(text) => text.clone(),
+        other => repr::python(other),
+    };
+    let (count, unit) = text.split_once('/').unwrap_or((&text, "s"));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        other => return Err(Exception::python("KeyError", other)),
+    };
+    let not_a_number = |_| {
+        let found = repr::python(&Value::from(count));
+        Exception::python("ValueError", format!("could not convert string to float: {found}"))
+    };
+    let period = Duration::from_secs(seconds);
+    let count: f64 = count.trim().parse().map_err(not_a_number)?;
+    match count {
+        0.0 => Ok(None),
+        whole if whole.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&whole) => {
+            Ok(Some(RateLimit { count: whole as u32, period }))
+        }
+        // So many in one period are one in so many periods.
+        part if (1e-6..=1e6).contains(&part) => {
+            Ok(Some(RateLimit { count: 1, period: period.div_f64(part) }))
+        }
+        other => Err(Exception::python("ValueError", format!("expected a rate, found {other}"))),
+    }
+}
+
+pub(super) fn time_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let limits =
+        RunLimits { soft: arguments.seconds("soft")?, hard: arguments.seconds("hard")? };
+    let task = arguments.text("task_name")?.unwrap_or_default();
+    if shared.app.registry().get(task).is_none() {
+        return Ok(Some(control::error("unknown task")));
+    }
+    shared.time_limits.set(task, limits);
+    tracing::info!(task, ?limits, "time limits set");
+    Ok(Some(control::ok("time limits set successfully")))
+}
+
+pub(super) fn add_consumer(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let queue = queue(arguments)?;
+    let topology = topology(&queue, arguments)?;
+    let text = format!("add consumer {queue}");
+    let shared = Arc::clone(shared);
+    // The answer does not wait for the broker, as with Celery.
+    tokio::spawn(async move {
+        if let Some(topology) = topology
+            && let Err(error) = shared.app.broker().declare(&topology).await
+        {
+            tracing::warn!(queue, %error, "cannot declare what feeds a queue");
+            return;
+        }
+        let _ = shared.commands.send(Command::AddConsumer(queue)).await;
+    });
+    Ok(Some(control::ok(text)))
+}
+
+/// Returns what feeds a queue beyond the exchange of its own name, when that is asked.
+fn topology(queue: &str, arguments: Arguments<'_>) -> Result<Option<Topology>, Exception> {
+    let key = arguments.text("routing_key")?.unwrap_or(queue);
+    let Some(exchange) = arguments.text("exchange")?.filter(|exchange| *exchange != queue) else {
+        return Ok(None);
+    };
+    let kind = match arguments.text("exchange_type")?.unwrap_or("direct") {
+        "direct" => ExchangeKind::Direct,
+        "topic" => ExchangeKind::Topic,
+        "fanout" => ExchangeKind::Fanout,
+        other => return Err(wrong("exchange_type", "direct, topic or fanout", &other.into())),
+    };
+    // The default exchange routes to every queue by its name, and takes no bindings.
+    Ok((!exchange.is_empty()).then(|| Topology {
+        exchanges: vec![Exchange::new(exchange, kind)],
+        queues: vec![Queue::new(queue)],
+        bindings: vec![Binding::new(exchange, queue, key)],
+    }))
+}
+
+pub(super) fn cancel_consumer(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let queue = queue(arguments)?;
+    let text = format!("no longer consuming from {queue}");
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let _ = shared.commands.send(Command::CancelConsumer(queue)).await;
+    });
+    Ok(Some(control::ok(text)))
+}
+
+fn queue(arguments: Arguments<'_>) -> Result<String, Exception> {
+    let queue = arguments.name("queue")?;
+    // AMQP carries names with a length of one byte.
+    match queue.len() <= 250 {
+        true => Ok(queue.to_owned()),
+        false => Err(wrong("queue", "a name of 1 to 250 bytes", &queue.into())),
+    }
+}
+
+pub(super) fn pool_grow(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let places = shared.resize(arguments.count("n")?.cast_signed());
+    tracing::info!(places, "pool has grown");
+    Ok(Some(control::ok("pool will grow")))
+}
+
+pub(super) fn pool_shrink(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let places = shared.resize(-arguments.count("n")?.cast_signed());
+    tracing::info!(places, "pool has shrunk");
+    Ok(Some(control::ok("pool will shrink")))
+}
+
+pub(super) fn pool_restart(_: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Err(Exception::python("ValueError", "Pool restarts not enabled"))
+}
+
+pub(super) fn autoscale(_: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Err(Exception::python("ValueError", "Autoscale not enabled"))
+}
+
+pub(super) fn enable_events(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Ok(Some(control::ok(match shared.events.enable(true) {
+        false => "task events enabled",
+        true => "task events already enabled",
+    })))
+}
+
+pub(super) fn disable_events(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Ok(Some(control::ok(match shared.events.enable(false) {
+        true => "task events disabled",
+        false => "task events already disabled",
+    })))
+}
+
+/// Sends one heartbeat now; nobody gets a reply.
+pub(super) fn heartbeat(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move { heart::answer(&shared).await });
+    Ok(None)
+}
+
+/// Ends the node as the first SIGTERM does; nobody gets a reply.
+pub(super) fn shutdown(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    tracing::warn!("shutdown asked for by remote control");
+    shared.shutdown.at_least(Wish::Drain);
+    Ok(None)
+}
+
+/// Takes no part: a node has no job that only one of them may do.
+pub(super) fn election(_: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn rates_are_read_as_celery_reads_them() {
+        let limit = |count, seconds| Some(RateLimit { count, period: Duration::from_secs(seconds) });
+        for (value, expected) in [
+            (Value::from("100/m"), limit(100, 60)),
+            ("5".into(), limit(5, 1)),
+            (Value::Int(7), limit(7, 1)),
+            ("0.5/s".into(), limit(1, 2)),
+            ("1000/h".into(), limit(1000, 3600)),
+            (Value::Int(0), None),
+            ("0/s".into(), None),
+        ] {
+            assert_eq!(rate(&value).unwrap(), expected, "{value:?}");
+        }
+        for (value, error) in [
+            ("xyz", "ValueError(\"could not convert string to float: 'xyz'\")"),
+            ("1/d", "KeyError('d')"),
+            ("-1", "ValueError('expected a rate, found -1')"),
+            ("nan", "ValueError('expected a rate, found NaN')"),
+        ] {
+            assert_eq!(repr::exception(&rate(&value.into()).unwrap_err()), error);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Commands that look and change nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use celeriac::clock;
+use celeriac::protocol::control::{self, ExchangeInfo, QueueInfo};
+use celeriac::protocol::{Table, Value};
+use celeriac::task::Handler;
+
+use super::arguments::Arguments;
+use super::command::Answer;
+use super::{mingle, tasks};
+use crate::job::Stage;
+use crate::shared::Shared;
+
+/// Attributes that `registered` shows when it is asked for none.
+const DEFAULT_ATTRIBUTES: &[&str] = &["rate_limit"];
+
+pub(super) fn ping(_: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Ok(Some(control::ok("pong")))
+}
+
+pub(super) fn clock(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Ok(Some(table([("clock", shared.app.clock().value().into())])))
+}
+
+pub(super) fn active(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let safe = arguments.flag("safe")?;
+    let running = shared.jobs.at(Stage::Running);
+    Ok(list(running.iter().map(|job| tasks::info(shared, job, safe).to_value())))
+}
+
+pub(super) fn reserved(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Ok(list(tasks::reserved(shared).iter().map(|task| task.to_value())))
+}
+
+pub(super) fn scheduled(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Ok(list(tasks::scheduled(shared, clock::now()).iter().map(|task| task.to_value())))
+}
+
+pub(super) fn query_task(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let mut found = Table::new();
+    let parked = shared.parked.waiting(clock::now());
+    for id in arguments.texts("ids")? {
+        let job = shared.jobs.find(&id).into_iter().next_back();
+        let here = job.map(|job| (tasks::place(shared, &job), tasks::info(shared, &job, false)));
+        let there = || {
+            let task = parked.iter().find(|task| task.id == id)?.clone();
+            Some(("scheduled", tasks::parked_info(shared, task)))
+        };
+        if let Some((place, info)) = here.or_else(there) {
+            found.insert(id, vec![place.into(), info.to_value()]);
+        }
+    }
+    Ok(Some(Value::Map(found)))
+}
+
+pub(super) fn revoked(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    Ok(list(shared.revoked.ids().into_iter().map(Value::from)))
+}
+
+pub(super) fn registered(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let builtins = arguments.flag("builtins")?;
+    let asked = arguments.texts("taskinfoitems")?;
+    let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let attributes = if asked.is_empty() { DEFAULT_ATTRIBUTES } else { &asked };
+    let handlers = shared.app.registry().iter();
+    let shown = handlers.filter(|task| builtins || !task.name().starts_with("celery."));
+    Ok(list(shown.map(|task| describe(shared, &**task, attributes).into())))
+}
+
+/// Writes a task's name, and in brackets those of the attributes that it has.
+fn describe(shared: &Shared, task: &dyn Handler, attributes: &[&str]) -> String {
+    let options = task.options();
+    let flag = |flag: bool| Some(if flag { "True" } else { "False" }.to_owned());
+    let value = |name: &str| match name {
+        "name" => Some(task.name().to_owned()),
+        "rate_limit" => shared.rates.get(task.name()).map(|limit| limit.to_string()),
+        "max_retries" => options.max_retries.map(|count| count.to_string()),
+        "default_retry_delay" => Some(options.retry_delay.as_secs().to_string()),
+        "serializer" => Some(shared.app.defaults().serializer.name().to_owned()),
+        "queue" => options.queue.clone(),
+        "priority" => options.priority.map(|priority| priority.to_string()),
+        "soft_time_limit" => options.soft_time_limit.map(|limit| limit.as_secs_f64().to_string()),
+        "time_limit" => options.time_limit.map(|limit| limit.as_secs_f64().to_string()),
+        "expires" => options.expires.map(|time| time.as_secs_f64().to_string()),
+        "acks_late" => flag(options.acks_late),
+        "acks_on_failure_or_timeout" => flag(options.acks_on_failure),
+        "ignore_result" => flag(options.ignore_result),
+        "store_errors_even_if_ignored" => flag(options.store_errors_even_if_ignored),
+        "track_started" => flag(options.track_started),
+        _ => None,
+    };
+    let shown = attributes.iter().filter_map(|name| Some(format!("{name}={}", value(name)?)));
+    let shown: Vec<_> = shown.collect();
+    match shown.is_empty() {
+        true => task.name().to_owned(),
+        false => format!("{} [{}]", task.name(), shown.join(" ")),
+    }
+}
+
+pub(super) fn active_queues(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    let mut names: Vec<String> = shared.queues.iter().map(|entry| entry.key().clone()).collect();
+    names.sort_unstable();
+    Ok(list(names.iter().map(|name| task_queue(name).to_value())))
+}
+
+/// Describes a queue as this node declares it: as Celery does.
+fn task_queue(name: &str) -> QueueInfo {
+    QueueInfo {
+        name: name.to_owned(),
+        exchange: ExchangeInfo {
+            name: name.to_owned(),
+            kind: "direct".to_owned(),
+            durable: true,
+            ..ExchangeInfo::default()
+        },
+        routing_key: name.to_owned(),
+        durable: true,
+        ..QueueInfo::default()
+    }
+}
+
+/// Trades revoked ids with a node that starts.
+pub(super) fn hello(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    if arguments.name("from_node")? == shared.name() {
+        return Ok(None);
+    }
+    if let Some(revoked) = arguments.get("revoked") {
+        shared.revoked.add(mingle::ids(revoked), Instant::now());
+    }
+    let ids: Vec<_> = shared.revoked.ids().into_iter().map(Value::from).collect();
+    let clock = shared.app.clock().forward();
+    Ok(Some(table([("revoked", ids.into()), ("clock", clock.into())])))
+}
+
+fn list(items: impl Iterator<Item = Value>) -> Option<Value> {
+    Some(Value::Array(items.collect()))
+}
+
+pub(super) fn table<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::Map(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}

@@ -1,0 +1,215 @@
+//! Calling tasks off.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use celeriac::backend::Store;
+use celeriac::clock;
+use celeriac::protocol::control;
+use celeriac::protocol::{Exception, ResultDocument, State, Table, Value, repr};
+
+use super::arguments::{Arguments, wrong};
+use super::command::Answer;
+use crate::job::{Job, Stage, Stop};
+use crate::revoked;
+use crate::shared::Shared;
+
+/// How many results are looked up and written at once.
+const BATCH: usize = 256;
+
+pub(super) fn revoke(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let terminate = arguments.flag("terminate")?;
+    call_off(shared, &arguments.texts("task_id")?, terminate)
+}
+
+pub(super) fn terminate(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    call_off(shared, &arguments.texts("task_id")?, true)
+}
+
+fn call_off(shared: &Arc<Shared>, ids: &[String], terminate: bool) -> Answer {
+    let mut unique: Vec<&String> = Vec::with_capacity(ids.len());
+    let mut seen = std::collections::HashSet::with_capacity(ids.len());
+    unique.extend(ids.iter().filter(|id| seen.insert(id.as_str())));
+    shared.revoked.add(unique.iter().map(|id| (*id).clone()), Instant::now());
+
+    let jobs: Vec<_> = unique.iter().map(|id| (id.as_str(), shared.jobs.find(id))).collect();
+    let is_active = |jobs: &[Arc<Job>]| jobs.iter().any(|job| job.stage() >= Stage::Running);
+    let elsewhere = jobs.iter().filter(|(_, jobs)| !is_active(jobs));
+    let elsewhere = elsewhere.map(|(id, _)| (*id).to_owned()).collect();
+    tokio::spawn(mark(Arc::clone(shared), elsewhere));
+
+    if !terminate {
+        tracing::info!(tasks = unique.len(), "tasks flagged as revoked");
+        let shown = set(unique.iter().map(|id| id.as_str()));
+        return Ok(Some(control::ok(format!("tasks {shown} flagged as revoked"))));
+    }
+    let here: Vec<_> = jobs.iter().filter(|(_, jobs)| !jobs.is_empty()).collect();
+    here.iter().flat_map(|(_, jobs)| jobs).for_each(|job| stop(job));
+    let ids: Vec<_> = here.iter().map(|(id, _)| *id).collect();
+    Ok(Some(control::ok(match ids.is_empty() {
+        true => "terminate: tasks unknown".to_owned(),
+        false => format!("terminate: {}", ids.join(", ")),
+    })))
+}
+
+/// Stops a task if it runs. One that only waits is dropped when its turn comes.
+fn stop(job: &Job) {
+    if job.stage() == Stage::Running {
+        tracing::info!(task = job.headers().task, id = job.id(), "terminating");
+        job.stop(Stop::Terminated);
+    }
+}
+
+/// Stores REVOKED for tasks that do not run here, unless they have started elsewhere or
+/// are done: then that stands.
+///
+/// Only in a store that can be asked what it has. Where results are sent to the caller,
+/// he hears when the message comes up.
+async fn mark(shared: Arc<Shared>, ids: Vec<String>) {
+    let backend = shared.app.backend();
+    let can = backend.capabilities();
+    if !(can.stores && can.fetch) {
+        return;
+    }
+    for ids in ids.chunks(BATCH) {
+        let found = match backend.fetch(ids).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "cannot store that tasks are revoked");
+                return;
+            }
+        };
+        let waits = |document: &Option<ResultDocument>| {
+            document.as_ref().is_none_or(|document| {
+                let waiting = [State::Pending, State::Received, State::Retry, State::Rejected];
+                waiting.contains(&document.status)
+            })
+        };
+        let waiting = ids.iter().zip(found).filter(|(_, document)| waits(document));
+        let batch: Vec<_> = waiting
+            .map(|(id, _)| Store {
+                document: ResultDocument::revoked(id, "revoked", clock::now()),
+                reply_to: None,
+                correlation_id: None,
+            })
+            .collect();
+        for answer in backend.store(batch).await {
+            if let Err(error) = answer {
+                tracing::warn!(%error, "cannot store that a task is revoked");
+            }
+        }
+    }
+}
+
+pub(super) fn by_stamps(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let headers = stamps(arguments.get("headers").unwrap_or(&Value::Null))?;
+    let terminate = arguments.flag("terminate")?;
+    for (name, values) in headers.iter() {
+        shared.revoked.add_stamp(name, many(values), Instant::now());
+    }
+    let shown = repr::python(&Value::Map(headers.clone()));
+    if !terminate {
+        let text = format!("headers {shown} flagged as revoked, but not terminated");
+        return Ok(Some(control::ok(text)));
+    }
+    let mut stopped: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for job in shared.jobs.at(Stage::Running) {
+        for (name, values) in headers.iter() {
+            let matching = matching(&job.headers().stamps, name, many(values));
+            if !matching.is_empty() {
+                let all = stopped.entry(name).or_default();
+                all.extend(matching.into_iter().filter(|value| !all.contains(value)).collect::<Vec<_>>());
+                stop(&job);
+            }
+        }
+    }
+    if stopped.is_empty() {
+        return Ok(Some(control::ok(format!("headers {shown} were not terminated"))));
+    }
+    let pairs: Vec<_> = stopped
+        .iter()
+        .map(|(name, values)| {
+            let values = set(values.iter().map(String::as_str));
+            format!("{}: {values}", repr::python(&Value::from(*name)))
+        })
+        .collect();
+    let text = format!("headers defaultdict(<class 'set'>, {{{}}}) revoked", pairs.join(", "));
+    Ok(Some(control::ok(text)))
+}
+
+/// Reads stamps: a map, or a list of `name=value` as the command line gives them.
+fn stamps(headers: &Value) -> Result<Table, Exception> {
+    let expected = "a map of stamps, or a list of name=value";
+    match headers {
+        Value::Map(headers) => Ok(headers.clone()),
+        Value::Array(pairs) => {
+            let mut table = Table::new();
+            for pair in pairs {
+                let (name, value) = pair
+                    .as_str()
+                    .and_then(|pair| pair.split_once('='))
+                    .ok_or_else(|| wrong("headers", expected, pair))?;
+                table.insert(name, value);
+            }
+            Ok(table)
+        }
+        other => Err(wrong("headers", expected, other)),
+    }
+}
+
+/// Returns which of the values a task carries under a stamp's name.
+fn matching(stamps: &Table, name: &str, values: &[Value]) -> Vec<String> {
+    let carried: Vec<String> =
+        stamps.get(name).map_or(&[][..], many).iter().map(revoked::text).collect();
+    values.iter().map(revoked::text).filter(|value| carried.contains(value)).collect()
+}
+
+/// One value is as good as a list of one.
+fn many(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(values) => values,
+        one => std::slice::from_ref(one),
+    }
+}
+
+/// Shows texts as Python shows a set.
+fn set<'a>(items: impl Iterator<Item = &'a str>) -> String {
+    let items: Vec<_> = items.map(|item| repr::python(&Value::from(item))).collect();
+    match items.is_empty() {
+        true => "set()".to_owned(),
+        false => format!("{{{}}}", items.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn texts_are_shown_as_a_set() {
+        assert_eq!(set(["a", "it's"].into_iter()), r#"{'a', "it's"}"#);
+        assert_eq!(set(std::iter::empty()), "set()");
+    }
+
+    #[test]
+    fn stamps_come_as_a_map_or_as_pairs() {
+        let pairs = Value::Array(vec!["a=b".into(), "c=d=e".into()]);
+        let table = stamps(&pairs).unwrap();
+        assert_eq!(repr::python(&Value::Map(table.clone())), "{'a': 'b', 'c': 'd=e'}");
+        assert_eq!(stamps(&Value::Map(table.clone())).unwrap(), table);
+        for bad in [Value::Null, Value::Array(vec!["a".into()]), "a=b".into()] {
+            assert!(stamps(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn any_element_of_a_stamp_matches() {
+        let mut carried = Table::new();
+        carried.push("customer", vec![Value::Int(7), "x".into()]);
+        assert_eq!(matching(&carried, "customer", &["7".into(), "8".into()]), ["7"]);
+        assert!(matching(&carried, "order", &["7".into()]).is_empty());
+    }
+}

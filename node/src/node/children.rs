@@ -1,0 +1,66 @@
+//! The parts of a node, each with the way to make it.
+
+use std::sync::Arc;
+
+use crate::guardian::Factory;
+use crate::keeper::Keeper;
+use crate::shared::Shared;
+use crate::{backend, consumer};
+
+/// The name of the part that delivers outcomes.
+pub(super) const BACKEND: &str = "backend";
+
+/// The name of the part that keeps tasks until their time.
+pub(super) const TIMETABLE: &str = "timetable";
+
+/// What the names of consumers start with.
+const CONSUMER: &str = "consumer ";
+
+/// Returns the name of a queue's consumer.
+pub(super) fn consumer_name(queue: &str) -> String {
+    format!("{CONSUMER}{queue}")
+}
+
+/// Tells whether a part takes tasks from a queue.
+pub(super) fn is_consumer(name: &str) -> bool {
+    name.starts_with(CONSUMER)
+}
+
+/// Returns the parts that every node has, in the order they start. They end in the
+/// opposite order.
+pub(super) fn standing(shared: &Arc<Shared>) -> Vec<(&'static str, Factory)> {
+    vec![(BACKEND, backend(shared)), (TIMETABLE, timetable(shared))]
+}
+
+/// Returns the way to make a queue's consumer.
+pub(super) fn consumer(shared: &Arc<Shared>, queue: &str) -> Factory {
+    let (shared, queue) = (Arc::clone(shared), queue.to_owned());
+    Box::new(move |guard| {
+        let (shared, queue) = (Arc::clone(&shared), queue.clone());
+        let work = shared.work.clone();
+        Keeper::start_loop(guard, &work, |stop| Box::pin(consumer::run(shared, queue, stop)))
+    })
+}
+
+fn backend(shared: &Arc<Shared>) -> Factory {
+    let shared = Arc::clone(shared);
+    Box::new(move |guard| {
+        let shared = Arc::clone(&shared);
+        let work = shared.work.clone();
+        Keeper::start_loop(guard, &work, |stop| Box::pin(backend::run(shared, stop)))
+    })
+}
+
+fn timetable(shared: &Arc<Shared>) -> Factory {
+    let shared = Arc::clone(shared);
+    Box::new(move |guard| {
+        let shared = Arc::clone(&shared);
+        let work = shared.work.clone();
+        Keeper::start_loop(guard, &work, |stop| {
+            Box::pin(async move {
+                let pulse = shared.pulses.add("timetable");
+                shared.timetable.keep(stop, pulse).await;
+            })
+        })
+    })
+}

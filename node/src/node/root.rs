@@ -1,0 +1,170 @@
+//! The root actor.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Recipient};
+use tokio::sync::mpsc;
+
+use super::children;
+use super::stop;
+use crate::guardian::{BUDGET, Ended, Guardian, Stop, Verdict};
+use crate::shared::{Command, Phase, Shared};
+use crate::shutdown::{Reason, Stopped, Wish};
+
+/// The root actor: the table of children, and what becomes of those that end.
+///
+/// ```text
+/// Ended --budget left--> wait --> made anew
+///   |
+///   +-----budget gone--> fault: the node stops
+/// ```
+pub(super) struct Root {
+    shared: Arc<Shared>,
+    /// There from the start of the actor.
+    guardian: Option<Guardian>,
+    fault: mpsc::Sender<String>,
+}
+
+impl Root {
+    /// Runs a node on the present arbiter until it has stopped.
+    pub(super) async fn run(
+        shared: Arc<Shared>,
+        mut commands: mpsc::Receiver<Command>,
+    ) -> Stopped {
+        let (fault, mut faults) = mpsc::channel(1);
+        let root = Self { shared: Arc::clone(&shared), guardian: None, fault }.start();
+        shared.enter(Phase::Running);
+        let fault = loop {
+            tokio::select! {
+                () = shared.shutdown.wished(Wish::Drain) => break None,
+                Some(what) = faults.recv() => break Some(what),
+                Some(command) = commands.recv() => {
+                    // The root lives as long as this loop.
+                    let _ = root.send(command).await;
+                }
+            }
+        };
+        if let Some(what) = &fault {
+            tracing::error!(node = shared.name(), fault = what, "node cannot go on");
+        }
+        stop::stop(&shared, &root, fault.map(Reason::Fault)).await
+    }
+
+    fn add_consumer(&mut self, queue: &str) {
+        self.shared.queues.entry(queue.to_owned()).or_default();
+        if let Some(guardian) = &mut self.guardian {
+            let name = children::consumer_name(queue);
+            guardian.start(&name, children::consumer(&self.shared, queue));
+        }
+        // Queues share the prefetch.
+        self.shared.resized.send_replace(self.shared.slots.capacity());
+    }
+}
+
+impl Actor for Root {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let mut guardian = Guardian::new(ctx.address().recipient(), BUDGET);
+        for (name, factory) in children::standing(&self.shared) {
+            guardian.start(name, factory);
+        }
+        self.guardian = Some(guardian);
+        for queue in self.shared.config.queues.clone() {
+            self.shared.queues.entry(queue).or_default();
+        }
+        for queue in self.shared.config.queues.clone() {
+            self.add_consumer(&queue);
+        }
+    }
+}
+
+impl Handler<Ended> for Root {
+    type Result = ();
+
+    fn handle(&mut self, ended: Ended, ctx: &mut Self::Context) {
+        let Some(guardian) = &mut self.guardian else { return };
+        let child = Arc::clone(&ended.child);
+        match guardian.ended(&ended, Instant::now()) {
+            Verdict::Expected => {}
+            Verdict::Restart(after) => {
+                let (child_name, panicked) = (&*child, ended.panicked);
+                tracing::error!(child = child_name, panicked, ?after, "child ended: it is made anew");
+                let mut restarts =
+                    self.shared.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+                restarts.insert(child.to_string(), guardian.restarts(&child));
+                drop(restarts);
+                ctx.run_later(after, move |root, _| {
+                    if let Some(guardian) = &mut root.guardian {
+                        guardian.revive(&child);
+                    }
+                });
+            }
+            Verdict::GiveUp => {
+                let ends = if ended.panicked { "panics" } else { "ends" };
+                // One fault is enough to stop.
+                let _ = self.fault.try_send(format!("{child} {ends} again and again"));
+            }
+        }
+    }
+}
+
+impl Message for Command {
+    type Result = ();
+}
+
+impl Handler<Command> for Root {
+    type Result = ();
+
+    fn handle(&mut self, command: Command, _: &mut Self::Context) {
+        match command {
+            Command::AddConsumer(queue) => self.add_consumer(&queue),
+            Command::CancelConsumer(queue) => {
+                let name = children::consumer_name(&queue);
+                let released = self.guardian.as_mut().and_then(|guardian| guardian.release(&name));
+                self.shared.queues.remove(&queue);
+                if let Some(consumer) = released {
+                    actix::spawn(async move {
+                        // An error means that it has ended already.
+                        let _ = consumer.send(Stop).await;
+                    });
+                }
+                self.shared.resized.send_replace(self.shared.slots.capacity());
+            }
+        }
+    }
+}
+
+/// Asks the root to let go of children whose end is expected from now on.
+pub(super) enum Release {
+    /// All that take tasks.
+    Consumers,
+    /// All that are left, the last to start first.
+    Rest,
+}
+
+impl Message for Release {
+    type Result = Vec<Recipient<Stop>>;
+}
+
+impl Handler<Release> for Root {
+    type Result = actix::MessageResult<Release>;
+
+    fn handle(&mut self, release: Release, _: &mut Self::Context) -> Self::Result {
+        let Some(guardian) = &mut self.guardian else { return actix::MessageResult(Vec::new()) };
+        let names: Vec<String> = match release {
+            Release::Consumers => {
+                let all = guardian.names().into_iter().map(|name| name.to_string());
+                all.filter(|name| children::is_consumer(name)).collect()
+            }
+            Release::Rest => {
+                let standing = children::standing(&self.shared).into_iter();
+                standing.rev().map(|(name, _)| name.to_owned()).collect()
+            }
+        };
+        actix::MessageResult(names.iter().filter_map(|name| guardian.release(name)).collect())
+    }
+}
+
+pub(super) type Address = Addr<Root>;

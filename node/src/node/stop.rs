@@ -1,0 +1,104 @@
+//! The end of a node, phase by phase.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use actix::Recipient;
+use celeriac::broker::Settlement;
+use futures_util::future::join_all;
+use tokio::time::{sleep, timeout};
+
+use super::root::{Address, Release};
+use crate::guardian::Stop;
+use crate::job::{self, Stage};
+use crate::shared::{Phase, Shared};
+use crate::shutdown::{Reason, Stopped, Wish};
+
+/// How long outcomes on the way may take at the end.
+const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same, when nothing shall be waited for: an answer that is nearly there is taken.
+const FLUSH_NOW_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long one part may take to end.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
+/// Ends a node. Each phase has its time; a wish to stop now skips the waits.
+pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Reason>) -> Stopped {
+    // 1. Intake stops; what has not started goes back, and others can have it.
+    shared.enter(Phase::Draining);
+    end(root.send(Release::Consumers).await.unwrap_or_default()).await;
+    shared.note_returned(shared.timetable.drain().len());
+
+    // 2. What runs may finish.
+    let drained = within(shared, shared.config.drain_deadline, Wish::Now).await;
+    if !drained {
+        // 3. What still runs is asked to stop.
+        shared.enter(Phase::Cancelling);
+        for job in shared.jobs.at(Stage::Running) {
+            job.stop(job::Stop::Shutdown);
+        }
+        let grace = shared.config.cancel_grace + Duration::from_millis(100);
+        within(shared, grace, Wish::Now).await;
+
+        // 4. What does not stop is given back; its outcome does not count any more.
+        shared.enter(Phase::Returning);
+        for job in shared.jobs.at(Stage::Running) {
+            shared.note_unfinished(job.id());
+            job.settle(Settlement::Requeue);
+            shared.jobs.remove(job.serial);
+        }
+    }
+
+    // 5. Outcomes that are on the way are delivered, or given back.
+    shared.enter(Phase::Flushing);
+    let now = shared.shutdown.wish() == Wish::Now;
+    let flush = if now { FLUSH_NOW_WITHIN } else { FLUSH_WITHIN };
+    let _ = timeout(flush, shared.jobs.empty()).await;
+    for job in shared.jobs.at(Stage::Delivering) {
+        shared.note_unfinished(job.id());
+    }
+
+    // 6. The other parts end, those that tell of the node after those that work.
+    end(root.send(Release::Rest).await.unwrap_or_default()).await;
+
+    // 7. The links close, and acknowledgements with them.
+    if timeout(END_WITHIN, shared.app.close()).await.is_err() {
+        tracing::warn!(node = shared.name(), "links did not close in time");
+    }
+    let unfinished = shared.unfinished.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let reason = fault.unwrap_or(match (drained, shared.shutdown.wish()) {
+        (true, _) if unfinished.is_empty() => Reason::Drained,
+        (_, Wish::Now) => Reason::Interrupted,
+        _ => Reason::Deadline,
+    });
+    let stopped = Stopped {
+        reason,
+        finished: shared.counters.processed.get(),
+        unfinished,
+        returned: shared.returned.load(Ordering::Relaxed),
+    };
+    shared.enter(Phase::Stopped);
+    tracing::info!(node = shared.name(), "{stopped}");
+    stopped
+}
+
+/// Waits until no job is left; says false when time or patience is.
+async fn within(shared: &Shared, time: Duration, wish: Wish) -> bool {
+    tokio::select! {
+        biased;
+        () = shared.jobs.empty() => true,
+        () = shared.shutdown.wished(wish) => false,
+        () = sleep(time) => false,
+    }
+}
+
+async fn end(children: Vec<Recipient<Stop>>) {
+    let ends = children.into_iter().map(|child| timeout(END_WITHIN, child.send(Stop)));
+    for ended in join_all(ends).await {
+        if ended.is_err() {
+            tracing::warn!("a part of the node did not end in time");
+        }
+    }
+}

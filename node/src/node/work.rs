@@ -1,0 +1,35 @@
+//! The runtime that user code runs on.
+
+use celeriac::{Error, Result};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// The work-stealing runtime of user code and the data plane. Its threads are not those
+/// that keep the broker's heartbeat, nor those of the actors.
+pub(super) struct Work(Option<Runtime>, Handle);
+
+impl Work {
+    pub(super) fn new(blocking_threads: usize) -> Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .thread_name("celeriac-work")
+            .max_blocking_threads(blocking_threads)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::unavailable("runtime", error))?;
+        let handle = runtime.handle().clone();
+        Ok(Self(Some(runtime), handle))
+    }
+
+    pub(super) const fn handle(&self) -> &Handle {
+        &self.1
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // Waiting for the threads is not allowed on a runtime's thread, and may take for
+        // ever.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

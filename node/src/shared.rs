@@ -1,0 +1,244 @@
+//! What the parts of a node share.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use celeriac::broker::Link;
+use celeriac::clock;
+use celeriac::protocol::task::Limits;
+use celeriac::App;
+use dashmap::DashMap;
+use serde::Serialize;
+use tokio::runtime;
+use tokio::sync::{mpsc, watch};
+
+use crate::backend::Outcomes;
+use crate::config::Config;
+use crate::counters::Counters;
+use crate::events::Events;
+use crate::execution::limits::TaskLimits;
+use crate::jobs::Jobs;
+use crate::pulse::Pulses;
+use crate::rate::Rates;
+use crate::revoked::Revoked;
+use crate::shutdown::Shutdown;
+use crate::slots::Slots;
+use crate::timetable::{Parked, Timetable};
+
+/// What the parts of a node share: state behind atomics and small locks, and the ways
+/// to each other. No part holds another.
+pub(crate) struct Shared {
+    pub(crate) app: App,
+    pub(crate) config: Config,
+    /// What the decoder may be made to hold.
+    pub(crate) limits: Limits,
+    pub(crate) slots: Arc<Slots>,
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) revoked: Revoked,
+    pub(crate) rates: Rates,
+    pub(crate) time_limits: TaskLimits,
+    pub(crate) timetable: Timetable,
+    pub(crate) parked: Parked,
+    pub(crate) events: Events,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) pulses: Pulses,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) queues: DashMap<String, Arc<QueueState>>,
+    /// The node's own: the caller's wishes, and those of remote control.
+    pub(crate) shutdown: Shutdown,
+    /// The work-stealing runtime: user code and the loops of the data plane.
+    pub(crate) work: runtime::Handle,
+    pub(crate) started: SystemTime,
+    pub(crate) since: Instant,
+    /// Where health is served, once it is.
+    pub(crate) http: OnceLock<SocketAddr>,
+    /// Requests to the root actor.
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// Restarts of children, by name; the root actor writes it.
+    pub(crate) restarts: Mutex<BTreeMap<String, u64>>,
+    /// Ids of tasks that ran and were given back at shutdown.
+    pub(crate) unfinished: Mutex<Vec<String>>,
+    /// Messages that had not started and were given back at shutdown.
+    pub(crate) returned: AtomicU64,
+    phase: watch::Sender<Phase>,
+    /// Changes when the number of places does, so that consumers adjust.
+    pub(crate) resized: watch::Sender<usize>,
+    /// Changes when a consumer starts or stops to consume.
+    consuming: watch::Sender<u64>,
+}
+
+/// How far a node is in its life.
+///
+/// ```text
+/// Starting --> Running --> Draining --> Cancelling --> Returning --> Flushing --> Stopped
+///     |           |           |                            ^
+///     +-----------+-----------+------- without waiting ----+
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Phase {
+    /// Children start.
+    Starting,
+    /// It takes and runs tasks.
+    Running,
+    /// It takes no more; what runs may finish until the deadline.
+    Draining,
+    /// What still runs was asked to stop.
+    Cancelling,
+    /// What still runs is given back to the broker.
+    Returning,
+    /// Outcomes that are on the way are delivered.
+    Flushing,
+    /// It has ended.
+    Stopped,
+}
+
+/// What the root actor is asked by other parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Take tasks from one more queue.
+    AddConsumer(String),
+    /// Take no more tasks from a queue.
+    CancelConsumer(String),
+}
+
+/// What is known of a queue that the node consumes.
+#[derive(Debug, Default)]
+pub(crate) struct QueueState {
+    /// Whether the consumer is there.
+    pub(crate) consuming: AtomicBool,
+    pub(crate) prefetch: AtomicU16,
+    /// Messages that wait for a place to run.
+    pub(crate) reserved: AtomicUsize,
+    /// Messages taken since the start.
+    pub(crate) taken: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        app: App,
+        config: Config,
+        work: runtime::Handle,
+        commands: mpsc::Sender<Command>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            limits: Limits { body: config.max_body },
+            slots: Slots::new(config.concurrency),
+            jobs: Arc::default(),
+            revoked: Revoked::default(),
+            rates: Rates::new(app.registry()),
+            time_limits: TaskLimits::default(),
+            timetable: Timetable::default(),
+            parked: Parked::default(),
+            events: Events::new(config.events),
+            counters: Arc::new(Counters::new(app.registry())),
+            pulses: Pulses::default(),
+            outcomes: Outcomes::new(),
+            queues: DashMap::new(),
+            shutdown: Shutdown::new(),
+            work,
+            started: clock::now(),
+            since: Instant::now(),
+            http: OnceLock::new(),
+            commands,
+            restarts: Mutex::default(),
+            unfinished: Mutex::default(),
+            returned: AtomicU64::new(0),
+            phase: watch::Sender::new(Phase::Starting),
+            resized: watch::Sender::new(config.concurrency),
+            consuming: watch::Sender::new(0),
+            app,
+            config,
+        })
+    }
+
+    /// Returns the node's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Moves on; never back.
+    pub(crate) fn enter(&self, phase: Phase) {
+        let entered = self.phase.send_if_modified(|present| {
+            let on = *present < phase;
+            if on {
+                *present = phase;
+            }
+            on
+        });
+        if entered {
+            tracing::info!(node = self.name(), ?phase, "node is {phase:?}");
+        }
+    }
+
+    /// Tells whether the node takes tasks now: it runs, the link is up, and every
+    /// queue has its consumer.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.phase() == Phase::Running
+            && self.app.broker().link().borrow().is_up()
+            && !self.queues.is_empty()
+            && self.queues.iter().all(|queue| queue.consuming.load(Ordering::Acquire))
+    }
+
+    /// Notes that a consumer is there, or is not any more.
+    pub(crate) fn set_consuming(&self, queue: &QueueState, consuming: bool) {
+        queue.consuming.store(consuming, Ordering::Release);
+        self.consuming.send_modify(|changes| *changes += 1);
+    }
+
+    /// Waits until the node is ready, or will never be.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn ready(&self) -> bool {
+        let mut phase = self.phase.subscribe();
+        let mut consuming = self.consuming.subscribe();
+        let mut link = self.app.broker().link();
+        loop {
+            if self.is_ready() {
+                return true;
+            }
+            if self.phase() > Phase::Running || *link.borrow() == Link::Closed {
+                return false;
+            }
+            // A sender that is gone says no more; the other two do.
+            tokio::select! {
+                _ = phase.changed() => {}
+                _ = consuming.changed() => {}
+                Ok(()) = link.changed() => {}
+            }
+        }
+    }
+
+    /// Changes the number of places to run; returns how many there are now.
+    pub(crate) fn resize(&self, by: isize) -> usize {
+        let places = match usize::try_from(by) {
+            Ok(more) => self.slots.grow(more),
+            Err(_) => self.slots.shrink(by.unsigned_abs()),
+        };
+        self.resized.send_replace(places);
+        places
+    }
+
+    /// Notes a task that ran and was given back.
+    pub(crate) fn note_unfinished(&self, id: &str) {
+        self.counters.requeued.add(1);
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(id.to_owned());
+    }
+
+    /// Notes messages that had not started and were given back.
+    pub(crate) fn note_returned(&self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.counters.requeued.add(count);
+        self.returned.fetch_add(count, Ordering::Relaxed);
+    }
+}
