@@ -11,6 +11,7 @@
 //! Root, proxies and survey live on the system arbiter; Intake and Backend, which work
 //! through floods, on one arbiter each, so that a flood delays neither.
 
+mod asker;
 mod backend;
 mod intake;
 mod node_proxy;

@@ -32,8 +32,8 @@ pub struct Config {
     /// Queues to watch from the start; those that nodes and events name are added.
     /// Default `celery`.
     pub queues: Vec<String>,
-    /// Asks all workers to send task events, at the start and every five minutes:
-    /// Celery's send none unless they were started with `-E`. Default true.
+    /// Tells each node that joins to send task events: Celery's workers send none unless
+    /// they were started with `-E`. Default true.
     pub enable_events: bool,
     /// How often the queues' depths are read. Default 5 s.
     pub queue_interval: Duration,

@@ -294,14 +294,12 @@ mod tests {
     #[test]
     fn queues_that_are_gone_leave_no_series() {
         let metrics = Metrics::default();
-        let mut scrape = Scrape::default();
-        scrape.queues = vec![("mail".to_owned(), Some((3, 1)))];
-        assert!(
-            metrics
-                .text(&scrape)
-                .contains(r#"celeriac_queue_ready{queue="mail"} 3"#)
-        );
-        scrape.queues = vec![("mail".to_owned(), None)];
-        assert!(!metrics.text(&scrape).contains("mail"));
+        let scrape = |depth| Scrape {
+            queues: vec![("mail".to_owned(), depth)],
+            ..Scrape::default()
+        };
+        let text = metrics.text(&scrape(Some((3, 1))));
+        assert!(text.contains(r#"celeriac_queue_ready{queue="mail"} 3"#));
+        assert!(!metrics.text(&scrape(None)).contains("mail"));
     }
 }

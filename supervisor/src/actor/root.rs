@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use celeriac::App;
-use celeriac_protocol::Table;
 use tokio::sync::oneshot;
 
 use self::children::Children;
@@ -60,8 +59,6 @@ pub(crate) struct QueuesNamed(pub(crate) Vec<String>);
 
 /// How often time is let pass in the model.
 const TICK: Duration = Duration::from_millis(500);
-/// How often workers are asked again to send events; new ones may have come.
-const ENABLE_EVENTS: Duration = Duration::from_secs(300);
 
 impl Root {
     pub(crate) fn new(
@@ -169,21 +166,6 @@ impl Root {
         }
     }
 
-    /// Asks every worker to send task events: Celery's send none unless told to.
-    fn enable_events(&mut self, ctx: &mut Context<Self>) {
-        let app = self.app.clone();
-        let cast = async move {
-            if let Err(error) = app
-                .control()
-                .cast("enable_events", Table::new(), None)
-                .await
-            {
-                tracing::debug!(%error, "nodes could not be asked for events");
-            }
-        };
-        ctx.spawn(cast.into_actor(self));
-    }
-
     /// Hands a message on to the Backend; the sender waits until it has it.
     fn to_backend<M>(&self, message: M) -> impl Future<Output = bool> + use<M>
     where
@@ -211,10 +193,6 @@ impl Actor for Root {
         let queues = std::mem::take(&mut self.config.queues);
         self.learn_queues(queues, ctx);
         ctx.run_interval(TICK, Self::tick);
-        if self.config.enable_events {
-            self.enable_events(ctx);
-            ctx.run_interval(ENABLE_EVENTS, Self::enable_events);
-        }
     }
 }
 

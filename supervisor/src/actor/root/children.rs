@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use actix::prelude::*;
 use celeriac::App;
-use tokio::sync::Semaphore;
 
 use super::{Arbiters, Root};
+use crate::actor::asker::Asker;
 use crate::actor::backend::Backend;
 use crate::actor::intake::Intake;
 use crate::actor::node_proxy::{self, NodeProxy};
@@ -23,19 +23,14 @@ pub(super) struct Children {
     intake: Guardian<Intake>,
     survey: Guardian<Survey>,
     proxies: HashMap<String, Guardian<NodeProxy>>,
-    app: App,
     board: Arc<Board>,
-    /// Taken by each question to a node.
-    places: Arc<Semaphore>,
+    asker: Asker,
 }
 
 const BACKEND: &str = "backend";
 const INTAKE: &str = "intake";
 const SURVEY: &str = "survey";
 const PROXY: &str = "node proxy";
-
-/// How many nodes are asked something at one time.
-const QUESTIONS: usize = 8;
 
 impl Children {
     /// Starts those that there is one of.
@@ -67,16 +62,15 @@ impl Children {
             Survey::new(a.clone(), Arc::clone(&b), interval, timeout, ward)
         });
 
-        let (app, board) = shared();
-        let places = Arc::new(Semaphore::new(QUESTIONS));
+        let asker = Asker::new(app.clone(), config.enable_events);
+        let board = Arc::clone(board);
         let mut all = Self {
             backend,
             intake,
             survey,
             proxies: HashMap::new(),
-            app,
             board,
-            places,
+            asker,
         };
         // The Backend first: the Intake's first batch already needs it.
         for part in [BACKEND, INTAKE, SURVEY] {
@@ -99,12 +93,12 @@ impl Children {
             answered: root.clone().recipient(),
             queues: root.clone().recipient(),
         };
-        let (app, board) = (self.app.clone(), Arc::clone(&self.board));
-        let (name, places) = (node.to_owned(), Arc::clone(&self.places));
+        let (asker, board) = (self.asker.clone(), Arc::clone(&self.board));
+        let name = node.to_owned();
         let parent = root.clone().recipient();
         let mut proxy = Guardian::new(PROXY, None, parent, move |ward| {
-            let shared = (app.clone(), Arc::clone(&board), Arc::clone(&places));
-            NodeProxy::new(name.clone(), shared, tell.clone(), ward)
+            let (asker, board) = (asker.clone(), Arc::clone(&board));
+            NodeProxy::new(name.clone(), asker, board, tell.clone(), ward)
         })
         .named(node);
         proxy.start();

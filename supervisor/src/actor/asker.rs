@@ -1,0 +1,125 @@
+//! Asks single nodes questions, a few at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac::App;
+use celeriac_protocol::{Table, Value};
+use tokio::sync::Semaphore;
+
+use crate::board::Facts;
+
+/// Asks single nodes questions; cloning shares the places.
+///
+/// A question goes to one node, and a few at a time go over all proxies: a broadcast to
+/// a large fleet for each change would be a storm.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    app: App,
+    places: Arc<Semaphore>,
+    enable_events: bool,
+}
+
+/// How many nodes are asked something at one time.
+const PLACES: usize = 8;
+/// How long a node may take to answer.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Lists of names are cut to so many.
+const NAMES: usize = 1_000;
+
+impl Asker {
+    pub(super) fn new(app: App, enable_events: bool) -> Self {
+        let places = Arc::new(Semaphore::new(PLACES));
+        Self {
+            app,
+            places,
+            enable_events,
+        }
+    }
+
+    /// Tells whether a node answers at all.
+    pub(super) async fn answers(&self, node: &str) -> bool {
+        let _place = self.places.acquire().await;
+        self.ask(node, "ping").await.is_some()
+    }
+
+    /// Asks for everything worth knowing; `None` when the node answers nothing at all.
+    pub(super) async fn inquire(&self, node: &str) -> Option<Facts> {
+        let _place = self.places.acquire().await;
+        if self.enable_events {
+            // Celery's workers send no task events unless told to.
+            self.ask(node, "enable_events").await;
+        }
+        let stats = self.ask(node, "stats").await?;
+        let queues = self.ask(node, "active_queues").await.unwrap_or_default();
+        let tasks = self.ask(node, "registered").await.unwrap_or_default();
+        Some(facts(&stats, &queues, &tasks))
+    }
+
+    async fn ask(&self, node: &str, method: &str) -> Option<Value> {
+        let to = Some(vec![node.to_owned()]);
+        let control = self.app.control();
+        match control.ask(method, Table::new(), to, ANSWER).await {
+            Ok(mut replies) => replies.remove(node),
+            Err(error) => {
+                tracing::debug!(node, method, %error, "a node could not be asked");
+                None
+            }
+        }
+    }
+}
+
+/// Reads what a node answered; what has another shape than Celery's is left out.
+fn facts(stats: &Value, queues: &Value, tasks: &Value) -> Facts {
+    let number = |value: Option<&Value>| value?.as_i64().and_then(|n| u64::try_from(n).ok());
+    let stats = stats.as_map();
+    let pool = stats.and_then(|stats| stats.get("pool")?.as_map());
+    let names = |list: &Value, name: fn(&Value) -> Option<&str>| -> Vec<String> {
+        let items = list.as_array().unwrap_or_default().iter();
+        items
+            .filter_map(name)
+            .filter(|name| name.len() <= 255)
+            .take(NAMES)
+            .map(str::to_owned)
+            .collect()
+    };
+    Facts {
+        concurrency: number(pool.and_then(|pool| pool.get("max-concurrency"))),
+        prefetch: number(stats.and_then(|stats| stats.get("prefetch_count"))),
+        queues: names(queues, |queue| queue.as_map()?.get("name")?.as_str()),
+        // `name [rate_limit=10/s]`: what follows the name is not part of it.
+        tasks: names(tasks, |task| task.as_str()?.split(" [").next()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn value(json: &str) -> Value {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn facts_are_read_from_what_celery_answers() {
+        let stats = value(r#"{"pool":{"max-concurrency":4},"prefetch_count":16,"clock":"12"}"#);
+        let queues = value(r#"[{"name":"celery","routing_key":"celery"},{"name":"mail"}]"#);
+        let tasks = value(r#"["app.add","app.mail [rate_limit=10/s]"]"#);
+        let expected = Facts {
+            concurrency: Some(4),
+            prefetch: Some(16),
+            queues: vec!["celery".to_owned(), "mail".to_owned()],
+            tasks: vec!["app.add".to_owned(), "app.mail".to_owned()],
+        };
+        assert_eq!(facts(&stats, &queues, &tasks), expected);
+    }
+
+    #[test]
+    fn answers_of_another_shape_are_left_out() {
+        let odd = value(r#"[17, {"name": 3}, null, "x"]"#);
+        let read = facts(&value("17"), &odd, &value(r#"{"error":"no"}"#));
+        assert_eq!(read, Facts::default());
+    }
+}
