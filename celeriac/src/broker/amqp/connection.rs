@@ -9,9 +9,9 @@ use lapin::{ConnectionProperties, Event};
 use tokio::sync::{Notify, watch};
 
 use super::core::{Core, Phase, Role};
+use super::declare;
 use super::failure::Failure;
 use super::socket::Socket;
-use super::topology;
 use crate::error::{Error, Result};
 
 /// A connection that lives shorter than this counts as another failed try, so that one
@@ -196,7 +196,7 @@ impl Connection {
         let limit = self.core.config.connection_timeout * 2;
         let connection = tokio::time::timeout(limit, connecting).await??;
         let live = Live { connection, socket };
-        topology::restore(&self.core, &live, self.role).await?;
+        declare::restore(&self.core, &live, self.role).await?;
         Ok(live)
     }
 

@@ -1,7 +1,7 @@
 //! What all parts of one broker share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::uri::AMQPUri;
@@ -21,7 +21,7 @@ pub(super) struct Core {
     /// The URL without its password.
     pub(super) url: String,
     pub(super) runtime: Runtime,
-    pub(super) remembered: Mutex<Remembered>,
+    remembered: Mutex<Remembered>,
     pub(super) stats: Counters,
     pub(super) link: watch::Sender<Link>,
     phases: Mutex<[Phase; 2]>,
@@ -84,6 +84,13 @@ impl Core {
     /// Returns a number that no channel had before.
     pub(super) fn next_epoch(&self) -> u64 {
         self.epochs.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Returns what was declared here.
+    pub(super) fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes where a connection stands.

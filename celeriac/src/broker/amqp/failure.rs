@@ -16,6 +16,8 @@ pub(super) enum Failure {
     },
     /// The connection or the channel is gone, for a reason of its own.
     Lost(lapin::Error),
+    /// The channel ended without a word, or had to.
+    Ended,
     /// No answer in time.
     Late,
 }
@@ -68,6 +70,11 @@ impl Failure {
                 reason: text,
             },
             Self::Lost(error) => Error::unavailable("broker", error),
+            Self::Ended => Error::Unavailable {
+                what: "broker",
+                reason: "the channel ended".to_owned(),
+                source: None,
+            },
             Self::Late => Error::Unavailable {
                 what: "broker",
                 reason: format!("no answer in time to: {}", what.into()),
@@ -82,6 +89,7 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Refused { text, .. } => f.write_str(text),
             Self::Lost(error) => error.fmt(f),
+            Self::Ended => f.write_str("the channel ended"),
             Self::Late => f.write_str("no answer in time"),
         }
     }

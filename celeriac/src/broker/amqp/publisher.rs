@@ -1,22 +1,21 @@
 //! The task that publishes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use lapin::message::BasicReturnMessage;
+use lapin::Channel;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Confirmation};
 use tokio::sync::mpsc;
 
 use super::connection::{Connection, Live};
 use super::core::Core;
-use super::failure::{Failure, code};
+use super::failure::Failure;
 use super::job::Job;
+use super::ledger::{Ledger, Prepared, Sent};
 use crate::error::Error;
 
 /// How long publications under way may wait for their confirms when the broker closes.
@@ -27,9 +26,6 @@ const BATCH: usize = 512;
 
 /// How long opening a channel may take.
 const OPEN: Duration = Duration::from_secs(10);
-
-/// A publication that was sent, or could not be.
-type Sent = (u64, lapin::Result<Confirmation>);
 
 /// A write that nobody waits for. Writes end in their order.
 type Write = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -46,20 +42,6 @@ pub(super) struct Publisher {
     pub(super) core: Arc<Core>,
     pub(super) connection: Arc<Connection>,
     pub(super) jobs: mpsc::UnboundedReceiver<Job>,
-}
-
-/// The publications that this task answers for.
-#[derive(Default)]
-struct Ledger {
-    /// To be sent, oldest first.
-    waiting: VecDeque<Job>,
-    /// Sent and not confirmed.
-    sent: HashMap<u64, Job>,
-    next: u64,
-    /// Returned messages whose confirm has not come yet.
-    returned: Vec<BasicReturnMessage>,
-    /// How many to send one at a time, to learn which of them ends the channel.
-    alone: usize,
 }
 
 /// The channels in use; each is opened when it is needed.
@@ -214,158 +196,6 @@ impl Channels {
         }
         Ok(self.plain.as_ref().map(Open::Plain))
     }
-}
-
-impl Ledger {
-    /// Takes what can be sent now.
-    fn next_to_send(&mut self) -> Option<Job> {
-        if self.alone > 0 && !self.sent.is_empty() {
-            return None;
-        }
-        while let Some(job) = self.waiting.pop_front() {
-            if !job.is_abandoned() {
-                return Some(job);
-            }
-            self.alone = self.alone.saturating_sub(1);
-        }
-        None
-    }
-
-    /// Notes that a publication is being sent; `None` when it cannot be.
-    fn begin(&mut self, job: Job) -> Option<(u64, Prepared)> {
-        let wire = match job.wire() {
-            Ok(wire) => wire,
-            Err(error) => {
-                job.resolve(Err(error));
-                return None;
-            }
-        };
-        let key = self.next;
-        self.next += 1;
-        let prepared = Prepared {
-            wire,
-            body: job.publication.message.body.clone(),
-            mandatory: job.publication.mandatory,
-        };
-        self.sent.insert(key, job);
-        Some((key, prepared))
-    }
-
-    /// Works through a round of answers; returns an error that ended the channel.
-    fn settle(&mut self, core: &Core, round: Vec<Sent>) -> Option<lapin::Error> {
-        let mut ended: Option<lapin::Error> = None;
-        let mut taken = Vec::with_capacity(round.len());
-        for (key, result) in round {
-            match result {
-                Ok(confirmation) => {
-                    let Some(job) = self.sent.remove(&key) else {
-                        continue;
-                    };
-                    let good = !confirmation.is_nack();
-                    self.returned.extend(confirmation.take_message());
-                    taken.push((job, good));
-                }
-                // The first says why, the others only that it is so.
-                Err(error) => {
-                    if ended.is_none() || error.is_amqp_error() {
-                        ended = Some(error);
-                    }
-                }
-            }
-        }
-        self.alone = self.alone.saturating_sub(taken.len());
-        for (job, good) in taken {
-            let back = self.returned.iter().position(|returned| job.is(returned));
-            let result = match back {
-                Some(at) => {
-                    self.returned.swap_remove(at);
-                    core.stats.refused.fetch_add(1, Ordering::Relaxed);
-                    Err(job.unroutable())
-                }
-                None if good => {
-                    core.stats.published.fetch_add(1, Ordering::Relaxed);
-                    Ok(())
-                }
-                None => Err(Error::Unavailable {
-                    what: "broker",
-                    reason: format!("the server could not take the message: {}", job.what()),
-                    source: None,
-                }),
-            };
-            job.resolve(result);
-        }
-        // Those whose publication is gone would stay for ever.
-        if self.sent.is_empty() {
-            self.returned.clear();
-        }
-        ended
-    }
-
-    /// Decides what becomes of publications whose channel ended.
-    fn channel_ended(&mut self, core: &Core, error: lapin::Error) {
-        let failure = Failure::from(error);
-        let Failure::Refused { code: said, text } = &failure else {
-            return self.send_again(core);
-        };
-        if *said == code::NOT_FOUND || *said == code::ACCESS_REFUSED {
-            let named = |job: &Job| {
-                let exchange = match job.publication.exchange.as_str() {
-                    "" => "amq.default",
-                    name => name,
-                };
-                text.contains(&format!("'{exchange}'"))
-            };
-            let guilty: Vec<u64> = self
-                .sent
-                .iter()
-                .filter(|(_, job)| named(job))
-                .map(|(key, _)| *key)
-                .collect();
-            if !guilty.is_empty() {
-                for key in guilty {
-                    self.refuse(core, key, &failure);
-                }
-                return self.send_again(core);
-            }
-        }
-        match self.sent.keys().next().copied() {
-            Some(only) if self.sent.len() == 1 => self.refuse(core, only, &failure),
-            _ => {
-                // The server does not say which one it was.
-                self.alone = self.sent.len();
-                self.send_again(core);
-            }
-        }
-    }
-
-    fn refuse(&mut self, core: &Core, key: u64, failure: &Failure) {
-        if let Some(job) = self.sent.remove(&key) {
-            core.stats.refused.fetch_add(1, Ordering::Relaxed);
-            self.alone = self.alone.saturating_sub(1);
-            let what = job.what();
-            job.resolve(Err(failure.clone().into_error(what)));
-        }
-    }
-
-    /// Puts what was sent and not confirmed back to the front, in its order.
-    fn send_again(&mut self, core: &Core) {
-        let mut again: Vec<(u64, Job)> = self.sent.drain().collect();
-        core.stats
-            .republished
-            .fetch_add(again.len() as u64, Ordering::Relaxed);
-        again.sort_unstable_by_key(|(key, _)| std::cmp::Reverse(*key));
-        for (_, job) in again {
-            self.waiting.push_front(job);
-        }
-        self.returned.clear();
-    }
-}
-
-/// A publication in the client's types.
-struct Prepared {
-    wire: super::job::Wire,
-    body: bytes::Bytes,
-    mandatory: bool,
 }
 
 /// Sends one publication and waits for its confirm.

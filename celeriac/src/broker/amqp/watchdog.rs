@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::connection::Live;
 use super::consumer::Shared;
 use super::core::Core;
-use super::topology::Scratch;
+use super::declare::Scratch;
 
 /// Notices a consumer that should receive and does not: its queue has messages ready,
 /// it has room for more, and nothing came for a while.
@@ -50,14 +50,15 @@ impl Watchdog {
         self.due
     }
 
-    /// Notes that something came, or that the wait begins.
+    /// Notes that the wait begins.
     pub(super) fn arrived(&mut self, now: Instant) {
         self.due = now + self.timeout;
     }
 
     /// Notes a delivery: whatever was wrong is over.
-    pub(super) fn recovered(&mut self) {
+    pub(super) fn recovered(&mut self, now: Instant) {
         self.stalls = 0;
+        self.arrived(now);
     }
 
     /// Looks whether the consumer stalls.
@@ -119,7 +120,7 @@ mod tests {
         watchdog.arrived(Instant::now());
         assert_eq!(watchdog.stalled(), Verdict::Connection);
         assert_eq!(watchdog.stalled(), Verdict::Fine);
-        watchdog.recovered();
+        watchdog.recovered(Instant::now());
         assert_eq!(watchdog.stalled(), Verdict::Channel);
     }
 }
