@@ -2,9 +2,9 @@
 
 mod listener;
 mod routes;
-mod watchdog;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
@@ -51,7 +51,11 @@ impl Bound {
             Ok(Self(listener))
         };
         bind().map_err(|error: io::Error| {
-            Error::invalid("http address", "a free address of this machine", format!("{address}: {error}"))
+            Error::invalid(
+                "http address",
+                "a free address of this machine",
+                format!("{address}: {error}"),
+            )
         })
     }
 }
@@ -63,12 +67,16 @@ impl Health {
     ///
     /// When the system gives no thread.
     pub(crate) fn start(shared: Arc<Shared>, bound: Option<Bound>) -> Result<Self> {
-        let failed = |error: io::Error| {
-            Error::invalid("health", "a thread for it", error.to_string())
-        };
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        if let Some(address) = bound.as_ref().and_then(|Bound(listener)| listener.local_addr().ok()) {
+        let failed =
+            |error: io::Error| Error::invalid("health", "a thread for it", error.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        if let Some(address) = bound
+            .as_ref()
+            .and_then(|Bound(listener)| listener.local_addr().ok())
+        {
             let _ = shared.http.set(address);
             tracing::info!(%address, "health and metrics are served");
         }
@@ -77,7 +85,10 @@ impl Health {
         let run = move || runtime.block_on(run(shared, bound, stopped));
         let thread = std::thread::Builder::new().name("celeriac-health".to_owned());
         let thread = thread.spawn(run).map_err(failed)?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -85,7 +96,11 @@ impl Drop for Health {
     fn drop(&mut self) {
         self.stop.cancel();
         // The thread ends within the grace, so the join is short.
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
             tracing::error!("the health thread panicked");
         }
     }
@@ -94,7 +109,11 @@ impl Drop for Health {
 async fn run(shared: Arc<Shared>, bound: Option<Bound>, stop: CancellationToken) {
     let watchdog = Arc::new(Mutex::new(Watchdog::default()));
     let watching = watch(Arc::clone(&shared), Arc::clone(&watchdog));
-    let desk = Desk { metrics: Arc::new(Metrics::new(Arc::clone(&shared))), shared, watchdog };
+    let desk = Desk {
+        metrics: Arc::new(Metrics::new(Arc::clone(&shared))),
+        shared,
+        watchdog,
+    };
     let serving = async {
         let served = match bound {
             Some(Bound(listener)) => serve(listener, desk, stop.clone()).await,
@@ -118,7 +137,9 @@ async fn watch(shared: Arc<Shared>, watchdog: Arc<Mutex<Watchdog>>) {
     loop {
         looks.tick().await;
         let turns = shared.pulses.turns();
-        let mut watchdog = watchdog.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut watchdog = watchdog
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         watchdog.look(turns);
     }
 }
@@ -129,8 +150,8 @@ async fn serve(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let listener = Bounded::new(tokio::net::TcpListener::from_std(listener)?);
-    let server = axum::serve(listener, router(desk))
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server =
+        axum::serve(listener, router(desk)).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
         served = server.into_future() => served,
         // Idle connections that stay open must not hold up the end.

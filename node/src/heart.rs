@@ -56,24 +56,33 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
             Link::Up { epoch, .. } => Some(epoch),
             _ => None,
         };
-        if epoch.is_some() && epoch != greeted && pulse.during(greet(&shared)).await {
-            greeted = epoch;
+        if epoch.is_some() && epoch != greeted {
+            let greeting = tokio::select! {
+                done = pulse.during(greet(&shared)) => done,
+                () = stop.cancelled() => break,
+            };
+            greeted = if greeting { epoch } else { greeted };
         }
         let up = epoch.is_some() && epoch == greeted;
-        let full = batch.len() >= EVENT_BATCH;
+        let room = EVENT_BATCH.saturating_sub(batch.len());
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Ok(()) = link.changed() => {}
             _ = ticks.tick(), if up => {
                 let status = Vitals::read(&shared).status(&shared);
-                say(&shared, EventKind::WorkerHeartbeat(status)).await;
+                pulse.during(say(&shared, EventKind::WorkerHeartbeat(status))).await;
             }
             () = sleep_until(due), if up && !batch.is_empty() => {
-                tell(&shared, &mut batch).await;
+                pulse.during(tell(&shared, &mut batch)).await;
             }
-            _ = receiver.recv_many(&mut batch, EVENT_BATCH - batch.len()), if up && !full => {
-                due = Instant::now() + if batch.len() < EVENT_BATCH { GATHER } else { Duration::ZERO };
+            taken = receiver.recv_many(&mut batch, room), if up && room > 0 => {
+                // The first waits for others; a full batch waits for nothing.
+                if taken == room {
+                    due = Instant::now();
+                } else if room == EVENT_BATCH {
+                    due = Instant::now() + GATHER;
+                }
             }
             () = tokio::time::sleep(BEAT) => {}
         }
@@ -92,14 +101,21 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
 
 /// Answers a request for a heartbeat, in the short form that Celery gives it.
 pub(crate) async fn answer(shared: &Shared) {
-    let status = WorkerStatus { load: None, freq: ANSWER_FREQ, ..Vitals::read(shared).status(shared) };
+    let status = WorkerStatus {
+        load: None,
+        freq: ANSWER_FREQ,
+        ..Vitals::read(shared).status(shared)
+    };
     say(shared, EventKind::WorkerHeartbeat(status)).await;
 }
 
 /// Makes sure that there is somewhere to speak, and says that the node is there.
 async fn greet(shared: &Shared) -> bool {
     let exchange = Exchange::new(naming::EVENT_EXCHANGE, ExchangeKind::Topic);
-    let topology = Topology { exchanges: vec![exchange], ..Topology::default() };
+    let topology = Topology {
+        exchanges: vec![exchange],
+        ..Topology::default()
+    };
     if let Err(error) = shared.app.broker().declare(&topology).await {
         tracing::warn!(%error, "cannot declare the exchange of events; trying again");
         // The caller looks again at once.
@@ -133,8 +149,11 @@ async fn tell(shared: &Shared, batch: &mut Vec<TaskEvent>) {
 async fn farewell(shared: &Shared) {
     let status = Vitals::read(shared).status(shared);
     let event = event(shared, EventKind::WorkerOffline(status));
-    let publication =
-        Publication::to_exchange(naming::EVENT_EXCHANGE, event.routing_key(), event.to_message());
+    let publication = Publication::to_exchange(
+        naming::EVENT_EXCHANGE,
+        event.routing_key(),
+        event.to_message(),
+    );
     match timeout(FAREWELL, shared.app.broker().publish(publication)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "cannot say that the node goes"),

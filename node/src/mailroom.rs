@@ -30,8 +30,9 @@ use crate::pulse::Pulse;
 use crate::shared::Shared;
 
 /// How long to wait before a consumer that could not start is tried again.
-const RETRY: Backoff =
-    Backoff::new(Duration::from_millis(100)).max(Duration::from_secs(5)).exact();
+const RETRY: Backoff = Backoff::new(Duration::from_millis(100))
+    .max(Duration::from_secs(5))
+    .exact();
 
 /// How many requests are taken at once.
 const BATCH: usize = 32;
@@ -84,9 +85,7 @@ async fn subscribe(shared: &Shared) -> Result<Box<dyn Consumer>> {
     let queue = naming::control_queue(shared.name());
     let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     let topology = Topology {
-        exchanges: vec![
-            Exchange::new(naming::CONTROL_EXCHANGE, ExchangeKind::Fanout).transient(),
-        ],
+        exchanges: vec![Exchange::new(naming::CONTROL_EXCHANGE, ExchangeKind::Fanout).transient()],
         queues: vec![
             Queue::private(&queue)
                 .argument(argument::EXPIRES, millis(defaults::CONTROL_QUEUE_EXPIRES))
@@ -96,7 +95,12 @@ async fn subscribe(shared: &Shared) -> Result<Box<dyn Consumer>> {
     };
     let broker = shared.app.broker();
     broker.declare(&topology).await?;
-    broker.consume(Subscription { exclusive: true, ..Subscription::unacknowledged(queue) }).await
+    broker
+        .consume(Subscription {
+            exclusive: true,
+            ..Subscription::unacknowledged(queue)
+        })
+        .await
 }
 
 async fn answer_all(
@@ -136,7 +140,11 @@ fn answer(shared: &Arc<Shared>, delivery: Delivery) -> Option<Publication> {
     delivery.receipt.acknowledge();
     if delivery.message.body.len() > MAX_BODY {
         let bytes = delivery.message.body.len();
-        tracing::warn!(bytes, limit = MAX_BODY, "remote control request is too large; ignored");
+        tracing::warn!(
+            bytes,
+            limit = MAX_BODY,
+            "remote control request is too large; ignored"
+        );
         return None;
     }
     let request = match Request::from_message(&delivery.message) {
@@ -147,7 +155,10 @@ fn answer(shared: &Arc<Shared>, delivery: Delivery) -> Option<Publication> {
         }
     };
     shared.app.clock().adjust(request.clock);
-    let now = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let now = clock::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64();
     if !request.addresses(shared.name()) || request.is_expired(now) {
         return None;
     }

@@ -74,47 +74,132 @@ fn tasks(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
         ];
         outcomes.map(|(outcome, count)| ([("name", name), ("outcome", outcome)], count.get()))
     });
-    page.counters("celeriac_node_tasks", "Runs of tasks that ended, by name and outcome", counted)?;
+    page.counters(
+        "celeriac_node_tasks",
+        "Runs of tasks that ended, by name and outcome",
+        counted,
+    )?;
     let started = shared.counters.tasks();
     let started = started.map(|(name, task)| ([("name", name)], task.started.get()));
-    page.counters("celeriac_node_tasks_started", "Runs of tasks that started, by name", started)?;
-    let runtime = shared.counters.tasks().map(|(name, task)| ([("name", name)], &task.runtime));
-    page.histograms("celeriac_node_task_runtime", "How long runs of tasks took", runtime)
+    page.counters(
+        "celeriac_node_tasks_started",
+        "Runs of tasks that started, by name",
+        started,
+    )?;
+    let runtime = shared
+        .counters
+        .tasks()
+        .map(|(name, task)| ([("name", name)], &task.runtime));
+    page.histograms(
+        "celeriac_node_task_runtime",
+        "How long runs of tasks took",
+        runtime,
+    )
 }
 
 fn messages(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
     let counters = &shared.counters;
     for (name, help, value) in [
-        ("received", "Messages taken from the broker", counters.received.get()),
-        ("revoked", "Tasks that were called off or came too late", counters.revoked.get()),
-        ("rejected", "Messages that were refused", counters.rejected.get()),
-        ("requeued", "Messages given back to the broker", counters.requeued.get()),
-        ("parked", "Messages left in the broker until their time", counters.parked.get()),
-        ("duplicates", "Messages that came again here", counters.duplicates.get()),
-        ("delivery_retries", "Failed tries to store or settle an outcome", counters.retries.get()),
-        ("results_refused", "Results that the backend refused", counters.results_refused.get()),
+        (
+            "received",
+            "Messages taken from the broker",
+            counters.received.get(),
+        ),
+        (
+            "revoked",
+            "Tasks that were called off or came too late",
+            counters.revoked.get(),
+        ),
+        (
+            "rejected",
+            "Messages that were refused",
+            counters.rejected.get(),
+        ),
+        (
+            "requeued",
+            "Messages given back to the broker",
+            counters.requeued.get(),
+        ),
+        (
+            "parked",
+            "Messages left in the broker until their time",
+            counters.parked.get(),
+        ),
+        (
+            "duplicates",
+            "Messages that came again here",
+            counters.duplicates.get(),
+        ),
+        (
+            "delivery_retries",
+            "Failed tries to store or settle an outcome",
+            counters.retries.get(),
+        ),
+        (
+            "results_refused",
+            "Results that the backend refused",
+            counters.results_refused.get(),
+        ),
         ("events_sent", "Task events sent", shared.events.sent()),
-        ("events_dropped", "Task events dropped", shared.events.dropped()),
+        (
+            "events_dropped",
+            "Task events dropped",
+            shared.events.dropped(),
+        ),
     ] {
         page.counter(&format!("celeriac_node_{name}"), help, value)?;
     }
-    let restarts = shared.restarts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let restarts = restarts.iter().map(|(part, count)| ([("part", part.as_str())], *count));
-    page.counters("celeriac_node_restarts", "Restarts of the node's parts", restarts)
+    let restarts = shared
+        .restarts
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let restarts = restarts
+        .iter()
+        .map(|(part, count)| ([("part", part.as_str())], *count));
+    page.counters(
+        "celeriac_node_restarts",
+        "Restarts of the node's parts",
+        restarts,
+    )
 }
 
 fn state(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
     let link = shared.app.broker().link().borrow().clone();
     let count = |stage| number(shared.jobs.count(stage));
     for (name, help, value) in [
-        ("ready", "Whether the node takes tasks from all its queues", shared.is_ready().into()),
-        ("link_up", "Whether the broker is in reach", link.is_up().into()),
-        ("slots", "How many tasks may run at once", number(shared.slots.capacity())),
+        (
+            "ready",
+            "Whether the node takes tasks from all its queues",
+            shared.is_ready().into(),
+        ),
+        (
+            "link_up",
+            "Whether the broker is in reach",
+            link.is_up().into(),
+        ),
+        (
+            "slots",
+            "How many tasks may run at once",
+            number(shared.slots.capacity()),
+        ),
         ("slots_used", "Places in use", number(shared.slots.used())),
         ("running", "Tasks that run", count(Stage::Running)),
-        ("waiting", "Messages that wait for a place to run or for their time", count(Stage::Waiting)),
-        ("delivering", "Outcomes on the way to the backend and the broker", count(Stage::Delivering)),
-        ("held", "Messages that wait here for their time", number(shared.timetable.len())),
+        (
+            "waiting",
+            "Messages that wait for a place to run or for their time",
+            count(Stage::Waiting),
+        ),
+        (
+            "delivering",
+            "Outcomes on the way to the backend and the broker",
+            count(Stage::Delivering),
+        ),
+        (
+            "held",
+            "Messages that wait here for their time",
+            number(shared.timetable.len()),
+        ),
         (
             "lost_threads",
             "Threads that run a task whose hard limit has passed",
@@ -129,7 +214,9 @@ fn state(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
         page.counter("celeriac_node_reconnects", help, epoch.saturating_sub(1))?;
     }
     let turns = shared.pulses.turns();
-    let turns = turns.iter().map(|(name, turns)| ([("loop", name.as_str())], *turns));
+    let turns = turns
+        .iter()
+        .map(|(name, turns)| ([("loop", name.as_str())], *turns));
     page.counters("celeriac_node_turns", "Turns of the node's loops", turns)
 }
 
@@ -141,27 +228,60 @@ fn queues(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
         .collect();
     queues.sort_by(|(one, _), (other, _)| one.cmp(other));
     let prefetch = queues.iter().map(|(name, queue)| {
-        ([("queue", name.as_str())], queue.prefetch.load(Ordering::Relaxed).into())
+        (
+            [("queue", name.as_str())],
+            queue.prefetch.load(Ordering::Relaxed).into(),
+        )
     });
-    page.gauges("celeriac_node_prefetch", "Unacknowledged messages taken at most", prefetch)?;
+    page.gauges(
+        "celeriac_node_prefetch",
+        "Unacknowledged messages taken at most",
+        prefetch,
+    )?;
     let reserved = queues.iter().map(|(name, queue)| {
-        ([("queue", name.as_str())], number(queue.reserved.load(Ordering::Relaxed)))
+        (
+            [("queue", name.as_str())],
+            number(queue.reserved.load(Ordering::Relaxed)),
+        )
     });
-    page.gauges("celeriac_node_reserved", "Messages that wait for a place to run", reserved)?;
+    page.gauges(
+        "celeriac_node_reserved",
+        "Messages that wait for a place to run",
+        reserved,
+    )?;
     let consuming = queues.iter().map(|(name, queue)| {
-        ([("queue", name.as_str())], queue.consuming.load(Ordering::Acquire).into())
+        (
+            [("queue", name.as_str())],
+            queue.consuming.load(Ordering::Acquire).into(),
+        )
     });
-    page.gauges("celeriac_node_consuming", "Whether the queue has its consumer", consuming)
+    page.gauges(
+        "celeriac_node_consuming",
+        "Whether the queue has its consumer",
+        consuming,
+    )
 }
 
 /// The names that Prometheus' own libraries use.
 fn this_process(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
     let process = Process::read();
-    let started = shared.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let started = shared
+        .started
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64();
     let rss = i64::try_from(process.rss).unwrap_or(i64::MAX);
     page.gauge("process_resident_memory_bytes", "Resident memory", rss)?;
-    page.gauge("process_start_time_seconds", "Start of the node since the epoch", started)?;
-    page.counter("process_cpu_seconds", "Processor time", process.utime + process.stime)
+    page.gauge(
+        "process_start_time_seconds",
+        "Start of the node since the epoch",
+        started,
+    )?;
+    page.counter(
+        "process_cpu_seconds",
+        "Processor time",
+        process.utime + process.stime,
+    )
 }
 
 /// Writes families: a description and then the values.
@@ -174,7 +294,9 @@ impl Page<'_, '_> {
         help: &str,
         value: impl prometheus_client::encoding::EncodeCounterValue,
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
@@ -184,7 +306,9 @@ impl Page<'_, '_> {
         help: &str,
         value: impl prometheus_client::encoding::EncodeGaugeValue,
     ) -> fmt::Result {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?
+            .encode_gauge(&value)
     }
 
     fn counters<'l, const N: usize>(
@@ -193,7 +317,9 @@ impl Page<'_, '_> {
         help: &str,
         values: impl Iterator<Item = ([(&'l str, &'l str); N], u64)>,
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in values {
             let mut one = metric.encode_family(&labels)?;
             one.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
@@ -207,7 +333,9 @@ impl Page<'_, '_> {
         help: &str,
         values: impl Iterator<Item = ([(&'l str, &'l str); 1], i64)>,
     ) -> fmt::Result {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in values {
             metric.encode_family(&labels)?.encode_gauge(&value)?;
         }
@@ -221,7 +349,9 @@ impl Page<'_, '_> {
         values: impl Iterator<Item = ([(&'l str, &'l str); 1], &'l Histogram)>,
     ) -> fmt::Result {
         let unit = Some(&Unit::Seconds);
-        let mut metric = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        let mut metric = self
+            .0
+            .encode_descriptor(name, help, unit, MetricType::Histogram)?;
         for (labels, histogram) in values {
             let bounds = BOUNDS.into_iter().chain([f64::MAX]);
             let buckets: Vec<_> = bounds.zip(histogram.counts()).collect();

@@ -14,6 +14,7 @@ use self::root::Root;
 use self::work::Work;
 use crate::config::Config;
 use crate::handle::Handle;
+use crate::health::{Bound, Health};
 use crate::shared::{Command, Shared};
 use crate::shutdown::{Shutdown, Stopped, Wish};
 
@@ -55,6 +56,7 @@ pub struct Node {
     shared: Arc<Shared>,
     work: Work,
     commands: mpsc::Receiver<Command>,
+    http: Option<Bound>,
 }
 
 impl Node {
@@ -63,14 +65,15 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a setting that cannot work, [`Error::Unavailable`] when
-    /// the system gives no threads.
+    /// [`Error::Invalid`] for a setting that cannot work, such as an HTTP address that is
+    /// in use; [`Error::Unavailable`] when the system gives no threads.
     pub fn new(app: App, config: Config) -> Result<Self> {
         config.check()?;
+        let http = config.http.map(Bound::new).transpose()?;
         let work = Work::new(config.threads())?;
         let (send, commands) = mpsc::channel(COMMANDS);
         let shared = Shared::new(app, config, work.handle().clone(), send);
-        Ok(Self { shared, work, commands })
+        Ok(Self { shared, work, commands, http })
     }
 
     /// Returns a view of the node, good for its whole life and after.
@@ -93,7 +96,8 @@ impl Node {
     /// What was taken from the broker is finished or given back. What runs when the
     /// process dies is delivered again by the broker.
     pub async fn run(self, shutdown: Shutdown) -> Result<Stopped> {
-        let Self { shared, work, commands } = self;
+        let Self { shared, work, commands, http } = self;
+        let health = Health::start(Arc::clone(&shared), http)?;
         let (tell, told) = oneshot::channel();
         let own = shared.shutdown.clone();
         let thread = std::thread::Builder::new().name("celeriac-node".to_owned());
@@ -101,6 +105,7 @@ impl Node {
             .spawn(move || {
                 let system = actix::System::new();
                 let stopped = system.block_on(Root::run(shared, commands));
+                drop(health);
                 // Threads of lost tasks are not waited for.
                 drop(work);
                 // Nobody hears it when the caller has dropped the run.

@@ -37,7 +37,10 @@ pub(super) struct Connection {
 
 impl Bounded {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, places: Arc::new(Semaphore::new(CONNECTIONS)) }
+        Self {
+            listener,
+            places: Arc::new(Semaphore::new(CONNECTIONS)),
+        }
     }
 }
 
@@ -50,7 +53,14 @@ impl Listener for Bounded {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         // The trait's own accept waits a little when the system is out of sockets.
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Connection { stream, idle: Box::pin(sleep(IDLE)), _place: place }, address)
+        (
+            Connection {
+                stream,
+                idle: Box::pin(sleep(IDLE)),
+                _place: place,
+            },
+            address,
+        )
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -68,7 +78,10 @@ impl AsyncRead for Connection {
             self.idle.as_mut().reset(Instant::now() + IDLE);
             return Poll::Ready(read);
         }
-        self.idle.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.idle
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

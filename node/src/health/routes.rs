@@ -33,19 +33,34 @@ pub(super) fn router(desk: Desk) -> Router {
 /// Says whether every loop turns. Knows nothing of the broker: to restart a process does
 /// not mend a network.
 async fn livez(State(desk): State<Desk>) -> Response {
-    let stalled = desk.watchdog.lock().unwrap_or_else(PoisonError::into_inner).stalled();
-    answer(stalled.iter().map(|name| format!("the loop {name} stands still")).collect())
+    let stalled = desk
+        .watchdog
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .stalled();
+    answer(
+        stalled
+            .iter()
+            .map(|name| format!("the loop {name} stands still"))
+            .collect(),
+    )
 }
 
 /// Says whether the node takes tasks from all its queues.
 async fn readyz(State(desk): State<Desk>) -> Response {
     let shared = &desk.shared;
     let link = shared.app.broker().link().borrow().clone();
-    let idle = shared.queues.iter().filter(|queue| {
-        !queue.consuming.load(std::sync::atomic::Ordering::Acquire)
-    });
+    let idle = shared
+        .queues
+        .iter()
+        .filter(|queue| !queue.consuming.load(std::sync::atomic::Ordering::Acquire));
     let idle: Vec<String> = idle.map(|queue| queue.key().clone()).collect();
-    answer(reasons(shared.phase(), &link, idle, shared.queues.is_empty()))
+    answer(reasons(
+        shared.phase(),
+        &link,
+        idle,
+        shared.queues.is_empty(),
+    ))
 }
 
 /// Says why a node does not take tasks; nothing when it does.
@@ -60,7 +75,9 @@ pub(super) fn reasons(phase: Phase, link: &Link, mut idle: Vec<String>, none: bo
         Link::Up { .. } => {}
         Link::Connecting { failures, error } => {
             let error = error.as_deref().unwrap_or("no answer yet");
-            reasons.push(format!("the broker is out of reach ({failures} tries failed): {error}"));
+            reasons.push(format!(
+                "the broker is out of reach ({failures} tries failed): {error}"
+            ));
         }
         Link::Blocked { reason } => {
             reasons.push(format!("the broker refuses messages for now: {reason}"));
@@ -68,7 +85,10 @@ pub(super) fn reasons(phase: Phase, link: &Link, mut idle: Vec<String>, none: bo
         Link::Closed => reasons.push("the broker was closed".to_owned()),
     }
     idle.sort_unstable();
-    reasons.extend(idle.iter().map(|queue| format!("no consumer on the queue {queue}")));
+    reasons.extend(
+        idle.iter()
+            .map(|queue| format!("no consumer on the queue {queue}")),
+    );
     if none {
         reasons.push("there is no queue to take tasks from".to_owned());
     }
@@ -86,6 +106,10 @@ async fn metrics(State(desk): State<Desk>) -> Response {
 
 fn answer(reasons: Vec<String>) -> Response {
     let ok = reasons.is_empty();
-    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(json!({ "ok": ok, "reasons": reasons }))).into_response()
 }

@@ -54,7 +54,10 @@ mod tests {
     use super::*;
 
     fn turns(loops: &[(&str, u64)]) -> BTreeMap<String, u64> {
-        loops.iter().map(|(name, turns)| ((*name).to_owned(), *turns)).collect()
+        loops
+            .iter()
+            .map(|(name, turns)| ((*name).to_owned(), *turns))
+            .collect()
     }
 
     #[test]

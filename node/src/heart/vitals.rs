@@ -24,7 +24,11 @@ impl Vitals {
             loadavg: load_average(),
         };
         let draining = shared.phase() > Phase::Running;
-        Self { load, draining, events_sent: shared.events.sent() }
+        Self {
+            load,
+            draining,
+            events_sent: shared.events.sent(),
+        }
     }
 
     /// Fills the fields of the worker events.

@@ -23,7 +23,11 @@ impl<'a> Arguments<'a> {
     /// The `TypeError` that Python raises for a call without them.
     pub(super) fn of(request: &'a Request, required: &[&str]) -> Result<Self, Exception> {
         let absent = |name: &&&str| request.arguments.get(name).is_none();
-        let missing: Vec<_> = required.iter().filter(absent).map(|name| format!("'{name}'")).collect();
+        let missing: Vec<_> = required
+            .iter()
+            .filter(absent)
+            .map(|name| format!("'{name}'"))
+            .collect();
         if missing.is_empty() {
             return Ok(Self(&request.arguments));
         }
@@ -61,7 +65,11 @@ impl<'a> Arguments<'a> {
     pub(super) fn name(&self, name: &str) -> Result<&'a str, Exception> {
         match self.text(name)? {
             Some(text) if !text.is_empty() => Ok(text),
-            _ => Err(wrong(name, "a name", self.get(name).unwrap_or(&Value::Null))),
+            _ => Err(wrong(
+                name,
+                "a name",
+                self.get(name).unwrap_or(&Value::Null),
+            )),
         }
     }
 
@@ -79,7 +87,9 @@ impl<'a> Arguments<'a> {
 
     /// Reads a time in seconds.
     pub(super) fn seconds(&self, name: &str) -> Result<Option<Duration>, Exception> {
-        let Some(value) = self.get(name) else { return Ok(None) };
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
         value
             .as_f64()
             .filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds))
@@ -103,7 +113,10 @@ impl<'a> Arguments<'a> {
 
 /// Builds the error for an argument that cannot be used.
 pub(super) fn wrong(name: &str, expected: &str, found: &Value) -> Exception {
-    let text = format!("{name}: expected {expected}, found {}", repr::value(found, 100));
+    let text = format!(
+        "{name}: expected {expected}, found {}",
+        repr::value(found, 100)
+    );
     Exception::python("TypeError", text)
 }
 
@@ -124,7 +137,9 @@ mod tests {
     use super::*;
 
     fn request(arguments: &[(&str, Value)]) -> Request {
-        let entries = arguments.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let entries = arguments
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
         Request {
             method: "rate_limit".to_owned(),
             arguments: entries.collect(),
@@ -134,9 +149,8 @@ mod tests {
 
     #[test]
     fn missing_ones_are_told_as_python_tells_them() {
-        let needed = |names: &[&str]| {
-            repr::exception(&Arguments::of(&request(&[]), names).unwrap_err())
-        };
+        let needed =
+            |names: &[&str]| repr::exception(&Arguments::of(&request(&[]), names).unwrap_err());
         assert_eq!(
             needed(&["task_name", "rate_limit"]),
             r#"TypeError("rate_limit() missing 2 required positional arguments: 'task_name' and 'rate_limit'")"#
@@ -150,7 +164,10 @@ mod tests {
 
     #[test]
     fn lists_may_be_one_alone() {
-        let request = request(&[("one", "a".into()), ("two", vec!["a".into(), "b".into()].into())]);
+        let request = request(&[
+            ("one", "a".into()),
+            ("two", vec!["a".into(), "b".into()].into()),
+        ]);
         let arguments = Arguments::of(&request, &["one"]).unwrap();
         assert_eq!(arguments.texts("one").unwrap(), ["a"]);
         assert_eq!(arguments.texts("two").unwrap(), ["a", "b"]);
@@ -173,7 +190,10 @@ mod tests {
             arguments.texts("ids").unwrap_err(),
             arguments.name("queue").unwrap_err(),
         ];
-        for (error, expected) in errors.iter().zip(["integer", "seconds", "boolean", "strings", "name"]) {
+        for (error, expected) in errors
+            .iter()
+            .zip(["integer", "seconds", "boolean", "strings", "name"])
+        {
             assert!(repr::exception(error).contains(expected), "{error:?}");
         }
     }

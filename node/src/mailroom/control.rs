@@ -22,7 +22,9 @@ pub(super) fn rate_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
             Ok(limit) => limit,
             Err(error) => {
                 let error = repr::exception(&error);
-                return Ok(Some(control::error(format!("Invalid rate limit string: {error}"))));
+                return Ok(Some(control::error(format!(
+                    "Invalid rate limit string: {error}"
+                ))));
             }
         },
     };
@@ -31,7 +33,11 @@ pub(super) fn rate_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
         return Ok(Some(control::error("unknown task")));
     }
     shared.rates.set(task, limit);
-    tracing::info!(task, limit = limit.map(|limit| limit.to_string()), "rate limit set");
+    tracing::info!(
+        task,
+        limit = limit.map(|limit| limit.to_string()),
+        "rate limit set"
+    );
     Ok(Some(control::ok(match limit {
         Some(_) => "new rate limit set successfully",
         None => "rate limit disabled successfully",
@@ -53,26 +59,38 @@ fn rate(value: &Value) -> Result<Option<RateLimit>, Exception> {
     };
     let not_a_number = |_| {
         let found = repr::python(&Value::from(count));
-        Exception::python("ValueError", format!("could not convert string to float: {found}"))
+        Exception::python(
+            "ValueError",
+            format!("could not convert string to float: {found}"),
+        )
     };
     let period = Duration::from_secs(seconds);
     let count: f64 = count.trim().parse().map_err(not_a_number)?;
     match count {
         0.0 => Ok(None),
         whole if whole.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&whole) => {
-            Ok(Some(RateLimit { count: whole as u32, period }))
+            Ok(Some(RateLimit {
+                count: whole as u32,
+                period,
+            }))
         }
         // So many in one period are one in so many periods.
-        part if (1e-6..=1e6).contains(&part) => {
-            Ok(Some(RateLimit { count: 1, period: period.div_f64(part) }))
-        }
-        other => Err(Exception::python("ValueError", format!("expected a rate, found {other}"))),
+        part if (1e-6..=1e6).contains(&part) => Ok(Some(RateLimit {
+            count: 1,
+            period: period.div_f64(part),
+        })),
+        other => Err(Exception::python(
+            "ValueError",
+            format!("expected a rate, found {other}"),
+        )),
     }
 }
 
 pub(super) fn time_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
-    let limits =
-        RunLimits { soft: arguments.seconds("soft")?, hard: arguments.seconds("hard")? };
+    let limits = RunLimits {
+        soft: arguments.seconds("soft")?,
+        hard: arguments.seconds("hard")?,
+    };
     let task = arguments.text("task_name")?.unwrap_or_default();
     if shared.app.registry().get(task).is_none() {
         return Ok(Some(control::error("unknown task")));
@@ -103,14 +121,23 @@ pub(super) fn add_consumer(shared: &Arc<Shared>, arguments: Arguments<'_>) -> An
 /// Returns what feeds a queue beyond the exchange of its own name, when that is asked.
 fn topology(queue: &str, arguments: Arguments<'_>) -> Result<Option<Topology>, Exception> {
     let key = arguments.text("routing_key")?.unwrap_or(queue);
-    let Some(exchange) = arguments.text("exchange")?.filter(|exchange| *exchange != queue) else {
+    let Some(exchange) = arguments
+        .text("exchange")?
+        .filter(|exchange| *exchange != queue)
+    else {
         return Ok(None);
     };
     let kind = match arguments.text("exchange_type")?.unwrap_or("direct") {
         "direct" => ExchangeKind::Direct,
         "topic" => ExchangeKind::Topic,
         "fanout" => ExchangeKind::Fanout,
-        other => return Err(wrong("exchange_type", "direct, topic or fanout", &other.into())),
+        other => {
+            return Err(wrong(
+                "exchange_type",
+                "direct, topic or fanout",
+                &other.into(),
+            ));
+        }
     };
     // The default exchange routes to every queue by its name, and takes no bindings.
     Ok((!exchange.is_empty()).then(|| Topology {
@@ -200,7 +227,12 @@ mod tests {
 
     #[test]
     fn rates_are_read_as_celery_reads_them() {
-        let limit = |count, seconds| Some(RateLimit { count, period: Duration::from_secs(seconds) });
+        let limit = |count, seconds| {
+            Some(RateLimit {
+                count,
+                period: Duration::from_secs(seconds),
+            })
+        };
         for (value, expected) in [
             (Value::from("100/m"), limit(100, 60)),
             ("5".into(), limit(5, 1)),
@@ -213,7 +245,10 @@ mod tests {
             assert_eq!(rate(&value).unwrap(), expected, "{value:?}");
         }
         for (value, error) in [
-            ("xyz", "ValueError(\"could not convert string to float: 'xyz'\")"),
+            (
+                "xyz",
+                "ValueError(\"could not convert string to float: 'xyz'\")",
+            ),
             ("1/d", "KeyError('d')"),
             ("-1", "ValueError('expected a rate, found -1')"),
             ("nan", "ValueError('expected a rate, found NaN')"),

@@ -28,15 +28,25 @@ pub(super) fn clock(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
 pub(super) fn active(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
     let safe = arguments.flag("safe")?;
     let running = shared.jobs.at(Stage::Running);
-    Ok(list(running.iter().map(|job| tasks::info(shared, job, safe).to_value())))
+    Ok(list(
+        running
+            .iter()
+            .map(|job| tasks::info(shared, job, safe).to_value()),
+    ))
 }
 
 pub(super) fn reserved(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
-    Ok(list(tasks::reserved(shared).iter().map(|task| task.to_value())))
+    Ok(list(
+        tasks::reserved(shared).iter().map(|task| task.to_value()),
+    ))
 }
 
 pub(super) fn scheduled(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
-    Ok(list(tasks::scheduled(shared, clock::now()).iter().map(|task| task.to_value())))
+    Ok(list(
+        tasks::scheduled(shared, clock::now())
+            .iter()
+            .map(|task| task.to_value()),
+    ))
 }
 
 pub(super) fn query_task(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
@@ -64,10 +74,16 @@ pub(super) fn registered(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
     let builtins = arguments.flag("builtins")?;
     let asked = arguments.texts("taskinfoitems")?;
     let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
-    let attributes = if asked.is_empty() { DEFAULT_ATTRIBUTES } else { &asked };
+    let attributes = if asked.is_empty() {
+        DEFAULT_ATTRIBUTES
+    } else {
+        &asked
+    };
     let handlers = shared.app.registry().iter();
     let shown = handlers.filter(|task| builtins || !task.name().starts_with("celery."));
-    Ok(list(shown.map(|task| describe(shared, &**task, attributes).into())))
+    Ok(list(
+        shown.map(|task| describe(shared, &**task, attributes).into()),
+    ))
 }
 
 /// Writes a task's name, and in brackets those of the attributes that it has.
@@ -82,8 +98,12 @@ fn describe(shared: &Shared, task: &dyn Handler, attributes: &[&str]) -> String 
         "serializer" => Some(shared.app.defaults().serializer.name().to_owned()),
         "queue" => options.queue.clone(),
         "priority" => options.priority.map(|priority| priority.to_string()),
-        "soft_time_limit" => options.soft_time_limit.map(|limit| limit.as_secs_f64().to_string()),
-        "time_limit" => options.time_limit.map(|limit| limit.as_secs_f64().to_string()),
+        "soft_time_limit" => options
+            .soft_time_limit
+            .map(|limit| limit.as_secs_f64().to_string()),
+        "time_limit" => options
+            .time_limit
+            .map(|limit| limit.as_secs_f64().to_string()),
         "expires" => options.expires.map(|time| time.as_secs_f64().to_string()),
         "acks_late" => flag(options.acks_late),
         "acks_on_failure_or_timeout" => flag(options.acks_on_failure),
@@ -92,7 +112,9 @@ fn describe(shared: &Shared, task: &dyn Handler, attributes: &[&str]) -> String 
         "track_started" => flag(options.track_started),
         _ => None,
     };
-    let shown = attributes.iter().filter_map(|name| Some(format!("{name}={}", value(name)?)));
+    let shown = attributes
+        .iter()
+        .filter_map(|name| Some(format!("{name}={}", value(name)?)));
     let shown: Vec<_> = shown.collect();
     match shown.is_empty() {
         true => task.name().to_owned(),
@@ -101,7 +123,11 @@ fn describe(shared: &Shared, task: &dyn Handler, attributes: &[&str]) -> String 
 }
 
 pub(super) fn active_queues(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
-    let mut names: Vec<String> = shared.queues.iter().map(|entry| entry.key().clone()).collect();
+    let mut names: Vec<String> = shared
+        .queues
+        .iter()
+        .map(|entry| entry.key().clone())
+        .collect();
     names.sort_unstable();
     Ok(list(names.iter().map(|name| task_queue(name).to_value())))
 }
@@ -132,7 +158,10 @@ pub(super) fn hello(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
     }
     let ids: Vec<_> = shared.revoked.ids().into_iter().map(Value::from).collect();
     let clock = shared.app.clock().forward();
-    Ok(Some(table([("revoked", ids.into()), ("clock", clock.into())])))
+    Ok(Some(table([
+        ("revoked", ids.into()),
+        ("clock", clock.into()),
+    ])))
 }
 
 fn list(items: impl Iterator<Item = Value>) -> Option<Value> {
@@ -140,5 +169,10 @@ fn list(items: impl Iterator<Item = Value>) -> Option<Value> {
 }
 
 pub(super) fn table<const N: usize>(entries: [(&str, Value); N]) -> Value {
-    Value::Map(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    Value::Map(
+        entries
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }

@@ -21,7 +21,9 @@ pub(super) async fn mingle(shared: Arc<Shared>) {
     match control.ask("hello", arguments, None, MINGLE_WAIT).await {
         Ok(replies) => {
             for (node, payload) in replies {
-                let Some(payload) = payload.as_map() else { continue };
+                let Some(payload) = payload.as_map() else {
+                    continue;
+                };
                 let ids = payload.get("revoked").map(ids).unwrap_or_default();
                 tracing::debug!(node, ids = ids.len(), "synchronised");
                 shared.revoked.add(ids, Instant::now());

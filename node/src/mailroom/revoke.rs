@@ -31,9 +31,14 @@ fn call_off(shared: &Arc<Shared>, ids: &[String], terminate: bool) -> Answer {
     let mut unique: Vec<&String> = Vec::with_capacity(ids.len());
     let mut seen = std::collections::HashSet::with_capacity(ids.len());
     unique.extend(ids.iter().filter(|id| seen.insert(id.as_str())));
-    shared.revoked.add(unique.iter().map(|id| (*id).clone()), Instant::now());
+    shared
+        .revoked
+        .add(unique.iter().map(|id| (*id).clone()), Instant::now());
 
-    let jobs: Vec<_> = unique.iter().map(|id| (id.as_str(), shared.jobs.find(id))).collect();
+    let jobs: Vec<_> = unique
+        .iter()
+        .map(|id| (id.as_str(), shared.jobs.find(id)))
+        .collect();
     let is_active = |jobs: &[Arc<Job>]| jobs.iter().any(|job| job.stage() >= Stage::Running);
     let elsewhere = jobs.iter().filter(|(_, jobs)| !is_active(jobs));
     let elsewhere = elsewhere.map(|(id, _)| (*id).to_owned()).collect();
@@ -42,10 +47,14 @@ fn call_off(shared: &Arc<Shared>, ids: &[String], terminate: bool) -> Answer {
     if !terminate {
         tracing::info!(tasks = unique.len(), "tasks flagged as revoked");
         let shown = set(unique.iter().map(|id| id.as_str()));
-        return Ok(Some(control::ok(format!("tasks {shown} flagged as revoked"))));
+        return Ok(Some(control::ok(format!(
+            "tasks {shown} flagged as revoked"
+        ))));
     }
     let here: Vec<_> = jobs.iter().filter(|(_, jobs)| !jobs.is_empty()).collect();
-    here.iter().flat_map(|(_, jobs)| jobs).for_each(|job| stop(job));
+    here.iter()
+        .flat_map(|(_, jobs)| jobs)
+        .for_each(|job| stop(job));
     let ids: Vec<_> = here.iter().map(|(id, _)| *id).collect();
     Ok(Some(control::ok(match ids.is_empty() {
         true => "terminate: tasks unknown".to_owned(),
@@ -82,11 +91,19 @@ async fn mark(shared: Arc<Shared>, ids: Vec<String>) {
         };
         let waits = |document: &Option<ResultDocument>| {
             document.as_ref().is_none_or(|document| {
-                let waiting = [State::Pending, State::Received, State::Retry, State::Rejected];
+                let waiting = [
+                    State::Pending,
+                    State::Received,
+                    State::Retry,
+                    State::Rejected,
+                ];
                 waiting.contains(&document.status)
             })
         };
-        let waiting = ids.iter().zip(found).filter(|(_, document)| waits(document));
+        let waiting = ids
+            .iter()
+            .zip(found)
+            .filter(|(_, document)| waits(document));
         let batch: Vec<_> = waiting
             .map(|(id, _)| Store {
                 document: ResultDocument::revoked(id, "revoked", clock::now()),
@@ -119,13 +136,20 @@ pub(super) fn by_stamps(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answe
             let matching = matching(&job.headers().stamps, name, many(values));
             if !matching.is_empty() {
                 let all = stopped.entry(name).or_default();
-                all.extend(matching.into_iter().filter(|value| !all.contains(value)).collect::<Vec<_>>());
+                all.extend(
+                    matching
+                        .into_iter()
+                        .filter(|value| !all.contains(value))
+                        .collect::<Vec<_>>(),
+                );
                 stop(&job);
             }
         }
     }
     if stopped.is_empty() {
-        return Ok(Some(control::ok(format!("headers {shown} were not terminated"))));
+        return Ok(Some(control::ok(format!(
+            "headers {shown} were not terminated"
+        ))));
     }
     let pairs: Vec<_> = stopped
         .iter()
@@ -134,7 +158,10 @@ pub(super) fn by_stamps(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answe
             format!("{}: {values}", repr::python(&Value::from(*name)))
         })
         .collect();
-    let text = format!("headers defaultdict(<class 'set'>, {{{}}}) revoked", pairs.join(", "));
+    let text = format!(
+        "headers defaultdict(<class 'set'>, {{{}}}) revoked",
+        pairs.join(", ")
+    );
     Ok(Some(control::ok(text)))
 }
 
@@ -160,9 +187,17 @@ fn stamps(headers: &Value) -> Result<Table, Exception> {
 
 /// Returns which of the values a task carries under a stamp's name.
 fn matching(stamps: &Table, name: &str, values: &[Value]) -> Vec<String> {
-    let carried: Vec<String> =
-        stamps.get(name).map_or(&[][..], many).iter().map(revoked::text).collect();
-    values.iter().map(revoked::text).filter(|value| carried.contains(value)).collect()
+    let carried: Vec<String> = stamps
+        .get(name)
+        .map_or(&[][..], many)
+        .iter()
+        .map(revoked::text)
+        .collect();
+    values
+        .iter()
+        .map(revoked::text)
+        .filter(|value| carried.contains(value))
+        .collect()
 }
 
 /// One value is as good as a list of one.
@@ -198,7 +233,10 @@ mod tests {
     fn stamps_come_as_a_map_or_as_pairs() {
         let pairs = Value::Array(vec!["a=b".into(), "c=d=e".into()]);
         let table = stamps(&pairs).unwrap();
-        assert_eq!(repr::python(&Value::Map(table.clone())), "{'a': 'b', 'c': 'd=e'}");
+        assert_eq!(
+            repr::python(&Value::Map(table.clone())),
+            "{'a': 'b', 'c': 'd=e'}"
+        );
         assert_eq!(stamps(&Value::Map(table.clone())).unwrap(), table);
         for bad in [Value::Null, Value::Array(vec!["a".into()]), "a=b".into()] {
             assert!(stamps(&bad).is_err(), "{bad:?}");
@@ -209,7 +247,10 @@ mod tests {
     fn any_element_of_a_stamp_matches() {
         let mut carried = Table::new();
         carried.push("customer", vec![Value::Int(7), "x".into()]);
-        assert_eq!(matching(&carried, "customer", &["7".into(), "8".into()]), ["7"]);
+        assert_eq!(
+            matching(&carried, "customer", &["7".into(), "8".into()]),
+            ["7"]
+        );
         assert!(matching(&carried, "order", &["7".into()]).is_empty());
     }
 }

@@ -13,8 +13,11 @@ use crate::metrics::process::Process;
 use crate::shared::Shared;
 
 pub(super) fn stats(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
-    let prefetch: u64 =
-        shared.queues.iter().map(|queue| u64::from(queue.prefetch.load(Ordering::Relaxed))).sum();
+    let prefetch: u64 = shared
+        .queues
+        .iter()
+        .map(|queue| u64::from(queue.prefetch.load(Ordering::Relaxed)))
+        .sum();
     Ok(Some(table([
         ("total", total(shared).into()),
         ("pid", std::process::id().into()),
@@ -29,8 +32,14 @@ pub(super) fn stats(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
 
 /// How many runs of each task have started; none is left out.
 fn total(shared: &Shared) -> Table {
-    let tasks = shared.counters.tasks().map(|(name, counted)| (name, counted.started.get()));
-    tasks.filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), count.into())).collect()
+    let tasks = shared
+        .counters
+        .tasks()
+        .map(|(name, counted)| (name, counted.started.get()));
+    tasks
+        .filter(|(_, count)| *count > 0)
+        .map(|(name, count)| (name.to_owned(), count.into()))
+        .collect()
 }
 
 /// The pool in Celery's words: one process, whose one queue takes everything.
@@ -52,7 +61,10 @@ fn pool(shared: &Shared) -> Value {
         ("all", share.into()),
         ("raw", started.to_string().into()),
         ("strategy", "fair".into()),
-        ("inqueues", table([("total", places.into()), ("active", used.into())])),
+        (
+            "inqueues",
+            table([("total", places.into()), ("active", used.into())]),
+        ),
     ]);
     table([
         ("implementation", "celeriac_node:Slots".into()),
@@ -79,19 +91,27 @@ fn broker(url: &str) -> Value {
     };
     let standard = is_amqp.then_some(if secure { 5671_u32 } else { 5672 });
     let port = url.and_then(Url::port).map(u32::from).or(standard);
-    let host = url.and_then(Url::host_str).or(is_amqp.then_some("localhost"));
+    let host = url
+        .and_then(Url::host_str)
+        .or(is_amqp.then_some("localhost"));
     let user = url.map(Url::username).filter(|user| !user.is_empty());
     table([
         ("hostname", text(host)),
         ("userid", text(user.or(is_amqp.then_some("guest")))),
-        ("virtual_host", if is_amqp { vhost.into() } else { Value::Null }),
+        (
+            "virtual_host",
+            if is_amqp { vhost.into() } else { Value::Null },
+        ),
         ("port", port.into()),
         ("insist", false.into()),
         ("ssl", secure.into()),
         ("transport", scheme.into()),
         ("connect_timeout", Value::Null),
         ("transport_options", Table::new().into()),
-        ("login_method", if is_amqp { "PLAIN".into() } else { Value::Null }),
+        (
+            "login_method",
+            if is_amqp { "PLAIN".into() } else { Value::Null },
+        ),
         ("uri_prefix", Value::Null),
         ("heartbeat", Value::Null),
         ("failover_strategy", Value::Null),

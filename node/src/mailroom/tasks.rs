@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use celeriac::protocol::control::{DeliveryInfo, ScheduledInfo, TaskInfo};
-use celeriac::protocol::{Timestamp, Value, naming::defaults, repr};
+use celeriac::protocol::{Timestamp, Value, naming::defaults};
 use celeriac::task;
 
 use crate::job::{Job, Stage};
@@ -46,9 +46,13 @@ pub(super) fn scheduled(shared: &Shared, now: SystemTime) -> Vec<ScheduledInfo> 
         request,
     };
     let held = shared.timetable.waiting();
-    let held = held.into_iter().map(|(at, job)| item(at, info(shared, &job, false)));
+    let held = held
+        .into_iter()
+        .map(|(at, job)| item(at, info(shared, &job, false)));
     let parked = shared.parked.waiting(now);
-    let parked = parked.into_iter().map(|task| item(task.until, parked_info(shared, task)));
+    let parked = parked
+        .into_iter()
+        .map(|task| item(task.until, parked_info(shared, task)));
     let mut all: Vec<_> = held.chain(parked).collect();
     all.sort_by_key(|item| item.eta.micros());
     all
@@ -56,8 +60,12 @@ pub(super) fn scheduled(shared: &Shared, now: SystemTime) -> Vec<ScheduledInfo> 
 
 /// Shows the jobs that wait for a place to run.
 pub(super) fn reserved(shared: &Shared) -> Vec<TaskInfo> {
-    let held: Vec<u64> =
-        shared.timetable.waiting().into_iter().map(|(_, job)| job.serial).collect();
+    let held: Vec<u64> = shared
+        .timetable
+        .waiting()
+        .into_iter()
+        .map(|(_, job)| job.serial)
+        .collect();
     let waiting = shared.jobs.at(Stage::Waiting);
     let waiting = waiting.iter().filter(|job| !held.contains(&job.serial));
     waiting.map(|job| info(shared, job, false)).collect()
@@ -65,7 +73,13 @@ pub(super) fn reserved(shared: &Shared) -> Vec<TaskInfo> {
 
 /// Names the list that a job stands in.
 pub(super) fn place(shared: &Shared, job: &Job) -> &'static str {
-    let held = || shared.timetable.waiting().iter().any(|(_, held)| held.serial == job.serial);
+    let held = || {
+        shared
+            .timetable
+            .waiting()
+            .iter()
+            .any(|(_, held)| held.serial == job.serial)
+    };
     match job.stage() {
         Stage::Waiting if held() => "scheduled",
         Stage::Waiting => "reserved",
@@ -94,7 +108,10 @@ fn values(shared: &Shared, job: &Job) -> Option<(Value, Value)> {
     let body = job.open(&shared.limits).ok()?;
     let parts = body.parts().ok()?;
     let args: Result<Vec<_>, _> = parts.args.iter().map(|raw| raw.to_value()).collect();
-    let kwargs = parts.kwargs.iter().map(|(name, raw)| Ok((name.to_string(), raw.to_value()?)));
+    let kwargs = parts
+        .kwargs
+        .iter()
+        .map(|(name, raw)| Ok((name.to_string(), raw.to_value()?)));
     let kwargs: Result<_, celeriac::protocol::DecodeError> = kwargs.collect();
     Some((args.ok()?.into(), Value::Map(kwargs.ok()?)))
 }
@@ -104,7 +121,10 @@ fn texts(job: &Job) -> (Value, Value) {
         let cut = |text: &String| text.chars().take(defaults::REPR_MAX).collect::<String>();
         Value::from(text.as_ref().map(cut))
     };
-    (text(&job.headers().argsrepr), text(&job.headers().kwargsrepr))
+    (
+        text(&job.headers().argsrepr),
+        text(&job.headers().kwargsrepr),
+    )
 }
 
 fn delivery(info: &task::DeliveryInfo) -> DeliveryInfo {
@@ -117,5 +137,7 @@ fn delivery(info: &task::DeliveryInfo) -> DeliveryInfo {
 }
 
 fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
 }

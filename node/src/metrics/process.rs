@@ -37,10 +37,15 @@ impl Process {
     fn parse(stat: &str, status: &str) -> Self {
         // The program's name may contain anything, so count from its closing bracket.
         let after = stat.rsplit_once(") ").map_or("", |(_, after)| after);
-        let fields: Vec<u64> = after.split(' ').map(|field| field.parse().unwrap_or(0)).collect();
+        let fields: Vec<u64> = after
+            .split(' ')
+            .map(|field| field.parse().unwrap_or(0))
+            .collect();
         let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0);
         let line = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
             number.unwrap_or(0_u64)
         };
@@ -63,7 +68,9 @@ pub(crate) fn load_average() -> [f64; 3] {
 }
 
 fn parse_load(text: &str) -> [f64; 3] {
-    let mut fields = text.split_whitespace().map(|field| field.parse().unwrap_or(0.0));
+    let mut fields = text
+        .split_whitespace()
+        .map(|field| field.parse().unwrap_or(0.0));
     std::array::from_fn(|_| fields.next().unwrap_or(0.0))
 }
 
@@ -73,7 +80,8 @@ mod tests {
 
     #[test]
     fn the_kernels_lines_are_read() {
-        let stat = "77 (my (odd) name) S 1 77 77 0 -1 4194560 900 0 3 0 150 25 0 0 20 0 8 0 4711 1 2";
+        let stat =
+            "77 (my (odd) name) S 1 77 77 0 -1 4194560 900 0 3 0 150 25 0 0 20 0 8 0 4711 1 2";
         let status = "Name:\tx\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n\
                       voluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\n";
         let expected = Process {
@@ -93,7 +101,10 @@ mod tests {
     #[test]
     fn this_process_has_memory() {
         let process = Process::read();
-        assert!(process.rss > 0 && process.max_rss >= process.rss, "{process:?}");
+        assert!(
+            process.rss > 0 && process.max_rss >= process.rss,
+            "{process:?}"
+        );
     }
 
     #[test]

@@ -2,16 +2,24 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use crate::guardian::Factory;
 use crate::keeper::Keeper;
 use crate::shared::Shared;
-use crate::{backend, consumer};
+use crate::{backend, consumer, heart, mailroom};
 
 /// The name of the part that delivers outcomes.
 pub(super) const BACKEND: &str = "backend";
 
 /// The name of the part that keeps tasks until their time.
 pub(super) const TIMETABLE: &str = "timetable";
+
+/// The name of the part that sends heartbeats and events.
+pub(super) const HEART: &str = "heart";
+
+/// The name of the part that answers remote control.
+pub(super) const MAILROOM: &str = "mailroom";
 
 /// What the names of consumers start with.
 const CONSUMER: &str = "consumer ";
@@ -29,7 +37,12 @@ pub(super) fn is_consumer(name: &str) -> bool {
 /// Returns the parts that every node has, in the order they start. They end in the
 /// opposite order.
 pub(super) fn standing(shared: &Arc<Shared>) -> Vec<(&'static str, Factory)> {
-    vec![(BACKEND, backend(shared)), (TIMETABLE, timetable(shared))]
+    vec![
+        (HEART, heart(shared)),
+        (MAILROOM, mailroom(shared)),
+        (BACKEND, backend(shared)),
+        (TIMETABLE, timetable(shared)),
+    ]
 }
 
 /// Returns the way to make a queue's consumer.
@@ -39,6 +52,30 @@ pub(super) fn consumer(shared: &Arc<Shared>, queue: &str) -> Factory {
         let (shared, queue) = (Arc::clone(&shared), queue.clone());
         let work = shared.work.clone();
         Keeper::start_loop(guard, &work, |stop| Box::pin(consumer::run(shared, queue, stop)))
+    })
+}
+
+/// On the actors' own thread: it must beat while tasks use every other.
+fn heart(shared: &Arc<Shared>) -> Factory {
+    let shared = Arc::clone(shared);
+    Box::new(move |guard| {
+        let shared = Arc::clone(&shared);
+        Keeper::start_loop(guard, &Handle::current(), |stop| {
+            let pulse = shared.pulses.add(HEART);
+            Box::pin(heart::beat(shared, stop, pulse))
+        })
+    })
+}
+
+/// On the actors' own thread: it must answer while tasks flood the node.
+fn mailroom(shared: &Arc<Shared>) -> Factory {
+    let shared = Arc::clone(shared);
+    Box::new(move |guard| {
+        let shared = Arc::clone(&shared);
+        Keeper::start_loop(guard, &Handle::current(), |stop| {
+            let pulse = shared.pulses.add(MAILROOM);
+            Box::pin(mailroom::listen(shared, stop, pulse))
+        })
     })
 }
 

@@ -1,0 +1,493 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use celeriac::broker::{Receipt, Settlement};
+use celeriac::protocol::{Codec, Message, Properties, TaskHeaders, Value, json, repr};
+use celeriac::task::{Context, DeliveryInfo, RateLimit, Request as TaskRequest};
+use celeriac::{App, task};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::config::Config;
+use crate::job::{Claim, Job};
+use crate::shared::Command;
+use crate::shutdown::Wish;
+
+#[task(name = "demo.add")]
+async fn add(x: i64, y: i64) -> i64 {
+    x + y
+}
+
+#[task(name = "demo.limited", rate_limit = "10/m")]
+async fn limited() {}
+
+fn office() -> (Arc<Shared>, mpsc::Receiver<Command>) {
+    let app = App::builder("test")
+        .broker("memory://")
+        .backend("memory://")
+        .task(add)
+        .task(limited);
+    let config = Config {
+        name: "w1@vm".to_owned(),
+        concurrency: 2,
+        ..Config::default()
+    };
+    let (sender, receiver) = mpsc::channel(8);
+    let handle = tokio::runtime::Handle::current();
+    (
+        Shared::new(
+            app.build().unwrap(),
+            config,
+            handle,
+            sender,
+        ),
+        receiver,
+    )
+}
+
+/// A request that real Celery sent, and the payload that a real worker answered.
+fn captured(name: &str) -> (Request, Option<Value>) {
+    let path = format!(
+        "{}/../protocol/tests/golden/{name}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let case: Value = json::from_slice(&std::fs::read(path).unwrap(), "case").unwrap();
+    let messages = case
+        .as_map()
+        .unwrap()
+        .get("messages")
+        .unwrap()
+        .as_array()
+        .unwrap();
+    let bodies = messages.iter().map(|message| {
+        let message = message.as_map().unwrap();
+        let exchange = message.get("exchange").unwrap().as_str().unwrap();
+        (
+            exchange,
+            message
+                .get("body_utf8")
+                .unwrap()
+                .as_str()
+                .unwrap_or_default(),
+        )
+    });
+    let (mut request, mut reply) = (None, None);
+    for (exchange, body) in bodies {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let message = Message {
+            body,
+            ..Message::default()
+        };
+        match exchange {
+            naming::CONTROL_EXCHANGE => request = Some(Request::from_message(&message).unwrap()),
+            naming::REPLY_EXCHANGE => reply = Some(Reply::from_message(&message).unwrap().payload),
+            _ => {}
+        }
+    }
+    (request.unwrap(), reply)
+}
+
+fn ask(shared: &Arc<Shared>, method: &str, arguments: &str) -> Option<Value> {
+    let request = Request {
+        method: method.to_owned(),
+        arguments: json::from_slice(arguments.as_bytes(), "arguments").unwrap(),
+        ..Request::default()
+    };
+    command::run(shared, &request)
+}
+
+fn text(value: Option<Value>) -> String {
+    repr::python(&value.unwrap())
+}
+
+/// Puts a job there that a client sent as `demo.add(args)`.
+fn job(shared: &Arc<Shared>, id: &str, body: &'static str, started: bool) -> Claim {
+    let request = TaskRequest {
+        headers: TaskHeaders {
+            id: id.to_owned(),
+            task: "demo.add".to_owned(),
+            argsrepr: Some("(1,)".to_owned()),
+            kwargsrepr: Some("{'y': 2}".to_owned()),
+            ..TaskHeaders::default()
+        },
+        properties: Properties {
+            content_type: Some(Codec::Json.content_type().to_owned()),
+            content_encoding: Some("utf-8".to_owned()),
+            ..Properties::default()
+        },
+        delivery: DeliveryInfo {
+            routing_key: "celery".to_owned(),
+            priority: Some(0),
+            ..DeliveryInfo::default()
+        },
+        hostname: shared.name().to_owned(),
+    };
+    let context = Context::new(shared.app.clone(), request);
+    let serial = shared.jobs.next_serial();
+    let mut job = Job::new(serial, context, "celery".into(), None, Receipt::settled());
+    job.body = Bytes::from_static(body.as_bytes());
+    let job = Arc::new(job);
+    if started {
+        job.start();
+    }
+    shared.jobs.insert(Arc::clone(&job));
+    Claim::new(job, Arc::clone(&shared.jobs))
+}
+
+#[tokio::test]
+async fn answers_are_those_of_a_celery_worker() {
+    let (shared, mut commands) = office();
+    // In an order in which a worker in the same state gave them.
+    for name in [
+        "control/ping",
+        "control/unknown_command",
+        "control/bad_arguments",
+        "control/revoked_empty",
+        "control/reserved",
+        "control/rate_limit",
+        "control/rate_limit_disable",
+        "control/rate_limit_invalid",
+        "control/rate_limit_unknown_task",
+        "control/time_limit",
+        "control/time_limit_unknown",
+        "control/add_consumer",
+        "control/add_consumer_full",
+        "control/cancel_consumer",
+        "control/pool_grow",
+        "control/pool_shrink",
+        "control/pool_restart_not_enabled",
+        "control/autoscale_not_enabled",
+        "control/disable_events",
+        "control2/enable_events",
+        "control/enable_events_again",
+        "control/revoke_noreply",
+        "control/revoke_terminate_unknown",
+        "control/terminate_cmd",
+        "control2/revoke_active_no_terminate",
+        "control/revoke_by_stamped_headers",
+        "control2/revoke_by_stamped_headers_list_form",
+    ] {
+        let (request, expected) = captured(name);
+        let answer = command::run(&shared, &request);
+        if expected.is_some() {
+            assert_eq!(answer, expected, "{name}");
+        }
+    }
+    assert_eq!(shared.slots.capacity(), 2);
+    assert!(shared.events.enabled());
+    let mut received = Vec::new();
+    for _ in 0..3 {
+        received.push(commands.recv().await.unwrap());
+    }
+    assert!(
+        received.contains(&Command::AddConsumer("extra_q2".to_owned())),
+        "{received:?}"
+    );
+    assert!(
+        received.contains(&Command::CancelConsumer("extra_q".to_owned())),
+        "{received:?}"
+    );
+}
+
+#[tokio::test]
+async fn some_requests_get_no_reply() {
+    let (shared, _commands) = office();
+    for name in [
+        "control/heartbeat",
+        "control2/shutdown_one",
+        "control/election",
+    ] {
+        let (request, expected) = captured(name);
+        assert_eq!(
+            (command::run(&shared, &request), expected),
+            (None, None),
+            "{name}"
+        );
+    }
+    assert_eq!(shared.shutdown.wish(), Wish::Drain);
+    // A second request to stop does not make the first one impatient.
+    ask(&shared, "shutdown", "{}");
+    assert_eq!(shared.shutdown.wish(), Wish::Drain);
+}
+
+#[tokio::test]
+async fn tasks_are_listed_with_the_fields_of_celery() {
+    let (shared, _commands) = office();
+    let body =
+        r#"[[1], {"y": 2}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]"#;
+    let running = job(&shared, "one", body, true);
+    let waiting = job(&shared, "two", body, false);
+    let keys = |value: &Value| -> Vec<String> {
+        let task = value.as_array().unwrap()[0].as_map().unwrap();
+        task.iter().map(|(key, _)| key.to_owned()).collect()
+    };
+
+    let active = ask(&shared, "active", "{}").unwrap();
+    let (_, captured) = captured("control/active");
+    assert_eq!(keys(&active), keys(&captured.unwrap()));
+    let task = active.as_array().unwrap()[0].as_map().unwrap();
+    assert_eq!(repr::python(task.get("args").unwrap()), "[1]");
+    assert_eq!(repr::python(task.get("kwargs").unwrap()), "{'y': 2}");
+    assert!(task.get("time_start").unwrap().as_f64().unwrap() > 1e9);
+
+    let safe = ask(&shared, "active", r#"{"safe": true}"#).unwrap();
+    let task = safe.as_array().unwrap()[0].as_map().unwrap();
+    assert_eq!(task.get("args").unwrap().as_str(), Some("(1,)"));
+
+    let reserved = ask(&shared, "reserved", "{}").unwrap();
+    let task = reserved.as_array().unwrap()[0].as_map().unwrap();
+    assert_eq!(task.get("id").unwrap().as_str(), Some("two"));
+    assert_eq!(task.get("worker_pid"), Some(&Value::Null));
+
+    let known = ask(&shared, "query_task", r#"{"ids": ["one", "two", "nope"]}"#).unwrap();
+    let known = known.as_map().unwrap();
+    let place = |id: &str| known.get(id).unwrap().as_array().unwrap()[0].as_str();
+    assert_eq!(
+        (place("one"), place("two"), known.len()),
+        (Some("active"), Some("reserved"), 2)
+    );
+    for claim in [running, waiting] {
+        claim.settle(Settlement::Acknowledge);
+    }
+    assert_eq!(text(ask(&shared, "active", "{}")), "[]");
+}
+
+#[tokio::test]
+async fn terminate_stops_what_runs_here() {
+    let (shared, _commands) = office();
+    let running = job(&shared, "one", "[[], {}, {}]", true);
+    let waiting = job(&shared, "two", "[[], {}, {}]", false);
+    let answer = ask(
+        &shared,
+        "revoke",
+        r#"{"task_id": ["one", "two", "three"], "terminate": 1}"#,
+    );
+    assert_eq!(text(answer), "{'ok': 'terminate: one, two'}");
+    assert!(running.context.is_cancelled() && !waiting.context.is_cancelled());
+    assert_eq!(
+        text(ask(&shared, "revoked", "{}")),
+        "['one', 'two', 'three']"
+    );
+    drop((running, waiting));
+}
+
+#[tokio::test]
+async fn revoked_is_stored_for_what_does_not_run_here() {
+    let (shared, _commands) = office();
+    let running = job(&shared, "one", "[[], {}, {}]", true);
+    let answer = ask(&shared, "revoke", r#"{"task_id": ["one", "two", "two"]}"#);
+    assert_eq!(
+        text(answer),
+        r#"{'ok': "tasks {'one', 'two'} flagged as revoked"}"#
+    );
+    let ids = ["one".to_owned(), "two".to_owned()];
+    let backend = shared.app.backend();
+    let found = loop {
+        let found = backend.fetch(&ids).await.unwrap();
+        if found[1].is_some() {
+            break found;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(found[0], None);
+    let document = found[1].as_ref().unwrap();
+    assert_eq!(document.status.as_str(), "REVOKED");
+    assert_eq!(
+        document.exception().unwrap().repr(),
+        "TaskRevokedError('revoked')"
+    );
+    drop(running);
+}
+
+#[tokio::test]
+async fn registered_tasks_show_what_is_asked() {
+    let (shared, _commands) = office();
+    assert_eq!(
+        text(ask(&shared, "registered", r#"{"taskinfoitems": []}"#)),
+        "['demo.add', 'demo.limited [rate_limit=10/m]']"
+    );
+    shared.rates.set(
+        "demo.add",
+        Some(RateLimit {
+            count: 1,
+            period: Duration::from_secs(1),
+        }),
+    );
+    let asked = r#"{"taskinfoitems": ["rate_limit", "max_retries", "serializer", "nonsense"]}"#;
+    assert_eq!(
+        text(ask(&shared, "registered", asked)),
+        "['demo.add [rate_limit=1/s max_retries=3 serializer=json]', \
+         'demo.limited [rate_limit=10/m max_retries=3 serializer=json]']"
+    );
+}
+
+#[tokio::test]
+async fn stats_has_the_keys_of_celery() {
+    let (shared, _commands) = office();
+    let keys = |value: &Value| -> BTreeSet<String> {
+        value
+            .as_map()
+            .unwrap()
+            .iter()
+            .map(|(key, _)| key.to_owned())
+            .collect()
+    };
+    let (request, expected) = captured("control2/stats_busy");
+    let (stats, expected) = (command::run(&shared, &request).unwrap(), expected.unwrap());
+    assert_eq!(keys(&stats), keys(&expected));
+    for part in ["pool", "broker", "rusage"] {
+        let part = |value: &Value| keys(value.as_map().unwrap().get(part).unwrap());
+        assert_eq!(part(&stats), part(&expected));
+    }
+    let writes = |value: &Value| {
+        let pool = value
+            .as_map()
+            .unwrap()
+            .get("pool")
+            .unwrap()
+            .as_map()
+            .unwrap();
+        keys(pool.get("writes").unwrap())
+    };
+    assert_eq!(writes(&stats), writes(&expected));
+}
+
+#[tokio::test]
+async fn settings_have_celerys_names_and_no_passwords() {
+    let (shared, _commands) = office();
+    let (request, known) = captured("control/conf_with_defaults");
+    let known = known.unwrap();
+    let all = command::run(&shared, &request).unwrap();
+    for (name, _) in all.as_map().unwrap().iter() {
+        assert!(
+            known.as_map().unwrap().get(name).is_some(),
+            "Celery has no setting {name}"
+        );
+    }
+    let changed = ask(&shared, "conf", "{}").unwrap();
+    assert!(changed.as_map().unwrap().len() < all.as_map().unwrap().len());
+    assert!(text(ask(&shared, "report", "{}")).contains("task_acks_late: True"));
+}
+
+#[tokio::test]
+async fn hello_trades_what_is_revoked() {
+    let (shared, _commands) = office();
+    shared
+        .revoked
+        .add(["mine".to_owned()], std::time::Instant::now());
+    assert_eq!(
+        ask(
+            &shared,
+            "hello",
+            r#"{"from_node": "w1@vm", "revoked": ["x"]}"#
+        ),
+        None
+    );
+    let answer = ask(
+        &shared,
+        "hello",
+        r#"{"from_node": "w2@vm", "revoked": ["yours"]}"#,
+    )
+    .unwrap();
+    let answer = answer.as_map().unwrap();
+    assert_eq!(
+        repr::python(answer.get("revoked").unwrap()),
+        "['mine', 'yours']"
+    );
+    assert_eq!(answer.get("clock").unwrap().as_i64(), Some(1));
+}
+
+#[tokio::test]
+async fn queues_are_described_as_celery_declares_them() {
+    let (shared, _commands) = office();
+    shared.queues.insert("celery".to_owned(), Arc::default());
+    let (request, expected) = captured("control/active_queues");
+    assert_eq!(command::run(&shared, &request), expected);
+}
+
+#[tokio::test]
+async fn a_request_for_others_or_too_late_is_dropped() {
+    let (shared, _commands) = office();
+    let reply_to = celeriac::protocol::control::ReplyTo {
+        exchange: naming::REPLY_EXCHANGE.to_owned(),
+        routing_key: "me".to_owned(),
+    };
+    let ping = Request {
+        method: "ping".to_owned(),
+        ticket: Some("t".to_owned()),
+        reply_to: Some(reply_to),
+        clock: 41,
+        ..Request::default()
+    };
+    let deliver = |request: &Request| {
+        let delivery = Delivery {
+            message: Arc::new(request.to_message()),
+            exchange: naming::CONTROL_EXCHANGE.to_owned(),
+            routing_key: String::new(),
+            queue: "w1@vm.celery.pidbox".into(),
+            redelivered: false,
+            receipt: Receipt::settled(),
+        };
+        answer(&shared, delivery)
+    };
+    let reply = deliver(&ping).unwrap();
+    assert_eq!(
+        (reply.exchange.as_str(), reply.routing_key.as_str()),
+        ("reply.celery.pidbox", "me")
+    );
+    let reply = Reply::from_message(&reply.message).unwrap();
+    assert_eq!(
+        (reply.node.as_str(), reply.ticket.as_deref()),
+        ("w1@vm", Some("t"))
+    );
+    assert_eq!(reply.clock, 43);
+
+    assert_eq!(
+        deliver(&Request {
+            expires: Some(1.0),
+            ..ping.clone()
+        }),
+        None
+    );
+    assert_eq!(
+        deliver(&Request {
+            destination: Some(vec!["w2@vm".into()]),
+            ..ping.clone()
+        }),
+        None
+    );
+    assert_eq!(
+        deliver(&Request {
+            reply_to: None,
+            ..ping
+        }),
+        None
+    );
+}
+
+#[tokio::test]
+async fn it_answers_over_a_broker_until_it_is_stopped() {
+    let (shared, _commands) = office();
+    let stop = CancellationToken::new();
+    let listening = tokio::spawn(listen(Arc::clone(&shared), stop.clone(), Arc::default()));
+    let queue = naming::control_queue(shared.name());
+    let consumers = || async {
+        let status = shared.app.broker().queue(&queue).await.unwrap();
+        status.map_or(0, |status| status.consumers)
+    };
+    while consumers().await == 0 {
+        tokio::task::yield_now().await;
+    }
+    let control = shared.app.control();
+    let to = Some(vec![shared.name().to_owned()]);
+    let replies = control
+        .ask("ping", Default::default(), to, Duration::from_secs(10))
+        .await
+        .unwrap();
+    assert_eq!(repr::python(&replies["w1@vm"]), "{'ok': 'pong'}");
+    stop.cancel();
+    listening.await.unwrap();
+    assert_eq!(consumers().await, 0);
+}
