@@ -1,1 +1,7 @@
-//! tests
+//! Harness and conformance suites of celeriac's tests.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test says by panicking")]
+
+pub mod conformance;
+pub mod eventually;
+pub mod flaky;
+pub mod servers;

@@ -1,0 +1,93 @@
+//! Counting the members of a chord's header.
+
+use celeriac::backend::{Joined, Member};
+use celeriac::protocol::{State, Value};
+
+use super::{Bench, Ends, task_id};
+use crate::eventually::within;
+
+fn member(group: &str, index: u32) -> Member {
+    Member {
+        group: group.to_owned(),
+        index: Some(index),
+        task_id: format!("{group}-{index}"),
+        state: if index == 1 {
+            State::Failure
+        } else {
+            State::Success
+        },
+        result: Value::Int(index.into()),
+    }
+}
+
+async fn begin(ends: &Ends, size: u32) -> String {
+    let group = task_id();
+    within("beginning", ends.client.begin_join(&group, size))
+        .await
+        .unwrap();
+    group
+}
+
+async fn join(ends: &Ends, member: Member) -> Option<Vec<Joined>> {
+    within("joining", ends.node.join(member)).await.unwrap()
+}
+
+/// Who counts last gets all results by their place, failures too.
+pub async fn the_last_member_joins_all(bench: &dyn Bench) {
+    let ends = bench.open().await;
+    if !ends.capabilities().join {
+        return;
+    }
+    let group = begin(&ends, 12).await;
+    for index in (1..12).rev() {
+        assert_eq!(join(&ends, member(&group, index)).await, None);
+    }
+    let all = join(&ends, member(&group, 0)).await.unwrap();
+    for (index, joined) in (0..).zip(&all) {
+        let Member {
+            task_id,
+            state,
+            result,
+            ..
+        } = member(&group, index);
+        assert_eq!(
+            *joined,
+            Joined {
+                task_id,
+                state,
+                result
+            }
+        );
+    }
+    assert_eq!(all.len(), 12);
+}
+
+/// A member that ran twice counts once.
+pub async fn a_member_counts_once(bench: &dyn Bench) {
+    let ends = bench.open().await;
+    if !ends.capabilities().join {
+        return;
+    }
+    let group = begin(&ends, 2).await;
+    for _ in 0..3 {
+        assert_eq!(join(&ends, member(&group, 0)).await, None);
+    }
+    assert_eq!(
+        join(&ends, member(&group, 1)).await.map(|all| all.len()),
+        Some(2)
+    );
+    // While the one who counted last is about to send the body, nobody else is told.
+    assert_eq!(join(&ends, member(&group, 0)).await, None);
+}
+
+/// After the body was sent nobody is told again.
+pub async fn a_finished_chord_is_not_joined_again(bench: &dyn Bench) {
+    let ends = bench.open().await;
+    if !ends.capabilities().join {
+        return;
+    }
+    let group = begin(&ends, 1).await;
+    assert!(join(&ends, member(&group, 0)).await.is_some());
+    within("ending", ends.node.end_join(&group)).await.unwrap();
+    assert_eq!(join(&ends, member(&group, 0)).await, None);
+}
