@@ -353,7 +353,7 @@ impl Page<'_, '_> {
             .0
             .encode_descriptor(name, help, unit, MetricType::Histogram)?;
         for (labels, histogram) in values {
-            let bounds = BOUNDS.into_iter().chain([f64::MAX]);
+            let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
             let buckets: Vec<_> = bounds.zip(histogram.counts()).collect();
             let count = buckets.iter().map(|(_, count)| count).sum();
             let mut one = metric.encode_family(&labels)?;

@@ -144,8 +144,6 @@ async fn answers_are_those_of_a_celery_worker() {
         "control/ping",
         "control/unknown_command",
         "control/bad_arguments",
-        "control/revoked_empty",
-        "control/reserved",
         "control/rate_limit",
         "control/rate_limit_disable",
         "control/rate_limit_invalid",
