@@ -13,6 +13,9 @@ use crate::app::App;
 use crate::broker::{Binding, Exchange, ExchangeKind, Publication, Queue, Subscription, Topology};
 use crate::error::Result;
 
+/// No more replies than this are kept: a bound, not a limit.
+const MAX_REPLIES: usize = 10_000;
+
 /// Sends remote control requests and collects the replies.
 ///
 /// Requests reach every node that listens, Celery's workers among them; a node that is
@@ -77,7 +80,12 @@ impl Control {
         broker.declare(&topology).await?;
         let mut consumer = broker.consume(Subscription::unacknowledged(&queue)).await?;
 
-        let enough = destination.as_ref().map_or(usize::MAX, Vec::len);
+        // A list without names is no destination: nodes read it so too.
+        let named = destination
+            .as_ref()
+            .map(Vec::len)
+            .filter(|count| *count > 0);
+        let enough = named.unwrap_or(MAX_REPLIES).min(MAX_REPLIES);
         let ticket = Uuid::new_v4().to_string();
         let request = Request {
             method: method.to_owned(),

@@ -20,6 +20,9 @@ use proc_macro::TokenStream;
 ///   chain, a callback, or a call that leaves parameters with a default out;
 /// - `add::run(2, 3)`: the function itself, for tests and for code that wants no message.
 ///
+/// That value is a unit struct, whose name a local variable or parameter in the same
+/// scope cannot take.
+///
 /// # Parameters
 ///
 /// | parameter | in a call |
