@@ -34,7 +34,7 @@ pub fn rabbitmq_api() -> String {
 /// # Panics
 ///
 /// When the test was not started by `./tests/run`.
-pub fn bin_dir() -> PathBuf {
+pub fn binary_folder() -> PathBuf {
     variable("CELERIAC_TEST_BIN_DIR").into()
 }
 
@@ -47,13 +47,13 @@ pub fn python() -> PathBuf {
     variable("CELERIAC_TEST_PYTHON").into()
 }
 
-/// Returns the directory of this run; programs under test log into its `log/`.
+/// Returns the folder where programs under test write their logs.
 ///
 /// # Panics
 ///
 /// When the test was not started by `./tests/run`.
-pub fn run_dir() -> PathBuf {
-    variable("CELERIAC_TEST_DIR").into()
+pub fn log_folder() -> PathBuf {
+    PathBuf::from(variable("CELERIAC_TEST_DIR")).join("log")
 }
 
 /// Runs the program that controls the run's RabbitMQ: `stop`, `start`, `restart`,
@@ -79,7 +79,12 @@ pub async fn rabbitmq_ctl(words: &[&str]) -> String {
     printed
 }
 
-fn variable(name: &str) -> String {
+/// Returns an environment variable that `./tests/run` sets.
+///
+/// # Panics
+///
+/// When it is not set: a missing server fails a test, it does not skip it.
+pub fn variable(name: &str) -> String {
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => value,
         _ => panic!("{name} is not set: start the tests with `./tests/run it`"),
