@@ -60,8 +60,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Makes a node that has not started. The app is the node's from now on: it is
-    /// closed when the node stops.
+    /// Makes a node that has not started. The app's broker is the node's from now on:
+    /// it is closed when the node stops, so that no acknowledgement is lost.
     ///
     /// # Errors
     ///
