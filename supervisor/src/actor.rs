@@ -19,7 +19,7 @@ mod root;
 mod survey;
 mod thread;
 
-pub(crate) use self::backend::{Finished, Launched};
+pub(crate) use self::backend::{Awaited, Finished, Launched};
 pub(crate) use self::root::Root;
 pub(crate) use self::thread::ActorThread;
 

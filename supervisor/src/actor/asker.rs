@@ -46,14 +46,26 @@ impl Asker {
     /// Asks for everything worth knowing; `None` when the node answers nothing at all.
     pub(super) async fn inquire(&self, node: &str) -> Option<Facts> {
         let _place = self.places.acquire().await;
+        let stats = self.insist(node, "stats").await?;
         if self.enable_events {
             // Celery's workers send no task events unless told to.
-            self.ask(node, "enable_events").await;
+            self.insist(node, "enable_events").await;
         }
-        let stats = self.ask(node, "stats").await?;
         let queues = self.ask(node, "active_queues").await.unwrap_or_default();
         let tasks = self.ask(node, "registered").await.unwrap_or_default();
         Some(facts(&stats, &queues, &tasks))
+    }
+
+    /// Asks up to three times: a worker says that it is online a second or two before it
+    /// listens.
+    async fn insist(&self, node: &str, method: &str) -> Option<Value> {
+        for _ in 0..2 {
+            let answer = self.ask(node, method).await;
+            if answer.is_some() {
+                return answer;
+            }
+        }
+        self.ask(node, method).await
     }
 
     async fn ask(&self, node: &str, method: &str) -> Option<Value> {

@@ -35,11 +35,16 @@ pub(crate) struct TaskEvents(pub(crate) Vec<Reading>);
 #[rtype(result = "()")]
 pub(crate) struct Launched {
     pub(crate) id: String,
+    pub(crate) at: SystemTime,
     pub(crate) call: Call,
     pub(crate) queue: Option<Arc<str>>,
-    /// When nobody waits for the result at present: the Backend does, for a while.
-    pub(crate) result: Option<AsyncResult<Value>>,
 }
+
+/// Nobody waits for the result of a task that was sent from here: the Backend is to,
+/// for a while.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Awaited(pub(crate) AsyncResult<Value>);
 
 /// The result of a task came in.
 #[derive(Debug, Message)]
@@ -140,23 +145,25 @@ impl Handler<TaskEvents> for Backend {
 impl Handler<Launched> for Backend {
     type Result = ();
 
-    fn handle(&mut self, launched: Launched, ctx: &mut Context<Self>) {
+    fn handle(&mut self, launched: Launched, _: &mut Context<Self>) {
         let client: Arc<str> = self.app.name().into();
-        let fact = Fact::Sent(
-            launched.call,
-            Route {
-                queue: launched.queue,
-                client: client.clone(),
-            },
-        );
+        let route = Route {
+            queue: launched.queue,
+            client: Arc::clone(&client),
+        };
         let said = Said {
-            at: seconds(celeriac::clock::now()),
+            at: seconds(launched.at),
             clock: self.app.clock().value(),
         };
-        self.merge(&launched.id.as_str().into(), said, &client, fact);
-        let Some(result) = launched.result else {
-            return;
-        };
+        let fact = Fact::Sent(launched.call, route);
+        self.merge(&launched.id.into(), said, &client, fact);
+    }
+}
+
+impl Handler<Awaited> for Backend {
+    type Result = ();
+
+    fn handle(&mut self, Awaited(result): Awaited, ctx: &mut Context<Self>) {
         if self.awaited >= AWAITED || !self.app.backend().capabilities().stores {
             return;
         }
@@ -200,7 +207,15 @@ fn outcome(document: &ResultDocument) -> Option<Fact> {
                     .map(|text| cut(text, 4 * TEXT)),
             })
         }
-        State::Revoked => Some(Fact::Revoked { reason: "revoked" }),
+        State::Revoked => {
+            let exception = Exception::from_value(&document.result).unwrap_or_default();
+            let reason = exception.exc_message.first().and_then(Value::as_str);
+            let known = ["expired", "terminated"].into_iter();
+            let reason = known.into_iter().find(|known| reason == Some(known));
+            Some(Fact::Revoked {
+                reason: reason.unwrap_or("revoked"),
+            })
+        }
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use celeriac::App;
 use tokio::sync::oneshot;
 
 use self::children::Children;
-use super::backend::{Finished, Launched, TaskEvents, seconds};
+use super::backend::{Awaited, Finished, Launched, TaskEvents, seconds};
 use super::intake::Batch;
 use super::node_proxy::{Leave, NodeChanged};
 use crate::board::Board;
@@ -244,27 +244,23 @@ impl Handler<QueuesNamed> for Root {
     }
 }
 
-impl Handler<Launched> for Root {
-    type Result = ResponseFuture<()>;
+/// What HTTP says to the Backend goes through the Root, whose address stays.
+macro_rules! hand_on {
+    ($($message:ty),*) => {$(
+        impl Handler<$message> for Root {
+            type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, launched: Launched, _: &mut Context<Self>) -> Self::Result {
-        let told = self.to_backend(launched);
-        Box::pin(async move {
-            let _kept = told.await;
-        })
-    }
+            fn handle(&mut self, message: $message, _: &mut Context<Self>) -> Self::Result {
+                let told = self.to_backend(message);
+                Box::pin(async move {
+                    let _kept = told.await;
+                })
+            }
+        }
+    )*};
 }
 
-impl Handler<Finished> for Root {
-    type Result = ResponseFuture<()>;
-
-    fn handle(&mut self, finished: Finished, _: &mut Context<Self>) -> Self::Result {
-        let told = self.to_backend(finished);
-        Box::pin(async move {
-            let _kept = told.await;
-        })
-    }
-}
+hand_on!(Launched, Awaited, Finished);
 
 impl Handler<Ended> for Root {
     type Result = ();

@@ -224,7 +224,8 @@ impl Standing {
     fn of(fact: &Fact, sender: &Arc<str>) -> Self {
         let mut standing = Self {
             state: State::Pending,
-            worker: Some(Arc::clone(sender)),
+            // A result may come without the name of who made it.
+            worker: (!sender.is_empty()).then(|| Arc::clone(sender)),
             result: None,
             exception: None,
             traceback: None,

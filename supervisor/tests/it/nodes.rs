@@ -41,8 +41,9 @@ async fn a_heartbeat_makes_a_node_and_questions_fill_it() {
     );
     assert_eq!(node["tasks"], serde_json::json!(["app.add", "app.mail"]));
     let first = asked.recv().await.unwrap();
-    assert_eq!(first.method, "enable_events");
+    assert_eq!(first.method, "stats");
     assert_eq!(first.destination.unwrap(), ["w1@host"]);
+    assert_eq!(asked.recv().await.unwrap().method, "enable_events");
     // What the node consumes is watched from now on.
     eventually("queue", async || {
         let queues = fixture.json("/api/v1/queues").await;

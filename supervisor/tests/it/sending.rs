@@ -70,6 +70,10 @@ async fn a_task_is_sent_and_its_result_waited_for() {
         (&task["result"], &task["name"]),
         (&5.into(), &"app.add".into())
     );
+    assert!(
+        task["sent_at"].as_str() <= task["finished_at"].as_str(),
+        "{task}"
+    );
     let listed = fixture.json("/api/v1/tasks?state=SUCCESS").await;
     assert_eq!(listed["tasks"][0]["id"], "my-id");
     fixture.stop().await;

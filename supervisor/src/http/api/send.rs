@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix::{Handler, Message};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::actor::{Finished, Launched};
+use crate::actor::{Awaited, Finished, Launched, Root};
 use crate::cluster::{Call, cut};
 use crate::http::view::TaskView;
 use crate::http::{Desk, Problem};
@@ -57,29 +58,34 @@ pub(in crate::http) async fn send(
     let order: Order = read(&headers, body)?;
     order.check(&desk)?;
     let wait = order.wait_ms.map(Duration::from_millis);
-    let (call, queue) = (order.call(), order.queue.clone().map(Into::into));
+    let (call, queue) = (order.call(), order.queue.as_deref().map(Into::into));
+    let at = celeriac::clock::now();
     let result = order.send(&desk).await?;
     let id = result.id().to_owned();
-    let launched = |result| Launched {
-        id: id.clone(),
-        call,
-        queue,
-        result,
-    };
+    tell(
+        &desk,
+        Launched {
+            id: id.clone(),
+            at,
+            call,
+            queue,
+        },
+    )
+    .await;
     let Some(wait) = wait else {
-        tell(&desk, launched(Some(result))).await;
+        tell(&desk, Awaited(result)).await;
         return Ok(accepted(&id));
     };
     match result.ready(wait).await {
         Ok(document) => {
-            tell(&desk, launched(None)).await;
-            let _told = desk.root.send(Finished(document.clone())).await;
-            let known = desk.board.history.get(&id).map(|task| TaskView::of(&task));
-            Ok(Json(known.unwrap_or_default().with_result(document)).into_response())
+            tell(&desk, Finished(document.clone())).await;
+            let known = desk.board.history.get(&id);
+            let known = known.map(|task| TaskView::of(&task)).unwrap_or_default();
+            Ok(Json(known.with_result(document)).into_response())
         }
         // Not yet is no error: the Backend goes on waiting.
         Err(celeriac::Error::Timeout { .. }) => {
-            tell(&desk, launched(Some(result))).await;
+            tell(&desk, Awaited(result)).await;
             Ok(accepted(&id))
         }
         Err(error) => Err(error.into()),
@@ -216,9 +222,13 @@ impl Order {
     }
 }
 
-/// Tells the Backend of a task. It was sent all the same when nobody hears.
-async fn tell(desk: &Desk, launched: Launched) {
-    if desk.root.send(launched).await.is_err() {
+/// Tells the Backend. The task was sent all the same when nobody hears.
+async fn tell<M>(desk: &Desk, message: M)
+where
+    M: Message<Result = ()> + Send + 'static,
+    Root: Handler<M>,
+{
+    if desk.root.send(message).await.is_err() {
         tracing::warn!("a task was sent but is missing in the history: the root is gone");
     }
 }
