@@ -1,4 +1,10 @@
 //! The integration tests.
+#![allow(clippy::unwrap_used, reason = "a test says by panicking")]
 
 mod backend;
+mod bad_input;
 mod broker;
+mod builtin;
+mod cli;
+mod faults;
+mod house_rules;

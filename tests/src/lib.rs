@@ -4,4 +4,7 @@
 pub mod conformance;
 pub mod eventually;
 pub mod flaky;
+pub mod http;
+pub mod program;
+pub mod rabbit;
 pub mod servers;

@@ -205,19 +205,16 @@ pub async fn closing_ends_everything(bench: &dyn Bench) {
     within("closing", ends.client.close()).await;
     let store = Store {
         document: success(&ids[0], 1),
-        reply_to: None,
+        reply_to: Some("a-queue".to_owned()),
         correlation_id: None,
     };
     let errors = [
-        within("storing", ends.client.store(vec![store]))
-            .await
-            .remove(0)
-            .err(),
-        within("fetching", ends.client.fetch(&ids)).await.err(),
-        within("watching", ends.client.watch(&ids[0])).await.err(),
-        within("forgetting", ends.client.forget(&ids)).await.err(),
+        ("store", within("storing", ends.client.store(vec![store])).await.remove(0).err()),
+        ("fetch", within("fetching", ends.client.fetch(&ids)).await.err()),
+        ("watch", within("watching", ends.client.watch(&ids[0])).await.err()),
+        ("forget", within("forgetting", ends.client.forget(&ids)).await.err()),
     ];
-    for error in errors {
-        assert!(matches!(error, Some(Error::Closed(_))), "{error:?}");
+    for (call, error) in errors {
+        assert!(matches!(error, Some(Error::Closed(_))), "{call}: {error:?}");
     }
 }

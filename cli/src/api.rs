@@ -1,0 +1,85 @@
+//! A client of the supervisor's API.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// A supervisor, by its URL.
+pub(crate) struct Api {
+    client: reqwest::Client,
+    base: String,
+    token: Option<String>,
+}
+
+impl Api {
+    pub(crate) fn new(url: &str, token: Option<&str>) -> Result<Self, Error> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(4))
+            .build()
+            .map_err(|error| Error::Failed(format!("cannot make an HTTP client: {error}")))?;
+        Ok(Self {
+            client,
+            base: url.trim_end_matches('/').to_owned(),
+            token: token.map(str::to_owned),
+        })
+    }
+
+    pub(crate) async fn get(&self, path: &str, within: Duration) -> Result<Value, Error> {
+        self.send(self.client.get(format!("{}{path}", self.base)), within)
+            .await
+    }
+
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        within: Duration,
+    ) -> Result<Value, Error> {
+        let request = self
+            .client
+            .post(format!("{}{path}", self.base))
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        self.send(request, within).await
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        within: Duration,
+    ) -> Result<Value, Error> {
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let unreachable = |error: reqwest::Error| {
+            if error.is_timeout() {
+                return Error::Undecided(format!("the supervisor at {} took too long", self.base));
+            }
+            Error::Failed(format!(
+                "the supervisor at {} is out of reach: {error}",
+                self.base
+            ))
+        };
+        let response = request.timeout(within).send().await.map_err(unreachable)?;
+        let status = response.status();
+        let text = response.text().await.map_err(unreachable)?;
+        let value: Value = serde_json::from_str(&text).map_err(|_| {
+            Error::Failed(format!(
+                "expected JSON from the supervisor, found status {status}"
+            ))
+        })?;
+        if status.is_success() {
+            return Ok(value);
+        }
+        let message = value["error"]["message"]
+            .as_str()
+            .unwrap_or("no reason given");
+        Err(Error::Failed(format!(
+            "the supervisor refused ({status}): {message}"
+        )))
+    }
+}

@@ -1,0 +1,92 @@
+//! From the command line to the command.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use celeriac::AppBuilder;
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+use crate::command;
+use crate::error::Error;
+use crate::logging;
+use crate::settings::Settings;
+
+/// Where commands look for the broker when nobody says: where Celery looks.
+pub(crate) const DEFAULT_BROKER: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
+
+/// The file that is read when it is there.
+const DEFAULT_FILE: &str = "celeriac.toml";
+
+/// Adds a program's own tasks to an app.
+pub(crate) type Tasks<'a> = &'a dyn Fn(AppBuilder) -> AppBuilder;
+
+/// Runs the command line of this process with the tasks that `tasks` adds.
+///
+/// The stock binary's tasks are added too when `tasks` calls
+/// [`crate::tasks::add`].
+///
+/// Exits with 0 when the command did its work, 1 when it failed, 64 when the command
+/// line, environment or settings file is wrong, 75 when the outcome is open.
+pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
+    // First of all: the first use of TLS picks the process's one provider, and with
+    // none installed it would panic. A second call in one process changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            // The text goes to a terminal or a pipe; nothing helps if that is gone.
+            let _ = error.print();
+            return ExitCode::from(if usage { 64 } else { 0 });
+        }
+    };
+    match run(cli, &tasks) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("celeriac: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<(), Error> {
+    let file = settings_file(cli.config.as_deref());
+    let settings = Settings::resolve(&cli.flags, std::env::vars(), file.as_deref())?;
+    let tasks = |builder| tasks(builder, &settings);
+    let quiet = !matches!(
+        cli.command,
+        Command::Up(_) | Command::Node | Command::Supervisor
+    );
+    logging::start(&settings, if quiet { "warn" } else { "info" })?;
+    if matches!(cli.command, Command::Check) {
+        return command::check::run(&settings, file.as_deref());
+    }
+    // Commands wait for servers and hand work to threads of their own.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("celeriac")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Failed(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => command::up::run(&settings, &args, &tasks).await,
+            Command::Node => command::node::run(&settings, &tasks).await,
+            Command::Supervisor => command::supervisor::run(&settings).await,
+            Command::Call(args) => command::call::run(&settings, args, &tasks).await,
+            Command::Result(args) => command::result::run(&settings, args).await,
+            Command::Status(args) => command::status::run(&settings, args).await,
+            Command::Queues(args) => command::queues::run(&settings, args).await,
+            Command::Purge(args) => command::queues::purge(&settings, args).await,
+            Command::Check => Ok(()),
+        }
+    })
+}
+
+fn settings_file(given: Option<&Path>) -> Option<PathBuf> {
+    match given {
+        Some(path) => Some(path.to_owned()),
+        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()),
+    }
+}

@@ -1,0 +1,182 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::Layer;
+use crate::units::parse_duration;
+
+/// Celeriac: a worker cluster that speaks Celery.
+#[derive(Debug, Parser)]
+#[command(
+    name = "celeriac",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) flags: Layer,
+
+    /// Settings file in TOML [default: celeriac.toml if it is there]
+    #[arg(long, global = true, env = "CELERIAC_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole cluster in this process: supervisor, nodes and an embedded broker
+    Up(Up),
+    /// Run a worker node
+    #[command(visible_alias = "worker")]
+    Node,
+    /// Run the supervisor: health, metrics, API and pages
+    Supervisor,
+    /// Call a task by name
+    Call(Call),
+    /// Show the result of a task
+    Result(ResultOf),
+    /// List the nodes that answer
+    Status(Status),
+    /// Show how many messages wait in queues
+    Queues(Queues),
+    /// Drop all waiting messages of queues
+    Purge(Purge),
+    /// Print the effective settings, secrets masked, and check them
+    Check,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// How many nodes to run
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) nodes: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// Name of the task
+    pub(crate) name: String,
+    /// Positional arguments: a JSON list
+    #[arg(long, value_name = "JSON", default_value = "[]")]
+    pub(crate) args: String,
+    /// Keyword arguments: a JSON object
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub(crate) kwargs: String,
+    /// Queue to send it to
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// Run it after this long, such as 10s
+    #[arg(long, value_parser = parse_duration)]
+    pub(crate) countdown: Option<Duration>,
+    /// Drop it when it has not started after this long
+    #[arg(long, value_parser = parse_duration)]
+    pub(crate) expires: Option<Duration>,
+    /// Priority, 0 to 255
+    #[arg(long)]
+    pub(crate) priority: Option<u8>,
+    /// Id of the task [default: a new one]
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Wait for the result, this long at most
+    #[arg(
+        long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1,
+        default_missing_value = "60s", require_equals = true
+    )]
+    pub(crate) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) api: Api,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResultOf {
+    /// Id of the task
+    pub(crate) id: String,
+    /// Wait until it is ready, this long at most
+    #[arg(
+        long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1,
+        default_missing_value = "60s", require_equals = true
+    )]
+    pub(crate) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) api: Api,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// How long to wait for answers
+    #[arg(long, value_parser = parse_duration, default_value = "1s")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) api: Api,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Queues {
+    /// Names of queues [default: those of the settings]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) api: Api,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Purge {
+    /// Names of queues [default: those of the settings]
+    pub(crate) names: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// Commands that can go through a supervisor instead of the broker.
+#[derive(Debug, Args)]
+pub(crate) struct Api {
+    /// Go through a supervisor's API, such as http://127.0.0.1:9595; the only way to a
+    /// cluster on an embedded broker
+    #[arg(long = "api", env = "CELERIAC_API", value_name = "URL")]
+    pub(crate) url: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_node_is_started_like_a_celery_worker() {
+        let cli = Cli::try_parse_from([
+            "celeriac",
+            "node",
+            "-b",
+            "amqp://h",
+            "-r",
+            "rpc://",
+            "-Q",
+            "a,b",
+            "-c",
+            "4",
+            "-n",
+            "w@h",
+            "-l",
+            "info",
+            "--prefetch",
+            "100",
+            "-E",
+        ])
+        .unwrap();
+        assert_eq!(cli.flags.queues.as_deref(), Some("a,b"));
+        assert_eq!(cli.flags.events.as_deref(), Some("true"));
+        assert_eq!(cli.flags.prefetch.as_deref(), Some("100"));
+    }
+}

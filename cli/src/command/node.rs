@@ -1,0 +1,74 @@
+//! `celeriac node`: runs a worker node.
+
+use std::net::SocketAddr;
+
+use celeriac_node::{Config, Node, Prefetch};
+
+use crate::app::Tasks;
+use crate::error::Error;
+use crate::settings::Settings;
+use crate::signals::Signals;
+
+pub(crate) async fn run(settings: &Settings, tasks: Tasks<'_>) -> Result<(), Error> {
+    let config = config(settings)?;
+    let app = super::worker(settings, tasks)?;
+    let node = Node::new(app.clone(), config)?;
+    let stopped = node.run(Signals::listen()?.node).await?;
+    app.close().await;
+    tracing::info!("{stopped}");
+    Ok(())
+}
+
+/// Turns the settings into a node's configuration.
+pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
+    let mut config = Config {
+        queues: super::queues(settings),
+        ..Config::default()
+    };
+    if let Some(name) = settings.text("hostname") {
+        config.name = name.replace("%h", &celeriac::host::name());
+    }
+    if let Some(concurrency) = settings.parse("concurrency", "a number from 1")? {
+        config.concurrency = concurrency;
+    }
+    if let Some(prefetch) = settings.with("prefetch", prefetch)? {
+        config.prefetch = prefetch;
+    }
+    if let Some(deadline) = settings.duration("drain_deadline")? {
+        config.drain_deadline = deadline;
+    }
+    if let Some(events) = settings.flag("events")? {
+        config.events = events;
+    }
+    if let Some(dead_letter) = settings.flag("dead_letter")? {
+        config.dead_letter = dead_letter;
+    }
+    if let Some(max_body) = settings.parse("max_body", "a number of bytes")? {
+        config.max_body = max_body;
+    }
+    config.default_time_limit = settings
+        .duration("time_limit")?
+        .or(config.default_time_limit);
+    config.default_soft_time_limit = settings
+        .duration("soft_time_limit")?
+        .or(config.default_soft_time_limit);
+    config.http = settings.parse::<SocketAddr>("http", "an address such as 127.0.0.1:9464")?;
+    config.check()?;
+    Ok(config)
+}
+
+fn prefetch(text: &str) -> Result<Prefetch, String> {
+    let wrong =
+        || format!("expected a number such as 100, or a multiplier such as 4x, found {text:?}");
+    match text.trim().strip_suffix('x') {
+        Some(multiplier) => multiplier
+            .parse()
+            .map(Prefetch::Multiplier)
+            .map_err(|_| wrong()),
+        None => text
+            .trim()
+            .parse()
+            .map(Prefetch::Absolute)
+            .map_err(|_| wrong()),
+    }
+}

@@ -1,0 +1,91 @@
+//! `celeriac queues` and `celeriac purge`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use crate::api::Api;
+use crate::args;
+use crate::error::Error;
+use crate::output::{columns, print};
+use crate::settings::Settings;
+
+pub(crate) async fn run(settings: &Settings, args: args::Queues) -> Result<(), Error> {
+    let mut rows = vec![["QUEUE", "READY", "CONSUMERS"].map(str::to_owned).to_vec()];
+    let mut missing = Vec::new();
+    if let Some(url) = &args.api.url {
+        let api = Api::new(url, settings.text("token"))?;
+        let answer = api.get("/api/v1/queues", Duration::from_secs(10)).await?;
+        for queue in answer["queues"].as_array().into_iter().flatten() {
+            let name = queue["name"].as_str().unwrap_or_default().to_owned();
+            if args.names.is_empty() || args.names.contains(&name) {
+                rows.push(vec![
+                    name,
+                    queue["ready"].to_string(),
+                    queue["consumers"].to_string(),
+                ]);
+            }
+        }
+    } else {
+        let app = super::client(settings)?;
+        for name in names(settings, args.names) {
+            match app.broker().queue(&name).await? {
+                Some(queue) => {
+                    rows.push(vec![
+                        name,
+                        queue.ready.to_string(),
+                        queue.consumers.to_string(),
+                    ]);
+                }
+                None => missing.push(name),
+            }
+        }
+        app.close().await;
+    }
+    print(&columns(&rows));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Failed(format!(
+        "no such queue: {}",
+        missing.join(", ")
+    )))
+}
+
+pub(crate) async fn purge(settings: &Settings, args: args::Purge) -> Result<(), Error> {
+    let names = names(settings, args.names);
+    if !args.force {
+        confirm(&names)?;
+    }
+    let app = super::client(settings)?;
+    for name in &names {
+        let dropped = app.broker().purge(name).await?;
+        print(&format!("{name}: {dropped} messages dropped"));
+    }
+    app.close().await;
+    Ok(())
+}
+
+/// Purging cannot be undone, so a person is asked and a script must say `--force`.
+fn confirm(names: &[String]) -> Result<(), Error> {
+    let names = names.join(", ");
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::Usage(format!(
+            "purge drops every waiting message of {names}; say --force to do so without a terminal"
+        )));
+    }
+    eprint!("drop every waiting message of {names}? (yes/no) ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    match std::io::stdin().read_line(&mut answer) {
+        Ok(_) if answer.trim() == "yes" => Ok(()),
+        _ => Err(Error::Failed("nothing was dropped".to_owned())),
+    }
+}
+
+fn names(settings: &Settings, given: Vec<String>) -> Vec<String> {
+    if given.is_empty() {
+        super::queues(settings)
+    } else {
+        given
+    }
+}

@@ -1,0 +1,89 @@
+//! `celeriac result`: shows the result of a task.
+
+use std::time::{Duration, Instant};
+
+use celeriac::protocol::json;
+use celeriac::{State, Value};
+
+use crate::api::Api;
+use crate::args;
+use crate::error::Error;
+use crate::output::print;
+use crate::settings::Settings;
+
+pub(crate) async fn run(settings: &Settings, args: args::ResultOf) -> Result<(), Error> {
+    if let Some(url) = &args.api.url {
+        return through_api(settings, url, &args).await;
+    }
+    let app = super::client(settings)?;
+    if !app.backend().capabilities().fetch {
+        return Err(Error::Usage(
+            "expected a result backend that can be asked, such as -r redis://host, found none; \
+             or give --api"
+                .to_owned(),
+        ));
+    }
+    let result = app.result::<Value>(&args.id);
+    let document = match args.wait {
+        Some(within) => Some(result.ready(within).await?),
+        None => result.document().await?,
+    };
+    let shown = match document {
+        None => Err(Error::Failed(format!(
+            "task {} has no result here",
+            args.id
+        ))),
+        Some(document) => {
+            let text = json::to_string(&document).map_err(celeriac::Error::from)?;
+            print(&text);
+            match document.status {
+                State::Failure | State::Revoked => Err(Error::Failed(format!(
+                    "task {} is {}",
+                    args.id, document.status
+                ))),
+                _ => Ok(()),
+            }
+        }
+    };
+    app.close().await;
+    shown
+}
+
+/// Asks until the task is ready: a supervisor that restarts meanwhile costs nothing.
+async fn through_api(settings: &Settings, url: &str, args: &args::ResultOf) -> Result<(), Error> {
+    let api = Api::new(url, settings.text("token"))?;
+    let path = format!("/api/v1/tasks/{}", args.id);
+    let deadline = Instant::now() + args.wait.unwrap_or_default();
+    loop {
+        let task = api.get(&path, Duration::from_secs(10)).await?;
+        let ready = task["state"]
+            .as_str()
+            .is_some_and(|state| State::from(state).is_ready());
+        if ready || Instant::now() >= deadline {
+            return show(&task);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Prints a task as the API shows it; a failed one is a failure of the command.
+pub(crate) fn show(task: &serde_json::Value) -> Result<(), Error> {
+    let id = task["id"].as_str().unwrap_or_default();
+    match task["state"].as_str() {
+        Some("SUCCESS") => {
+            print(&task["result"].to_string());
+            Ok(())
+        }
+        Some(state @ ("FAILURE" | "REVOKED")) => {
+            if let Some(traceback) = task["traceback"].as_str() {
+                eprint!("{traceback}");
+            }
+            let reason = task["exception"].as_str().unwrap_or("no reason given");
+            Err(Error::Failed(format!("task {id} is {state}: {reason}")))
+        }
+        state => Err(Error::Undecided(format!(
+            "task {id} is {}",
+            state.unwrap_or("PENDING")
+        ))),
+    }
+}

@@ -1,0 +1,48 @@
+//! How a command fails, and with which status.
+
+use std::process::ExitCode;
+
+/// How a command fails.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The command line, environment or settings file is wrong. Nothing was started.
+    #[error("{0}")]
+    Usage(String),
+    /// The work was tried and failed.
+    #[error("{0}")]
+    Failed(String),
+    /// A deadline passed; the outcome is open.
+    #[error("{0}")]
+    Undecided(String),
+}
+
+impl Error {
+    /// Returns the exit status: 64 for wrong usage, 75 for "try again", else 1
+    /// (`sysexits.h`).
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => 64,
+            Self::Failed(_) => 1,
+            Self::Undecided(_) => 75,
+        })
+    }
+}
+
+impl From<celeriac::Error> for Error {
+    fn from(error: celeriac::Error) -> Self {
+        match error {
+            celeriac::Error::Invalid { .. } => Self::Usage(error.to_string()),
+            celeriac::Error::Timeout { .. } => Self::Undecided(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<celeriac_supervisor::Error> for Error {
+    fn from(error: celeriac_supervisor::Error) -> Self {
+        match error {
+            celeriac_supervisor::Error::Config { .. } => Self::Usage(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}

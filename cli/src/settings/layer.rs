@@ -1,0 +1,218 @@
+//! One layer of settings: what one source says.
+
+use clap::Args;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What one source of settings says; `None` is what it does not say.
+///
+/// Values are kept as the text a person wrote and are parsed after merging, so that an
+/// error can name the setting and where it came from.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Layer {
+    /// Broker URL: memory://, amqp://user:password@host:port/vhost, amqps://
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Connections"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) broker: Option<String>,
+    /// Result backend URL: rpc://, redis://, rediss://, memory://, disabled://
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Connections"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) result_backend: Option<String>,
+    /// Queue of calls that name none [default: celery]
+    #[arg(
+        long,
+        global = true,
+        value_name = "QUEUE",
+        help_heading = "Connections"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) default_queue: Option<String>,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as
+    /// info,celeriac=debug [default: info]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "LEVEL",
+        help_heading = "Logging"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) loglevel: Option<String>,
+    /// How to log: text or json [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Logging")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) log_format: Option<String>,
+
+    /// Name of the node [default: celeriac@<host>]
+    #[arg(
+        short = 'n',
+        long,
+        global = true,
+        value_name = "NAME",
+        help_heading = "Node"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) hostname: Option<String>,
+    /// Queues to consume, separated by commas [default: the default queue]
+    #[arg(
+        short = 'Q',
+        long,
+        global = true,
+        value_name = "QUEUES",
+        help_heading = "Node"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) queues: Option<String>,
+    /// How many tasks run at once [default: 8 per core]
+    #[arg(short, long, global = true, value_name = "N", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) concurrency: Option<String>,
+    /// Messages taken ahead: 4x is four per place, 100 is a hundred [default: 4x]
+    #[arg(long, global = true, value_name = "N|Nx", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) prefetch: Option<String>,
+    /// Hard time limit of tasks that have none of their own, such as 10m
+    #[arg(long, global = true, value_name = "DURATION", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) time_limit: Option<String>,
+    /// Soft time limit of tasks that have none of their own
+    #[arg(long, global = true, value_name = "DURATION", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) soft_time_limit: Option<String>,
+    /// How long running tasks may take after the first SIGTERM [default: 30s]
+    #[arg(long, global = true, value_name = "DURATION", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) drain_deadline: Option<String>,
+    /// Send task events, for monitors: true or false [default: false]
+    #[arg(
+        short = 'E', long, global = true, value_name = "BOOL", num_args = 0..=1,
+        default_missing_value = "true", require_equals = true, help_heading = "Node"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) events: Option<String>,
+    /// Address of the node's /livez, /readyz and /metrics [default: none]
+    #[arg(long, global = true, value_name = "ADDR", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) http: Option<String>,
+    /// Largest body that is read, in bytes [default: 16777216]
+    #[arg(long, global = true, value_name = "BYTES", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) max_body: Option<String>,
+    /// Keep unusable messages in <queue>.dead: true or false [default: true]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) dead_letter: Option<String>,
+
+    /// Address of the supervisor's API and pages [default: 127.0.0.1:9595]
+    #[arg(long, global = true, value_name = "ADDR", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) listen: Option<String>,
+    /// Token that API requests must bear; needed to listen beyond loopback
+    #[arg(long, global = true, value_name = "TOKEN", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) token: Option<String>,
+    /// Listen beyond loopback without a token: true or false [default: false]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) allow_anonymous: Option<String>,
+    /// How many tasks the history keeps [default: 10000]
+    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) history: Option<String>,
+
+    /// SMTP server of celeriac.mail.send: smtp://[user:password@]host:port, smtps://
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Built-in tasks"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) smtp: Option<String>,
+    /// Sender address of celeriac.mail.send
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        help_heading = "Built-in tasks"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) smtp_from: Option<String>,
+    /// Hosts that celeriac.http.request may call, separated by commas, *.example.org
+    /// for all below [default: any public host]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HOSTS",
+        help_heading = "Built-in tasks"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) http_allowed_hosts: Option<String>,
+    /// Let celeriac.http.request call private addresses: true or false [default: false]
+    #[arg(
+        long,
+        global = true,
+        value_name = "BOOL",
+        help_heading = "Built-in tasks"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) http_allow_private: Option<String>,
+}
+
+/// Reads a scalar or a list of scalars of a settings file as the text a flag would be.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "a text, a number, true, false or a list of texts"
+    )]
+    enum Scalar {
+        Bool(bool),
+        Int(i64),
+        Float(f64),
+        Text(String),
+        List(Vec<String>),
+    }
+    Ok(Some(match Scalar::deserialize(deserializer)? {
+        Scalar::Bool(flag) => flag.to_string(),
+        Scalar::Int(number) => number.to_string(),
+        Scalar::Float(number) => number.to_string(),
+        Scalar::Text(text) => text,
+        Scalar::List(items) => items.join(","),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_write_numbers_flags_and_lists() {
+        let layer: Layer =
+            toml::from_str("concurrency = 4\nevents = true\nqueues = [\"a\", \"b\"]").unwrap();
+        assert_eq!(layer.concurrency.as_deref(), Some("4"));
+        assert_eq!(layer.events.as_deref(), Some("true"));
+        assert_eq!(layer.queues.as_deref(), Some("a,b"));
+    }
+
+    #[test]
+    fn an_unknown_setting_is_named() {
+        let error = toml::from_str::<Layer>("concurency = 4")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("concurency"), "{error}");
+    }
+}

@@ -1,0 +1,270 @@
+//! Merges the layers and turns the whole into configurations.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::Layer;
+use crate::error::Error;
+use crate::units::parse_duration;
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A flag of the command line.
+    Flag,
+    /// An environment variable of that name.
+    Environment(String),
+    /// A settings file.
+    File(PathBuf),
+    /// Nobody said anything.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// The merged settings: text by name, each with its source.
+#[derive(Debug, Clone, Default)]
+pub struct Settings(BTreeMap<String, (String, Source)>);
+
+/// Celery's own names for two of our settings.
+const CELERY_NAMES: [(&str, &str); 2] = [
+    ("CELERY_BROKER_URL", "broker"),
+    ("CELERY_RESULT_BACKEND", "result_backend"),
+];
+
+/// Settings whose value nobody shall read in a log.
+const SECRETS: [&str; 1] = ["token"];
+
+/// Settings that are URLs and may hold a password.
+const URLS: [&str; 3] = ["broker", "result_backend", "smtp"];
+
+impl Settings {
+    /// Merges flags, environment and file, in this order of weight.
+    pub(crate) fn resolve(
+        flags: &Layer,
+        environment: impl IntoIterator<Item = (String, String)>,
+        file: Option<&Path>,
+    ) -> Result<Self, Error> {
+        let Some(path) = file else {
+            return Ok(Self::merge(flags, environment, None));
+        };
+        let wrong = |error: &dyn fmt::Display| {
+            Error::Usage(format!("settings file {}: {error}", path.display()))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let layer = toml::from_str(&text).map_err(|error| wrong(&error))?;
+        Ok(Self::merge(flags, environment, Some((path, &layer))))
+    }
+
+    /// Reads the settings of an environment alone: no flags, no file.
+    pub fn from_environment(environment: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::merge(&Layer::default(), environment, None)
+    }
+
+    fn merge(
+        flags: &Layer,
+        environment: impl IntoIterator<Item = (String, String)>,
+        file: Option<(&Path, &Layer)>,
+    ) -> Self {
+        let mut merged = BTreeMap::new();
+        if let Some((path, layer)) = file {
+            for (name, value) in said(layer) {
+                merged.insert(name, (value, Source::File(path.to_owned())));
+            }
+        }
+        let known = names();
+        let mut from_celery = BTreeMap::new();
+        for (variable, value) in environment {
+            if let Some((_, name)) = CELERY_NAMES.iter().find(|(theirs, _)| *theirs == variable) {
+                from_celery.insert((*name).to_owned(), (value, Source::Environment(variable)));
+            } else if let Some(name) = variable.strip_prefix("CELERIAC_") {
+                let name = name.to_ascii_lowercase();
+                if known.contains(&name) {
+                    // Our own name weighs more than Celery's.
+                    from_celery.remove(&name);
+                    merged.insert(name, (value, Source::Environment(variable)));
+                }
+            }
+        }
+        for (name, entry) in from_celery {
+            let ours = merged
+                .get(&name)
+                .is_some_and(|(_, s)| matches!(s, Source::Environment(_)));
+            if !ours {
+                merged.insert(name, entry);
+            }
+        }
+        for (name, value) in said(flags) {
+            merged.insert(name, (value, Source::Flag));
+        }
+        Self(merged)
+    }
+
+    /// Returns a setting as text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|(value, _)| value.as_str())
+    }
+
+    /// Parses a setting; `None` when nobody said anything.
+    pub(crate) fn parse<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Error> {
+        self.with(name, |text| {
+            text.trim()
+                .parse()
+                .map_err(|_| format!("expected {expected}, found {text:?}"))
+        })
+    }
+
+    /// Parses a duration.
+    pub(crate) fn duration(&self, name: &str) -> Result<Option<Duration>, Error> {
+        self.with(name, parse_duration)
+    }
+
+    /// Parses a flag.
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Error> {
+        self.with(name, |text| {
+            match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" => Ok(true),
+                "false" | "0" | "no" | "off" => Ok(false),
+                _ => Err(format!("expected true or false, found {text:?}")),
+            }
+        })
+    }
+
+    /// Splits a list at commas.
+    pub(crate) fn list(&self, name: &str) -> Option<Vec<String>> {
+        let items = self
+            .text(name)?
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
+        Some(items.map(str::to_owned).collect())
+    }
+
+    /// Reads a setting by a function whose error becomes one that names the source.
+    pub(crate) fn with<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Error> {
+        let Some((text, source)) = self.0.get(name) else {
+            return Ok(None);
+        };
+        read(text)
+            .map(Some)
+            .map_err(|error| Error::Usage(format!("setting {name} ({source}): {error}")))
+    }
+
+    /// Returns every setting with its value, secrets masked, and source; those that
+    /// nobody set have no value.
+    pub fn table(&self) -> Vec<(String, Option<String>, Source)> {
+        let row = |name: String| match self.0.get(&name) {
+            None => (name, None, Source::Default),
+            Some((value, source)) => {
+                let shown = if SECRETS.contains(&name.as_str()) {
+                    "**".to_owned()
+                } else if URLS.contains(&name.as_str()) {
+                    celeriac::broker::mask(value)
+                } else {
+                    value.clone()
+                };
+                (name, Some(shown), source.clone())
+            }
+        };
+        names().into_iter().map(row).collect()
+    }
+}
+
+/// What a layer says, by name.
+fn said(layer: &Layer) -> Vec<(String, String)> {
+    fields(layer)
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
+        .collect()
+}
+
+/// The names of all settings, in the order of the help text.
+fn names() -> Vec<String> {
+    fields(&Layer::default())
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect()
+}
+
+fn fields(layer: &Layer) -> Map<String, Value> {
+    match serde_json::to_value(layer) {
+        Ok(Value::Object(fields)) => fields,
+        // A struct of optional texts is always an object.
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn flags_beat_the_environment_and_ours_beats_celerys() {
+        let flags = Layer {
+            concurrency: Some("2".into()),
+            ..Layer::default()
+        };
+        let environment = environment(&[
+            ("CELERIAC_CONCURRENCY", "9"),
+            ("CELERY_BROKER_URL", "amqp://theirs"),
+            ("CELERIAC_BROKER", "amqp://ours"),
+            ("CELERY_RESULT_BACKEND", "rpc://"),
+            ("CELERIAC_UNKNOWN", "x"),
+        ]);
+        for order in [environment.clone(), environment.into_iter().rev().collect()] {
+            let settings = Settings::resolve(&flags, order, None).unwrap();
+            assert_eq!(settings.text("concurrency"), Some("2"));
+            assert_eq!(settings.text("broker"), Some("amqp://ours"));
+            assert_eq!(settings.text("result_backend"), Some("rpc://"));
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_setting_and_where_it_came_from() {
+        let environment = environment(&[("CELERIAC_DRAIN_DEADLINE", "soon")]);
+        let settings = Settings::resolve(&Layer::default(), environment, None).unwrap();
+        assert_eq!(
+            settings.duration("drain_deadline").unwrap_err().to_string(),
+            "setting drain_deadline (environment CELERIAC_DRAIN_DEADLINE): expected a unit among \
+             ms, s, m, h, d, found \"soon\""
+        );
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let flags = Layer {
+            broker: Some("amqp://user:secret@host/".into()),
+            token: Some("hush".into()),
+            ..Layer::default()
+        };
+        let settings = Settings::resolve(&flags, [], None).unwrap();
+        let text = format!("{:?}", settings.table());
+        assert!(!text.contains("secret") && !text.contains("hush"), "{text}");
+        assert!(text.contains("user:**@host"), "{text}");
+    }
+}

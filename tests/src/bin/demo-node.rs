@@ -1,0 +1,117 @@
+//! A user's worker: the `celeriac` command with tasks of its own, for tests and benchmarks.
+//!
+//! Written with nothing but the public crates, as any worker is.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use celeriac::task::Retry;
+use celeriac::{Context, TaskError, Value, task};
+
+fn main() -> ExitCode {
+    celeriac_cli::main(|app, settings| {
+        celeriac_cli::tasks::add(app, settings)
+            .task(add)
+            .task(mul)
+            .task(tsum)
+            .task(echo)
+            .task(noop)
+            .task(sleep)
+            .task(block)
+            .task(fail)
+            .task(panic)
+            .task(retry)
+            .task(reject)
+            .task(ignore)
+            .task(progress)
+            .task(parent)
+    })
+}
+
+/// What `demo.fail` ends in.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct DemoError(String);
+
+#[task(name = "demo.add")]
+async fn add(x: i64, y: i64) -> i64 {
+    x + y
+}
+
+#[task(name = "demo.mul")]
+async fn mul(x: i64, y: i64) -> i64 {
+    x * y
+}
+
+#[task(name = "demo.tsum")]
+async fn tsum(numbers: Vec<i64>) -> i64 {
+    numbers.iter().sum()
+}
+
+#[task(name = "demo.echo")]
+async fn echo(value: Value) -> Value {
+    value
+}
+
+#[task(name = "demo.noop")]
+async fn noop() {}
+
+/// Waits, and leaves its thread to others.
+#[task(name = "demo.sleep")]
+async fn sleep(seconds: f64) -> f64 {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+    seconds
+}
+
+/// Waits, and keeps its thread.
+#[task(name = "demo.block")]
+fn block(seconds: f64) -> f64 {
+    std::thread::sleep(Duration::from_secs_f64(seconds));
+    seconds
+}
+
+#[task(name = "demo.fail")]
+async fn fail(message: String) -> Result<(), DemoError> {
+    Err(DemoError(message))
+}
+
+#[task(name = "demo.panic")]
+async fn panic(message: String) {
+    panic!("{message}")
+}
+
+/// Fails so many times, then returns how often.
+#[task(name = "demo.retry")]
+async fn retry(ctx: Context, times: u32) -> Result<u32, TaskError> {
+    if ctx.retries() >= times {
+        return Ok(ctx.retries());
+    }
+    let cause = DemoError(format!("try {}", ctx.retries() + 1));
+    Err(Retry::default().after(Duration::from_millis(50)).up_to(times).because(cause).into())
+}
+
+#[task(name = "demo.reject")]
+async fn reject() -> Result<(), TaskError> {
+    Err(TaskError::reject("asked to refuse it"))
+}
+
+#[task(name = "demo.ignore")]
+async fn ignore() -> Result<(), TaskError> {
+    Err(TaskError::Ignore)
+}
+
+/// Tells its progress so many times.
+#[task(name = "demo.progress")]
+async fn progress(ctx: Context, steps: u64) -> Result<u64, TaskError> {
+    for step in 1..=steps {
+        ctx.progress(step, steps).await?;
+    }
+    Ok(steps)
+}
+
+/// Sends another task and returns its id.
+#[task(name = "demo.parent")]
+async fn parent(ctx: Context, x: i64, y: i64) -> Result<String, TaskError> {
+    let child = add.call(x, y).send(&ctx).await?;
+    Ok(child.id().to_owned())
+}

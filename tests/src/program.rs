@@ -1,0 +1,170 @@
+//! Programs under test, as processes.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+use crate::eventually::eventually;
+use crate::{http, servers};
+
+/// A program under test. Dropping it kills it.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    child: Child,
+    http: Option<String>,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts a built binary; standard error goes to the run's log folder.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn start(binary: &str, name: &str, arguments: &[&str]) -> Self {
+        let path = servers::binary_folder().join(binary);
+        let log = servers::log_folder().join(format!("{name}.log"));
+        let file = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
+        let child = Command::new(&path)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self {
+            name: name.to_owned(),
+            child,
+            http: None,
+            log,
+        }
+    }
+
+    /// Starts a node of the test tasks on a queue and waits until it consumes.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn node(name: &str, broker: &str, backend: &str, more: &[&str]) -> Self {
+        let address = free_address();
+        let mut arguments = vec![
+            "node", "-b", broker, "-r", backend, "-n", name, "--http", &address,
+        ];
+        arguments.extend(more);
+        let mut node = Self::start("demo-node", name, &arguments);
+        node.http = Some(address);
+        node.ready().await;
+        node
+    }
+
+    /// Starts a supervisor and waits until it hears events.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn supervisor(name: &str, broker: &str, backend: &str, more: &[&str]) -> Self {
+        let address = free_address();
+        let mut arguments = vec![
+            "supervisor",
+            "-b",
+            broker,
+            "-r",
+            backend,
+            "--listen",
+            &address,
+        ];
+        arguments.extend(more);
+        let mut supervisor = Self::start("celeriac", name, &arguments);
+        supervisor.http = Some(address);
+        supervisor.ready().await;
+        supervisor
+    }
+
+    /// Waits until `/readyz` says so.
+    ///
+    /// # Panics
+    ///
+    /// When it does not within the patience of the run.
+    pub async fn ready(&self) {
+        let address = self.http();
+        eventually(
+            &format!("{} is ready; see {}", self.name, self.log.display()),
+            || async {
+                let answer = http::get(address, "/readyz").await.ok()?;
+                (answer.status == 200).then_some(())
+            },
+        )
+        .await;
+    }
+
+    /// Returns the address of its HTTP server.
+    ///
+    /// # Panics
+    ///
+    /// When it was started without one.
+    pub fn http(&self) -> &str {
+        self.http
+            .as_deref()
+            .unwrap_or_else(|| panic!("{} has no http address", self.name))
+    }
+
+    /// Tells whether the process that was started still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Ends it as a power cut would.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be killed.
+    pub async fn kill(&mut self) {
+        self.child
+            .kill()
+            .await
+            .unwrap_or_else(|error| panic!("kill {}: {error}", self.name));
+    }
+
+    /// Sends SIGTERM and waits for the end; returns the status.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end within a minute.
+    pub async fn terminate(&mut self) -> i32 {
+        let pid = self.child.id().unwrap_or_default().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status().await;
+        let ended =
+            tokio::time::timeout(std::time::Duration::from_secs(60), self.child.wait()).await;
+        match ended {
+            Ok(Ok(status)) => status.code().unwrap_or(-1),
+            _ => panic!(
+                "{} did not end after SIGTERM; see {}",
+                self.name,
+                self.log.display()
+            ),
+        }
+    }
+
+    /// Returns what it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+/// Returns a loopback address that was free a moment ago.
+///
+/// # Panics
+///
+/// When there is none.
+pub fn free_address() -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    match listener.and_then(|listener| listener.local_addr()) {
+        Ok(address) => address.to_string(),
+        Err(error) => panic!("no free port: {error}"),
+    }
+}
