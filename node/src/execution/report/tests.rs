@@ -1,1 +1,229 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::time::UNIX_EPOCH;
+
+use celeriac::canvas::plan::plan;
+use celeriac::protocol::{Message, Signature};
+
+use super::*;
+use crate::execution::outcome::Revocation;
+
+fn headers() -> TaskHeaders {
+    TaskHeaders {
+        task: "t".into(),
+        id: "id".into(),
+        parent_id: Some("parent".into()),
+        group: Some("gid".into()),
+        ..TaskHeaders::default()
+    }
+}
+
+/// Reports an outcome of a task without anything behind it.
+fn of(outcome: Outcome, change: impl FnOnce(&mut TaskHeaders, &mut TaskOptions)) -> Report {
+    let (mut headers, mut options) = (headers(), TaskOptions::default());
+    change(&mut headers, &mut options);
+    let properties = Properties { reply_to: Some("reply".into()), ..Properties::default() };
+    let facts = Facts {
+        headers: &headers,
+        properties: &properties,
+        options: &options,
+        now: UNIX_EPOCH,
+        runtime: Duration::from_millis(1500),
+        children: Vec::new(),
+        stores: true,
+        events: true,
+        plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
+        again: &|_| Ok(Publication::to_queue("celery", Message::default())),
+    };
+    report(outcome, Embed::default(), facts)
+}
+
+fn plain(outcome: Outcome) -> Report {
+    of(outcome, |_, _| {})
+}
+
+fn again() -> Again {
+    Again {
+        at: UNIX_EPOCH,
+        exception: Some(Exception::python("OSError", "gone")),
+        causes: Vec::new(),
+        args: None,
+        kwargs: None,
+    }
+}
+
+fn failed() -> Outcome {
+    let exception = Exception::python("ValueError", "boom");
+    Outcome::Failure { exception, causes: Vec::new() }
+}
+
+fn unreadable(fault: Fault) -> Outcome {
+    Outcome::Unreadable(DecodeError::new(fault, "body", "this", "that"))
+}
+
+/// What is stored, as state and exception.
+fn stored(report: &Report) -> Option<(String, String)> {
+    let document = &report.stores.first()?.document;
+    let exception = document.exception().map(|exception| exception.repr()).unwrap_or_default();
+    Some((document.status.to_string(), exception))
+}
+
+#[test]
+fn every_outcome_has_its_result_its_settlement_and_its_count() {
+    let dead = |text: &str| Settle::Dead(text.to_owned());
+    let soft = Outcome::TimedOut { limit: Limit::Soft, after: Duration::from_secs(3) };
+    let hard = Outcome::TimedOut { limit: Limit::Hard, after: Duration::from_secs(3) };
+    let panicked = Outcome::Panicked { message: "oh".into() };
+    let reject = |requeue| Outcome::Reject { reason: "no".into(), requeue };
+    let text = "body: expected this, found that";
+    for (outcome, result, settle, tally) in [
+        (Outcome::Success(Value::Int(1)), "SUCCESS ", Settle::Done, Tally::Succeeded),
+        (Outcome::Stored(Value::Int(1)), "", Settle::Done, Tally::Nothing),
+        (Outcome::Retry(again()), "RETRY OSError('gone')", Settle::Done, Tally::Retried),
+        (failed(), "FAILURE ValueError('boom')", Settle::Done, Tally::Failed),
+        (soft, "FAILURE SoftTimeLimitExceeded()", Settle::Done, Tally::Failed),
+        (hard, "FAILURE TimeLimitExceeded(3)", Settle::Done, Tally::Failed),
+        (panicked, "FAILURE RuntimeError('task panicked: oh')", Settle::Done, Tally::Failed),
+        (reject(false), "FAILURE Reject('no', False)", dead("no"), Tally::Rejected),
+        (reject(true), "", Settle::GiveBack, Tally::Requeued),
+        (Outcome::Ignore, "", Settle::Done, Tally::Nothing),
+        (Outcome::Lost, "", Settle::GiveBack, Tally::Nothing),
+        (
+            Outcome::Revoked(Revocation::Expired),
+            "REVOKED TaskRevokedError('expired')",
+            Settle::Done,
+            Tally::Revoked,
+        ),
+        (Outcome::Unknown, "FAILURE NotRegistered('t')", dead("unknown task t"), Tally::Failed),
+        (
+            unreadable(Fault::Arguments),
+            "FAILURE TypeError('body: expected this, found that')",
+            Settle::Done,
+            Tally::Failed,
+        ),
+        (
+            unreadable(Fault::Content),
+            "FAILURE ContentDisallowed('body: expected this, found that')",
+            dead(text),
+            Tally::Rejected,
+        ),
+        (
+            unreadable(Fault::Malformed),
+            "FAILURE DecodeError('body: expected this, found that')",
+            dead(text),
+            Tally::Rejected,
+        ),
+    ] {
+        let name = format!("{outcome:?}");
+        let report = plain(outcome);
+        let found = stored(&report).map(|(state, exception)| format!("{state} {exception}"));
+        assert_eq!(found.unwrap_or_default(), result, "{name}");
+        assert_eq!((&report.settle, report.tally), (&settle, tally), "{name}");
+    }
+}
+
+#[test]
+fn a_document_is_addressed_and_knows_its_family() {
+    let report = plain(Outcome::Success(Value::Int(1)));
+    let store = &report.stores[0];
+    assert_eq!(store.reply_to.as_deref(), Some("reply"));
+    assert_eq!(store.correlation_id.as_deref(), Some("id"));
+    assert_eq!(store.document.group_id.as_deref(), Some("gid"));
+    assert_eq!(store.document.parent_id.as_deref(), Some("parent"));
+    assert!(store.document.date_done.is_some());
+    assert_eq!(store.document.children, Some(Vec::new()));
+}
+
+#[test]
+fn the_next_try_is_published_first_and_is_a_child() {
+    let report = plain(Outcome::Retry(again()));
+    assert!(report.before.is_some());
+    let document = &report.stores[0].document;
+    assert_eq!(document.date_done, None);
+    let itself = Value::Array(vec!["id".into(), Value::Null]);
+    assert_eq!(document.children, Some(vec![Value::Array(vec![itself, Value::Null])]));
+}
+
+#[test]
+fn unwanted_results_are_not_stored() {
+    let value = || Outcome::Success(Value::Null);
+    let unwanted = |options: &mut TaskOptions| options.ignore_result = true;
+    assert!(of(value(), |_, options| unwanted(options)).stores.is_empty());
+    assert!(of(value(), |headers, _| headers.ignore_result = Some(true)).stores.is_empty());
+    // The caller's word wins over the task's.
+    let asked = of(value(), |headers, options| {
+        unwanted(options);
+        headers.ignore_result = Some(false);
+    });
+    assert_eq!(asked.stores.len(), 1);
+    assert!(of(failed(), |_, options| unwanted(options)).stores.is_empty());
+    let errors = of(failed(), |_, options| {
+        unwanted(options);
+        options.store_errors_even_if_ignored = true;
+    });
+    assert_eq!(errors.stores.len(), 1);
+}
+
+#[test]
+fn a_failure_may_be_kept_in_the_dead_letter_queue() {
+    let report = of(failed(), |_, options| options.acks_on_failure = false);
+    assert_eq!(report.settle, Settle::Dead("ValueError('boom')".to_owned()));
+}
+
+#[test]
+fn events_tell_what_happened() {
+    let kinds = |outcome| -> Vec<&'static str> {
+        let name = |kind: &EventKind| match kind {
+            EventKind::TaskSucceeded { .. } => "succeeded",
+            EventKind::TaskFailed { .. } => "failed",
+            EventKind::TaskRetried { .. } => "retried",
+            EventKind::TaskRevoked { .. } => "revoked",
+            EventKind::TaskRejected { .. } => "rejected",
+            _ => "other",
+        };
+        plain(outcome).events.iter().map(name).collect()
+    };
+    assert_eq!(kinds(Outcome::Success(Value::Int(5))), ["succeeded"]);
+    assert_eq!(kinds(Outcome::Retry(again())), ["retried"]);
+    assert_eq!(kinds(Outcome::Reject { reason: "no".into(), requeue: false }), ["failed", "rejected"]);
+    assert_eq!(kinds(Outcome::Unknown), ["failed"]);
+    assert!(kinds(Outcome::Ignore).is_empty());
+    let EventKind::TaskRevoked { terminated, signum, expired, .. } =
+        plain(Outcome::Revoked(Revocation::Terminated)).events.remove(0)
+    else {
+        panic!("a revocation");
+    };
+    assert_eq!((terminated, signum, expired), (true, Some(15), false));
+}
+
+#[test]
+fn what_has_no_id_has_no_result() {
+    let report = of(unreadable(Fault::NotATask), |headers, _| headers.id.clear());
+    assert!(report.stores.is_empty() && report.events.is_empty());
+    assert!(matches!(report.settle, Settle::Dead(_)));
+}
+
+#[test]
+fn a_callback_that_is_no_signature_fails_the_task() {
+    let broken = Signature { subtask_type: Some("group".into()), ..Signature::default() };
+    let embed = Embed { callbacks: Some(vec![broken]), ..Embed::default() };
+    let (headers, properties) = (headers(), Properties::default());
+    let options = TaskOptions::default();
+    let facts = Facts {
+        headers: &headers,
+        properties: &properties,
+        options: &options,
+        now: UNIX_EPOCH,
+        runtime: Duration::ZERO,
+        children: Vec::new(),
+        stores: true,
+        events: false,
+        plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
+        again: &|_| Ok(Publication::to_queue("celery", Message::default())),
+    };
+    let report = report(Outcome::Success(Value::Int(1)), embed, facts);
+    let (state, exception) = stored(&report).unwrap();
+    assert_eq!(state, "FAILURE");
+    assert!(exception.starts_with("InvalidTaskError('what follows the task: "), "{exception}");
+    assert!(report.steps.is_empty());
+}
