@@ -38,6 +38,8 @@ pub(crate) struct Counters {
     pub(crate) duplicates: Counter,
     /// Tries to store, send or settle that failed and are made again.
     pub(crate) retries: Counter,
+    /// Times the link to the broker came up, the first one among them.
+    pub(crate) connections: Counter,
     /// Results that the backend refused for good.
     pub(crate) results_refused: Counter,
     /// Threads that run a task whose hard limit has passed.

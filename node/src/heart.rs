@@ -47,7 +47,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
     let mut link = shared.app.broker().link();
     let mut ticks = interval(shared.config.heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut greeted = None;
+    let (mut seen, mut greeted) = (None, None);
     let mut batch = Vec::with_capacity(EVENT_BATCH);
     let mut due = Instant::now();
     loop {
@@ -56,6 +56,10 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
             Link::Up { epoch, .. } => Some(epoch),
             _ => None,
         };
+        if epoch.is_some() && epoch != seen {
+            shared.counters.connections.add(1);
+            seen = epoch;
+        }
         if epoch.is_some() && epoch != greeted {
             let greeting = tokio::select! {
                 done = pulse.during(greet(&shared)) => done,

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use celeriac::broker::Link;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -165,7 +164,7 @@ fn messages(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
 }
 
 fn state(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
-    let link = shared.app.broker().link().borrow().clone();
+    let up = shared.app.broker().link().borrow().is_up();
     let count = |stage| number(shared.jobs.count(stage));
     for (name, help, value) in [
         (
@@ -176,7 +175,7 @@ fn state(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
         (
             "link_up",
             "Whether the broker is in reach",
-            link.is_up().into(),
+            up.into(),
         ),
         (
             "slots",
@@ -208,11 +207,12 @@ fn state(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
     ] {
         page.gauge(&format!("celeriac_node_{name}"), help, value)?;
     }
-    // The number of a connection is told only while there is one.
-    if let Link::Up { epoch, .. } = link {
-        let help = "Connections to the broker that were made again";
-        page.counter("celeriac_node_reconnects", help, epoch.saturating_sub(1))?;
-    }
+    let reconnects = shared.counters.connections.get().saturating_sub(1);
+    page.counter(
+        "celeriac_node_reconnects",
+        "Times the link to the broker came up again",
+        reconnects,
+    )?;
     let turns = shared.pulses.turns();
     let turns = turns
         .iter()
