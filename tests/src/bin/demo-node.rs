@@ -87,7 +87,11 @@ async fn retry(ctx: Context, times: u32) -> Result<u32, TaskError> {
         return Ok(ctx.retries());
     }
     let cause = DemoError(format!("try {}", ctx.retries() + 1));
-    Err(Retry::default().after(Duration::from_millis(50)).up_to(times).because(cause).into())
+    Err(Retry::default()
+        .after(Duration::from_millis(50))
+        .up_to(times)
+        .because(cause)
+        .into())
 }
 
 #[task(name = "demo.reject")]
