@@ -49,6 +49,7 @@ const COMMANDS: usize = 64;
 ///
 /// shutdown.drain();
 /// println!("{}", running.await.expect("a node does not panic")?);
+/// app.close().await;
 /// # Ok(())
 /// # }
 /// ```
@@ -60,8 +61,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Makes a node that has not started. The app's broker is the node's from now on:
-    /// it is closed when the node stops, so that no acknowledgement is lost.
+    /// Makes a node that has not started.
     ///
     /// # Errors
     ///
@@ -82,6 +82,9 @@ impl Node {
     }
 
     /// Runs the node until it is told to stop, or a part of it fails again and again.
+    ///
+    /// The app stays open, as others may use it: who made it closes it afterwards
+    /// ([`App::close`]), so that no acknowledgement stays behind.
     ///
     /// # Errors
     ///

@@ -63,10 +63,7 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
     // 6. The other parts end, those that tell of the node after those that work.
     end(root.send(Release::Rest).await.unwrap_or_default()).await;
 
-    // 7. The link closes when the last acknowledgements are out.
-    if timeout(END_WITHIN, shared.app.broker().close()).await.is_err() {
-        tracing::warn!(node = shared.name(), "link to the broker did not close in time");
-    }
+    // The app stays open: who made it closes it, and others may still use it.
     let unfinished = shared.unfinished.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let reason = fault.unwrap_or(match (drained, shared.shutdown.wish()) {
         (true, _) if unfinished.is_empty() => Reason::Drained,
