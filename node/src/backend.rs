@@ -55,13 +55,17 @@ const BATCH: usize = 256;
 const CAPACITY: usize = 1024;
 
 /// How long to wait before outcomes are delivered again.
-const BACKOFF: Backoff =
-    Backoff::new(Duration::from_millis(100)).max(Duration::from_secs(5)).exact();
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100))
+    .max(Duration::from_secs(5))
+    .exact();
 
 impl Outcomes {
     pub(crate) fn new() -> Self {
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        Self { sender, receiver: Mutex::new(receiver) }
+        Self {
+            sender,
+            receiver: Mutex::new(receiver),
+        }
     }
 
     /// Hands an outcome over; waits while too many are on the way.
@@ -120,7 +124,10 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             continue;
         }
         if failures == 0 {
-            tracing::warn!(outcomes = left.len(), "outcomes wait: backend or broker is away");
+            tracing::warn!(
+                outcomes = left.len(),
+                "outcomes wait: backend or broker is away"
+            );
         }
         shared.counters.retries.add(left.len() as u64);
         again = Instant::now() + BACKOFF.delay(failures, 0.0);

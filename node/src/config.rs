@@ -102,19 +102,48 @@ impl Config {
     /// [`Error::Invalid`] for the first field that cannot work.
     pub fn check(&self) -> Result<()> {
         let need = |good: bool, what: &str, expected: &str, found: String| {
-            if good { Ok(()) } else { Err(Error::invalid(what, expected, found)) }
+            if good {
+                Ok(())
+            } else {
+                Err(Error::invalid(what, expected, found))
+            }
         };
-        need(is_name(&self.name), "node name", "<name>@<host> without spaces", self.name.clone())?;
-        need(!self.queues.is_empty(), "queues", "at least one", "none".to_owned())?;
+        need(
+            is_name(&self.name),
+            "node name",
+            "<name>@<host> without spaces",
+            self.name.clone(),
+        )?;
+        need(
+            !self.queues.is_empty(),
+            "queues",
+            "at least one",
+            "none".to_owned(),
+        )?;
         for (at, queue) in self.queues.iter().enumerate() {
             // AMQP carries names with a length of one byte.
             let fits = !queue.is_empty() && queue.len() <= 250;
-            need(fits, "queue", "a name of 1 to 250 bytes", format!("{queue:?}"))?;
+            need(
+                fits,
+                "queue",
+                "a name of 1 to 250 bytes",
+                format!("{queue:?}"),
+            )?;
             let twice = self.queues[..at].contains(queue);
-            need(!twice, "queues", "each queue once", format!("{queue} twice"))?;
+            need(
+                !twice,
+                "queues",
+                "each queue once",
+                format!("{queue} twice"),
+            )?;
         }
         let places = (1..=100_000).contains(&self.concurrency);
-        need(places, "concurrency", "1 to 100000", self.concurrency.to_string())?;
+        need(
+            places,
+            "concurrency",
+            "1 to 100000",
+            self.concurrency.to_string(),
+        )?;
         if let Some(threads) = self.blocking_threads {
             let some = (1..=10_000).contains(&threads);
             need(some, "blocking threads", "1 to 10000", threads.to_string())?;
@@ -124,21 +153,46 @@ impl Config {
         need(ahead > 0, "prefetch", "at least 1", ahead.to_string())?;
         if let (Some(soft), Some(hard)) = (self.default_soft_time_limit, self.default_time_limit) {
             let found = format!("{soft:?} and {hard:?}");
-            need(soft < hard, "time limits", "a soft limit below the hard one", found)?;
+            need(
+                soft < hard,
+                "time limits",
+                "a soft limit below the hard one",
+                found,
+            )?;
         }
-        for limit in [self.default_soft_time_limit, self.default_time_limit].into_iter().flatten() {
-            need(!limit.is_zero(), "time limit", "more than 0 s", "0 s".to_owned())?;
+        for limit in [self.default_soft_time_limit, self.default_time_limit]
+            .into_iter()
+            .flatten()
+        {
+            need(
+                !limit.is_zero(),
+                "time limit",
+                "more than 0 s",
+                "0 s".to_owned(),
+            )?;
         }
-        let beats = (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&self.heartbeat);
-        need(beats, "heartbeat", "0.1 s to 1 h", format!("{:?}", self.heartbeat))?;
+        let beats =
+            (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&self.heartbeat);
+        need(
+            beats,
+            "heartbeat",
+            "0.1 s to 1 h",
+            format!("{:?}", self.heartbeat),
+        )?;
         let holds = self.hold <= Duration::from_secs(3600);
         need(holds, "hold", "at most 1 h", format!("{:?}", self.hold))?;
-        need(self.max_body > 0, "max body", "more than 0 bytes", "0".to_owned())
+        need(
+            self.max_body > 0,
+            "max body",
+            "more than 0 bytes",
+            "0".to_owned(),
+        )
     }
 
     /// Returns how many threads run blocking tasks.
     pub(crate) fn threads(&self) -> usize {
-        self.blocking_threads.unwrap_or(self.concurrency.min(MAX_DEFAULT_THREADS))
+        self.blocking_threads
+            .unwrap_or(self.concurrency.min(MAX_DEFAULT_THREADS))
     }
 }
 
@@ -148,9 +202,9 @@ impl Prefetch {
         let queues = queues.max(1);
         let share = match self {
             // One busy queue among idle ones must be able to fill every place.
-            Self::Multiplier(ahead) => {
-                (places.saturating_mul(ahead.into())).div_ceil(queues).max(places)
-            }
+            Self::Multiplier(ahead) => (places.saturating_mul(ahead.into()))
+                .div_ceil(queues)
+                .max(places),
             Self::Absolute(total) => usize::from(total) / queues,
         };
         u16::try_from(share.max(1)).unwrap_or(u16::MAX)
@@ -177,16 +231,76 @@ mod tests {
     fn what_cannot_work_is_told() {
         let config = Config::default;
         for (bad, text) in [
-            (Config { name: "node".into(), ..config() }, "node name: expected"),
-            (Config { name: "a b@c".into(), ..config() }, "node name: expected"),
-            (Config { queues: vec![], ..config() }, "queues: expected at least one, found none"),
-            (Config { queues: vec!["a".into(), "a".into()], ..config() }, "found a twice"),
-            (Config { queues: vec![String::new()], ..config() }, "queue: expected"),
-            (Config { concurrency: 0, ..config() }, "concurrency: expected 1 to 100000, found 0"),
-            (Config { blocking_threads: Some(0), ..config() }, "blocking threads: expected"),
-            (Config { prefetch: Prefetch::Absolute(0), ..config() }, "prefetch: expected"),
-            (Config { heartbeat: Duration::ZERO, ..config() }, "heartbeat: expected"),
-            (Config { max_body: 0, ..config() }, "max body: expected"),
+            (
+                Config {
+                    name: "node".into(),
+                    ..config()
+                },
+                "node name: expected",
+            ),
+            (
+                Config {
+                    name: "a b@c".into(),
+                    ..config()
+                },
+                "node name: expected",
+            ),
+            (
+                Config {
+                    queues: vec![],
+                    ..config()
+                },
+                "queues: expected at least one, found none",
+            ),
+            (
+                Config {
+                    queues: vec!["a".into(), "a".into()],
+                    ..config()
+                },
+                "found a twice",
+            ),
+            (
+                Config {
+                    queues: vec![String::new()],
+                    ..config()
+                },
+                "queue: expected",
+            ),
+            (
+                Config {
+                    concurrency: 0,
+                    ..config()
+                },
+                "concurrency: expected 1 to 100000, found 0",
+            ),
+            (
+                Config {
+                    blocking_threads: Some(0),
+                    ..config()
+                },
+                "blocking threads: expected",
+            ),
+            (
+                Config {
+                    prefetch: Prefetch::Absolute(0),
+                    ..config()
+                },
+                "prefetch: expected",
+            ),
+            (
+                Config {
+                    heartbeat: Duration::ZERO,
+                    ..config()
+                },
+                "heartbeat: expected",
+            ),
+            (
+                Config {
+                    max_body: 0,
+                    ..config()
+                },
+                "max body: expected",
+            ),
             (
                 Config {
                     default_soft_time_limit: Some(Duration::from_secs(5)),

@@ -48,8 +48,9 @@ const BATCH: usize = 256;
 const CANCEL_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long to wait before a queue is declared and subscribed again.
-const BACKOFF: Backoff =
-    Backoff::new(Duration::from_millis(100)).max(Duration::from_secs(5)).exact();
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100))
+    .max(Duration::from_secs(5))
+    .exact();
 
 /// The intake of one queue.
 struct Intake {
@@ -142,7 +143,10 @@ async fn subscribe(
 }
 
 fn prefetch(shared: &Shared) -> u16 {
-    shared.config.prefetch.per_queue(shared.slots.capacity(), shared.queues.len())
+    shared
+        .config
+        .prefetch
+        .per_queue(shared.slots.capacity(), shared.queues.len())
 }
 
 impl Intake {
@@ -173,8 +177,12 @@ impl Intake {
     /// Starts what has a place to run.
     fn start(&mut self) {
         while !self.waiting.is_empty() {
-            let Some(slot) = self.shared.slots.try_take() else { break };
-            let Some(claim) = self.waiting.pop_front() else { break };
+            let Some(slot) = self.shared.slots.try_take() else {
+                break;
+            };
+            let Some(claim) = self.waiting.pop_front() else {
+                break;
+            };
             // The connection it came by is gone, so the broker gives it to somebody
             // else, or to us again.
             if !claim.is_current() {
@@ -188,7 +196,9 @@ impl Intake {
             }
             tokio::spawn(execute(Arc::clone(&self.shared), claim, slot));
         }
-        self.state.reserved.store(self.waiting.len(), Ordering::Relaxed);
+        self.state
+            .reserved
+            .store(self.waiting.len(), Ordering::Relaxed);
     }
 
     async fn resize(&self, consumer: &mut dyn Consumer) {

@@ -67,13 +67,19 @@ pub(crate) struct Histogram {
 }
 
 /// The upper bounds of the histogram's buckets, in seconds.
-pub(crate) const BOUNDS: [f64; 12] =
-    [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+pub(crate) const BOUNDS: [f64; 12] = [
+    0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
 
 impl Counters {
     pub(crate) fn new(registry: &Registry) -> Self {
-        let tasks = registry.iter().map(|handler| (handler.name().to_owned(), TaskCounters::default()));
-        Self { tasks: tasks.collect(), ..Self::default() }
+        let tasks = registry
+            .iter()
+            .map(|handler| (handler.name().to_owned(), TaskCounters::default()));
+        Self {
+            tasks: tasks.collect(),
+            ..Self::default()
+        }
     }
 
     /// Returns what was counted of a task of the registry.
@@ -83,7 +89,9 @@ impl Counters {
 
     /// Returns what was counted of each task, sorted by name.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (&str, &TaskCounters)> {
-        self.tasks.iter().map(|(name, counters)| (name.as_str(), counters))
+        self.tasks
+            .iter()
+            .map(|(name, counters)| (name.as_str(), counters))
     }
 
     /// Returns a number summed over all tasks.
@@ -100,9 +108,13 @@ impl Counters {
 impl Histogram {
     pub(crate) fn observe(&self, runtime: Duration) {
         let seconds = runtime.as_secs_f64();
-        let at = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
+        let at = BOUNDS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(BOUNDS.len());
         self.buckets[at].add(1);
-        self.micros.add(u64::try_from(runtime.as_micros()).unwrap_or(u64::MAX));
+        self.micros
+            .add(u64::try_from(runtime.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// Returns the counts of the buckets, not summed up; the last is above all bounds.

@@ -89,7 +89,9 @@ mod tests {
     use super::*;
 
     fn started() -> EventKind {
-        EventKind::TaskStarted { uuid: "a".to_owned() }
+        EventKind::TaskStarted {
+            uuid: "a".to_owned(),
+        }
     }
 
     #[tokio::test]

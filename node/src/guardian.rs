@@ -51,8 +51,15 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let panicked = self.panicked || std::thread::panicking();
-        let ended = Ended { child: Arc::clone(&self.child), life: self.life, panicked };
-        #[allow(clippy::disallowed_methods, reason = "a drop cannot wait, and an end must be heard")]
+        let ended = Ended {
+            child: Arc::clone(&self.child),
+            life: self.life,
+            panicked,
+        };
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a drop cannot wait, and an end must be heard"
+        )]
         self.parent.do_send(ended);
     }
 }
@@ -76,7 +83,9 @@ pub(crate) struct Budget {
 pub(crate) const BUDGET: Budget = Budget {
     restarts: 10,
     within: Duration::from_secs(60),
-    backoff: Backoff::new(Duration::from_millis(50)).max(Duration::from_secs(5)).exact(),
+    backoff: Backoff::new(Duration::from_millis(50))
+        .max(Duration::from_secs(5))
+        .exact(),
 };
 
 /// What to do about an end.
@@ -109,7 +118,11 @@ struct Child {
 
 impl Guardian {
     pub(crate) const fn new(parent: Recipient<Ended>, budget: Budget) -> Self {
-        Self { parent, budget, children: BTreeMap::new() }
+        Self {
+            parent,
+            budget,
+            children: BTreeMap::new(),
+        }
     }
 
     /// Starts a child that is not there yet.
@@ -118,7 +131,13 @@ impl Guardian {
             return;
         }
         let name: Arc<str> = name.into();
-        let child = Child { factory, life: 0, stop: None, recent: VecDeque::new(), restarts: 0 };
+        let child = Child {
+            factory,
+            life: 0,
+            stop: None,
+            recent: VecDeque::new(),
+            restarts: 0,
+        };
         self.children.insert(Arc::clone(&name), child);
         self.revive(&name);
     }
@@ -130,20 +149,28 @@ impl Guardian {
             && child.stop.is_none()
         {
             child.life += 1;
-            let guard =
-                Guard { parent, child: Arc::clone(name), life: child.life, panicked: false };
+            let guard = Guard {
+                parent,
+                child: Arc::clone(name),
+                life: child.life,
+                panicked: false,
+            };
             child.stop = Some((child.factory)(guard));
         }
     }
 
     /// Decides about an end.
     pub(crate) fn ended(&mut self, ended: &Ended, now: Instant) -> Verdict {
-        let Some(child) = self.children.get_mut(&ended.child) else { return Verdict::Expected };
+        let Some(child) = self.children.get_mut(&ended.child) else {
+            return Verdict::Expected;
+        };
         if child.life != ended.life {
             return Verdict::Expected;
         }
         child.stop = None;
-        child.recent.retain(|at| now.duration_since(*at) <= self.budget.within);
+        child
+            .recent
+            .retain(|at| now.duration_since(*at) <= self.budget.within);
         if child.recent.len() >= self.budget.restarts {
             return Verdict::GiveUp;
         }

@@ -114,7 +114,11 @@ impl Handle {
             delivering: shared.jobs.count(Stage::Delivering),
             held: shared.timetable.len(),
             lost_threads: counters.lost_threads(),
-            queues: shared.queues.iter().map(|entry| (entry.key().clone(), queue(&entry))).collect(),
+            queues: shared
+                .queues
+                .iter()
+                .map(|entry| (entry.key().clone(), queue(&entry)))
+                .collect(),
             counters: BTreeMap::from([
                 ("received", counters.received.get()),
                 ("processed", counters.processed.get()),
@@ -130,7 +134,11 @@ impl Handle {
                 ("results_refused", counters.results_refused.get()),
                 ("events_dropped", shared.events.dropped()),
             ]),
-            restarts: shared.restarts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            restarts: shared
+                .restarts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             turns: shared.pulses.turns(),
         }
     }

@@ -143,7 +143,10 @@ impl Job {
 
     /// Returns how long the task's code has run.
     pub(crate) fn runtime(&self) -> Duration {
-        self.started.get().map(|(_, start)| start.elapsed()).unwrap_or_default()
+        self.started
+            .get()
+            .map(|(_, start)| start.elapsed())
+            .unwrap_or_default()
     }
 
     /// Asks the running task to stop. The first reason stays.
@@ -152,7 +155,9 @@ impl Job {
             Stop::Terminated => 1,
             Stop::Shutdown => 2,
         };
-        let _ = self.stop.compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self
+            .stop
+            .compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire);
         self.context.cancellation().cancel();
     }
 
@@ -232,7 +237,12 @@ pub(crate) struct Claim {
 
 impl Claim {
     pub(crate) fn new(job: Arc<Job>, jobs: Arc<super::jobs::Jobs>) -> Self {
-        Self { job, jobs, settled: false, admitted: false }
+        Self {
+            job,
+            jobs,
+            settled: false,
+            admitted: false,
+        }
     }
 
     /// Ends a job whose task is done: the same message, delivered again, is known.
@@ -240,7 +250,9 @@ impl Claim {
         let headers = self.job.headers();
         // Before the settlement: a redelivery that overtakes it must find one or the
         // other.
-        self.jobs.finished.insert(&headers.id, headers.retries, Instant::now());
+        self.jobs
+            .finished
+            .insert(&headers.id, headers.retries, Instant::now());
         self.settle(Settlement::Acknowledge);
     }
 

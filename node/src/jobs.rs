@@ -92,7 +92,10 @@ impl Jobs {
 
     /// Returns how many jobs are at a stage.
     pub(crate) fn count(&self, stage: Stage) -> usize {
-        self.table.iter().filter(|entry| entry.value().stage() == stage).count()
+        self.table
+            .iter()
+            .filter(|entry| entry.value().stage() == stage)
+            .count()
     }
 
     /// Waits until there is no job.

@@ -73,7 +73,12 @@ impl Node {
         let work = Work::new(config.threads())?;
         let (send, commands) = mpsc::channel(COMMANDS);
         let shared = Shared::new(app, config, work.handle().clone(), send);
-        Ok(Self { shared, work, commands, http })
+        Ok(Self {
+            shared,
+            work,
+            commands,
+            http,
+        })
     }
 
     /// Returns a view of the node, good for its whole life and after.
@@ -99,7 +104,12 @@ impl Node {
     /// What was taken from the broker is finished or given back. What runs when the
     /// process dies is delivered again by the broker.
     pub async fn run(self, shutdown: Shutdown) -> Result<Stopped> {
-        let Self { shared, work, commands, http } = self;
+        let Self {
+            shared,
+            work,
+            commands,
+            http,
+        } = self;
         let health = Health::start(Arc::clone(&shared), http)?;
         let (tell, told) = oneshot::channel();
         let own = shared.shutdown.clone();
@@ -132,7 +142,9 @@ impl Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("config", &self.shared.config).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
     }
 }
 

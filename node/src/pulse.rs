@@ -59,7 +59,10 @@ impl Pulses {
     pub(crate) fn turns(&self) -> BTreeMap<String, u64> {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.retain(|_, pulse| Arc::strong_count(pulse) > 1);
-        table.iter().map(|(name, pulse)| (name.clone(), pulse.turns())).collect()
+        table
+            .iter()
+            .map(|(name, pulse)| (name.clone(), pulse.turns()))
+            .collect()
     }
 }
 

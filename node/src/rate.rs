@@ -23,7 +23,10 @@ impl Rates {
             Some((handler.name().to_owned(), Bucket::new(limit)))
         });
         let buckets: HashMap<_, _> = limited.collect();
-        Self { any: AtomicBool::new(!buckets.is_empty()), buckets: Mutex::new(buckets) }
+        Self {
+            any: AtomicBool::new(!buckets.is_empty()),
+            buckets: Mutex::new(buckets),
+        }
     }
 
     /// Sets or removes a task's limit.
@@ -104,7 +107,10 @@ mod tests {
 
     #[test]
     fn starts_are_spread_evenly() {
-        let limit = RateLimit { count: 1, period: Duration::from_secs(2) };
+        let limit = RateLimit {
+            count: 1,
+            period: Duration::from_secs(2),
+        };
         let mut bucket = Bucket::new(limit);
         assert_eq!(bucket.take(second(10)), None);
         assert_eq!(bucket.take(second(10)), Some(second(12)));
@@ -114,7 +120,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_does_not_block() {
-        let limit = RateLimit { count: 1, period: Duration::from_secs(1) };
+        let limit = RateLimit {
+            count: 1,
+            period: Duration::from_secs(1),
+        };
         let mut bucket = Bucket::new(limit);
         bucket.take(second(1_000_000));
         assert_eq!(bucket.take(second(10)), None);
@@ -124,7 +133,13 @@ mod tests {
     fn only_limited_tasks_wait() {
         let rates = Rates::new(&Registry::default());
         assert_eq!(rates.take("a", second(1)), None);
-        rates.set("a", Some(RateLimit { count: 1, period: Duration::from_secs(1) }));
+        rates.set(
+            "a",
+            Some(RateLimit {
+                count: 1,
+                period: Duration::from_secs(1),
+            }),
+        );
         assert_eq!(rates.take("b", second(1)), None);
         assert_eq!(rates.take("a", second(1)), None);
         assert_eq!(rates.take("a", second(1)), Some(second(2)));

@@ -58,7 +58,12 @@ impl Revoked {
 
     /// Returns the ids, the oldest first.
     pub(crate) fn ids(&self) -> Vec<String> {
-        self.lock().ids.order.iter().map(|(id, _)| id.clone()).collect()
+        self.lock()
+            .ids
+            .order
+            .iter()
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -97,7 +102,10 @@ struct Remembered<T> {
 
 impl<T> Default for Remembered<T> {
     fn default() -> Self {
-        Self { members: HashMap::new(), order: VecDeque::new() }
+        Self {
+            members: HashMap::new(),
+            order: VecDeque::new(),
+        }
     }
 }
 
@@ -127,7 +135,10 @@ mod tests {
     use super::*;
 
     fn task(id: &str) -> TaskHeaders {
-        TaskHeaders { id: id.to_owned(), ..TaskHeaders::default() }
+        TaskHeaders {
+            id: id.to_owned(),
+            ..TaskHeaders::default()
+        }
     }
 
     #[test]
@@ -137,7 +148,10 @@ mod tests {
         revoked.add(["a".to_owned()], start);
         assert!(revoked.contains(&task("a")));
         assert!(!revoked.contains(&task("b")));
-        revoked.add(["c".to_owned()], start + REVOKED_EXPIRES + Duration::from_secs(1));
+        revoked.add(
+            ["c".to_owned()],
+            start + REVOKED_EXPIRES + Duration::from_secs(1),
+        );
         assert_eq!(revoked.ids(), ["c"]);
     }
 
@@ -162,7 +176,13 @@ mod tests {
         ] {
             let mut stamps = Table::new();
             stamps.push("customer", value);
-            assert_eq!(revoked.contains(&TaskHeaders { stamps, ..task("x") }), hit);
+            assert_eq!(
+                revoked.contains(&TaskHeaders {
+                    stamps,
+                    ..task("x")
+                }),
+                hit
+            );
         }
     }
 }

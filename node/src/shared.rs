@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use celeriac::App;
 use celeriac::broker::Link;
 use celeriac::clock;
 use celeriac::protocol::task::Limits;
-use celeriac::App;
 use dashmap::DashMap;
 use serde::Serialize;
 use tokio::runtime;
@@ -126,7 +126,9 @@ impl Shared {
         commands: mpsc::Sender<Command>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            limits: Limits { body: config.max_body },
+            limits: Limits {
+                body: config.max_body,
+            },
             slots: Slots::new(config.concurrency),
             jobs: Arc::default(),
             revoked: Revoked::default(),
@@ -185,7 +187,10 @@ impl Shared {
         self.phase() == Phase::Running
             && self.app.broker().link().borrow().is_up()
             && !self.queues.is_empty()
-            && self.queues.iter().all(|queue| queue.consuming.load(Ordering::Acquire))
+            && self
+                .queues
+                .iter()
+                .all(|queue| queue.consuming.load(Ordering::Acquire))
     }
 
     /// Notes that a consumer is there, or is not any more.
@@ -232,7 +237,10 @@ impl Shared {
     /// Notes a task that ran and was given back.
     pub(crate) fn note_unfinished(&self, id: &str) {
         self.counters.requeued.add(1);
-        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(id.to_owned());
+        self.unfinished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(id.to_owned());
     }
 
     /// Notes messages that had not started and were given back.

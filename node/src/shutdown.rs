@@ -39,7 +39,11 @@ impl Shutdown {
     /// second time, the node stops waiting.
     pub fn drain(&self) {
         self.0.send_modify(|wish| {
-            *wish = if *wish == Wish::Run { Wish::Drain } else { Wish::Now };
+            *wish = if *wish == Wish::Run {
+                Wish::Drain
+            } else {
+                Wish::Now
+            };
         });
     }
 
@@ -62,7 +66,11 @@ impl Shutdown {
     /// Waits until no less than `wish` is asked.
     pub(crate) async fn wished(&self, wish: Wish) {
         // The sender lives in self, so this ends only by the wish.
-        let _ = self.0.subscribe().wait_for(|present| *present >= wish).await;
+        let _ = self
+            .0
+            .subscribe()
+            .wait_for(|present| *present >= wish)
+            .await;
     }
 
     pub(crate) fn wish(&self) -> Wish {
@@ -116,8 +124,16 @@ impl fmt::Display for Reason {
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reason, finished, unfinished, returned } = self;
-        write!(f, "stopped: {reason}; {finished} tasks finished, {returned} messages given back")?;
+        let Self {
+            reason,
+            finished,
+            unfinished,
+            returned,
+        } = self;
+        write!(
+            f,
+            "stopped: {reason}; {finished} tasks finished, {returned} messages given back"
+        )?;
         match unfinished.len() {
             0 => Ok(()),
             count => write!(f, ", {count} unfinished: {}", unfinished.join(", ")),
@@ -142,8 +158,12 @@ mod tests {
 
     #[test]
     fn an_end_reads_as_one_line() {
-        let mut stopped =
-            Stopped { reason: Reason::Drained, finished: 3, unfinished: vec![], returned: 1 };
+        let mut stopped = Stopped {
+            reason: Reason::Drained,
+            finished: 3,
+            unfinished: vec![],
+            returned: 1,
+        };
         assert_eq!(
             stopped.to_string(),
             "stopped: drained; 3 tasks finished, 1 messages given back"

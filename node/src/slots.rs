@@ -35,7 +35,9 @@ impl Slots {
     /// Takes a place if one is free.
     pub(crate) fn try_take(self: &Arc<Self>) -> Option<Slot> {
         let take = |free: isize| (free > 0).then(|| free - 1);
-        let taken = self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take);
+        let taken = self
+            .free
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take);
         taken.is_ok().then(|| Slot(Arc::clone(self)))
     }
 

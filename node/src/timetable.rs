@@ -41,7 +41,10 @@ impl Timetable {
         let key = (at, claim.serial);
         let mut entries = self.lock();
         entries.insert(key, Entry { claim, back });
-        if entries.first_key_value().is_some_and(|(first, _)| *first == key) {
+        if entries
+            .first_key_value()
+            .is_some_and(|(first, _)| *first == key)
+        {
             self.changed.notify_one();
         }
     }
@@ -49,7 +52,10 @@ impl Timetable {
     /// Returns what waits, soonest first.
     pub(crate) fn waiting(&self) -> Vec<(SystemTime, Arc<Job>)> {
         let entries = self.lock();
-        entries.iter().map(|((at, _), entry)| (*at, Arc::clone(&entry.claim))).collect()
+        entries
+            .iter()
+            .map(|((at, _), entry)| (*at, Arc::clone(&entry.claim)))
+            .collect()
     }
 
     /// Returns how many wait.
@@ -75,7 +81,9 @@ impl Timetable {
             }
             let first = self.lock().first_key_value().map(|((at, _), _)| *at);
             let sleep = first
-                .map_or(LONGEST_SLEEP, |at| at.duration_since(now).unwrap_or_default())
+                .map_or(LONGEST_SLEEP, |at| {
+                    at.duration_since(now).unwrap_or_default()
+                })
                 .min(LONGEST_SLEEP);
             tokio::select! {
                 () = tokio::time::sleep(sleep) => {}
@@ -96,4 +104,3 @@ impl Timetable {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-

@@ -21,7 +21,10 @@ use crate::shared::Shared;
 pub(super) async fn deliver(shared: &Shared, mut batch: Vec<Parcel>) -> Vec<Parcel> {
     // Given back at shutdown meanwhile: its outcome belongs to who runs it next.
     batch.retain(|parcel| {
-        parcel.claim.as_ref().is_none_or(|claim| claim.stage() != Stage::Settled)
+        parcel
+            .claim
+            .as_ref()
+            .is_none_or(|claim| claim.stage() != Stage::Settled)
     });
     let mut late = Vec::new();
     publish_next_tries(shared, &mut batch).await;
@@ -29,10 +32,17 @@ pub(super) async fn deliver(shared: &Shared, mut batch: Vec<Parcel>) -> Vec<Parc
     store(shared, &mut batch).await;
     split(&mut batch, &mut late, |report| report.stores.is_empty());
     if batch.iter().any(|parcel| !parcel.report.steps.is_empty()) {
-        join_all(batch.iter_mut().map(|parcel| perform(shared, &mut parcel.report))).await;
+        join_all(
+            batch
+                .iter_mut()
+                .map(|parcel| perform(shared, &mut parcel.report)),
+        )
+        .await;
         // A chord that cannot run has results of its own.
         store(shared, &mut batch).await;
-        split(&mut batch, &mut late, |report| report.steps.is_empty() && report.stores.is_empty());
+        split(&mut batch, &mut late, |report| {
+            report.steps.is_empty() && report.stores.is_empty()
+        });
     }
     bury(shared, &mut batch).await;
     split(&mut batch, &mut late, |report| report.settle.is_local());
@@ -49,13 +59,16 @@ fn split(batch: &mut Vec<Parcel>, late: &mut Vec<Parcel>, done: impl Fn(&Report)
 
 async fn publish_next_tries(shared: &Shared, batch: &mut [Parcel]) {
     let waiting = || batch.iter().filter(|parcel| parcel.report.before.is_some());
-    let publications: Vec<Publication> =
-        waiting().filter_map(|parcel| parcel.report.before.clone()).collect();
+    let publications: Vec<Publication> = waiting()
+        .filter_map(|parcel| parcel.report.before.clone())
+        .collect();
     if publications.is_empty() {
         return;
     }
     let answers = shared.app.broker().publish_all(publications).await;
-    let waiting = batch.iter_mut().filter(|parcel| parcel.report.before.is_some());
+    let waiting = batch
+        .iter_mut()
+        .filter(|parcel| parcel.report.before.is_some());
     for (parcel, answer) in waiting.zip(answers) {
         match answer {
             Ok(()) => parcel.report.before = None,
@@ -151,7 +164,11 @@ async fn act(
         Step::Send { plan, lineage } => app.send_plan(plan, &lineage).await.map(drop),
         Step::Publish(publication) => app.broker().publish(*publication).await,
         Step::EndJoin(group) => app.backend().end_join(&group).await,
-        Step::Join { member, body, lineage } => {
+        Step::Join {
+            member,
+            body,
+            lineage,
+        } => {
             let group = member.group.clone();
             let plan = |signature, rest| app.plan(signature, rest);
             let next = match app.backend().join(*member).await {

@@ -74,28 +74,52 @@ impl Intake {
             }
             Err(_) => return HashMap::new(),
         };
-        let done = documents.into_iter().flatten().filter(|doc| doc.status == State::Success);
-        done.map(|document| (document.task_id, document.result)).collect()
+        let done = documents
+            .into_iter()
+            .flatten()
+            .filter(|doc| doc.status == State::Success);
+        done.map(|document| (document.task_id, document.result))
+            .collect()
     }
 
     /// Reads the headers; `None` when nothing is left to do for the message here.
     fn read(&self, delivery: Delivery) -> Option<Claim> {
-        let Delivery { message, exchange, routing_key, queue: _, redelivered, receipt } = delivery;
+        let Delivery {
+            message,
+            exchange,
+            routing_key,
+            queue: _,
+            redelivered,
+            receipt,
+        } = delivery;
         let (decoded, protocol, body) =
             match TaskMessage::decode(Message::clone(&message), &self.shared.limits) {
                 Ok(task) => {
-                    let TaskMessage { headers, properties, protocol, body } = task;
+                    let TaskMessage {
+                        headers,
+                        properties,
+                        protocol,
+                        body,
+                    } = task;
                     (Ok((headers, properties)), protocol, body)
                 }
                 Err(error) => (Err(error), Protocol::V2, message.body.clone()),
             };
         let (headers, properties, error): (_, _, Option<DecodeError>) = match decoded {
             Ok((headers, properties)) => (headers, properties, None),
-            Err(error) => (TaskHeaders::default(), message.properties.clone(), Some(error)),
+            Err(error) => (
+                TaskHeaders::default(),
+                message.properties.clone(),
+                Some(error),
+            ),
         };
         let receipt = match redelivered && error.is_none() {
             false => receipt,
-            true => match self.shared.jobs.recognise(&headers.id, headers.retries, receipt) {
+            true => match self
+                .shared
+                .jobs
+                .recognise(&headers.id, headers.retries, receipt)
+            {
                 Known::No(receipt) => receipt,
                 Known::Here => {
                     self.shared.counters.duplicates.add(1);
@@ -116,7 +140,12 @@ impl Intake {
             redelivered,
         };
         let hostname = self.shared.name().to_owned();
-        let request = Request { headers, properties, delivery, hostname };
+        let request = Request {
+            headers,
+            properties,
+            delivery,
+            hostname,
+        };
         let context = Context::new(self.shared.app.clone(), request);
         let serial = self.shared.jobs.next_serial();
         let mut job = Job::new(serial, context, Arc::clone(&self.queue), handler, receipt);
@@ -193,16 +222,24 @@ impl Intake {
         }
         let taken = self.shared.rates.take(&claim.headers().task, now);
         claim.admitted = true;
-        self.shared.timetable.hold(taken.unwrap_or(now), claim, self.back.clone());
+        self.shared
+            .timetable
+            .hold(taken.unwrap_or(now), claim, self.back.clone());
     }
 
     fn park(&self, at: SystemTime, claim: Claim) {
         match republish::later(&claim, at, &self.shared.limits) {
             Ok(publication) => {
                 self.shared.counters.parked.add(1);
-                self.shared.parked.add(at, claim.headers(), &claim.context.request().delivery);
+                self.shared
+                    .parked
+                    .add(at, claim.headers(), &claim.context.request().delivery);
                 let steps = [Step::Publish(Box::new(publication))].into();
-                let report = Report { steps, settle: Settle::Moved, ..Report::default() };
+                let report = Report {
+                    steps,
+                    settle: Settle::Moved,
+                    ..Report::default()
+                };
                 let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
                     shared.outcomes.send(Parcel::new(Some(claim), report)).await;
@@ -227,16 +264,18 @@ impl Intake {
     }
 
     fn tell_received(&self, headers: &TaskHeaders) {
-        self.shared.events.emit([EventKind::TaskReceived(Box::new(TaskReceived {
-            uuid: headers.id.clone(),
-            name: headers.display_name().to_owned(),
-            args: headers.argsrepr.clone(),
-            kwargs: headers.kwargsrepr.clone(),
-            root_id: headers.root_id.clone(),
-            parent_id: headers.parent_id.clone(),
-            retries: headers.retries,
-            eta: headers.eta.map(|eta| eta.to_string()),
-            expires: headers.expires.map(|expires| expires.to_string()),
-        }))]);
+        self.shared
+            .events
+            .emit([EventKind::TaskReceived(Box::new(TaskReceived {
+                uuid: headers.id.clone(),
+                name: headers.display_name().to_owned(),
+                args: headers.argsrepr.clone(),
+                kwargs: headers.kwargsrepr.clone(),
+                root_id: headers.root_id.clone(),
+                parent_id: headers.parent_id.clone(),
+                retries: headers.retries,
+                eta: headers.eta.map(|eta| eta.to_string()),
+                expires: headers.expires.map(|expires| expires.to_string()),
+            }))]);
     }
 }

@@ -28,6 +28,9 @@ mod tests {
         assert_eq!(plain, Topology::task_queue("mail"));
         let whole = of("mail", true);
         assert_eq!(whole.queues[1].name, "mail.dead");
-        assert_eq!(whole.bindings[1], Binding::new("celeriac.dead", "mail.dead", "mail"));
+        assert_eq!(
+            whole.bindings[1],
+            Binding::new("celeriac.dead", "mail.dead", "mail")
+        );
     }
 }

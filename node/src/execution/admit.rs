@@ -43,7 +43,10 @@ pub(crate) fn admit(headers: &TaskHeaders, view: View, now: SystemTime) -> Admis
     if view.revoked {
         return Admission::Revoked;
     }
-    if headers.expires.is_some_and(|expires| SystemTime::from(expires) <= now) {
+    if headers
+        .expires
+        .is_some_and(|expires| SystemTime::from(expires) <= now)
+    {
         return Admission::Expired;
     }
     if let Some(eta) = headers.eta
@@ -68,9 +71,18 @@ pub(crate) enum Waiting {
 
 /// Decides where a message waits until `at`. Short waits stay here: the broker's delays
 /// have whole seconds. Long ones would occupy the prefetch.
-pub(crate) fn place(at: SystemTime, now: SystemTime, hold: Duration, broker_delays: bool) -> Waiting {
+pub(crate) fn place(
+    at: SystemTime,
+    now: SystemTime,
+    hold: Duration,
+    broker_delays: bool,
+) -> Waiting {
     let wait = at.duration_since(now).unwrap_or_default();
-    if wait <= hold || !broker_delays { Waiting::Here } else { Waiting::Broker }
+    if wait <= hold || !broker_delays {
+        Waiting::Here
+    } else {
+        Waiting::Broker
+    }
 }
 
 #[cfg(test)]
@@ -87,21 +99,76 @@ mod tests {
 
     #[test]
     fn a_table_of_admissions() {
-        const FREE: View = View { registered: true, revoked: false, limited: None };
-        let limited = View { limited: Some(second(101)), ..FREE };
+        const FREE: View = View {
+            registered: true,
+            revoked: false,
+            limited: None,
+        };
+        let limited = View {
+            limited: Some(second(101)),
+            ..FREE
+        };
         let (past, future) = (Some(second(99)), Some(second(200)));
         for (name, view, eta, expires, admission) in [
             ("plain", FREE, None, None, Admission::Run),
-            ("unknown", View { registered: false, ..FREE }, future, past, Admission::Unknown),
-            ("revoked", View { revoked: true, ..FREE }, future, past, Admission::Revoked),
+            (
+                "unknown",
+                View {
+                    registered: false,
+                    ..FREE
+                },
+                future,
+                past,
+                Admission::Unknown,
+            ),
+            (
+                "revoked",
+                View {
+                    revoked: true,
+                    ..FREE
+                },
+                future,
+                past,
+                Admission::Revoked,
+            ),
             ("expired", FREE, None, past, Admission::Expired),
-            ("expires now", FREE, None, Some(second(100)), Admission::Expired),
-            ("expired before its eta", FREE, future, past, Admission::Expired),
+            (
+                "expires now",
+                FREE,
+                None,
+                Some(second(100)),
+                Admission::Expired,
+            ),
+            (
+                "expired before its eta",
+                FREE,
+                future,
+                past,
+                Admission::Expired,
+            ),
             ("expires later", FREE, None, future, Admission::Run),
             ("past eta", FREE, past, None, Admission::Run),
-            ("future eta", FREE, future, None, Admission::NotYet(second(200))),
-            ("eta before rate", limited, future, None, Admission::NotYet(second(200))),
-            ("limited", limited, None, None, Admission::RateLimited(second(101))),
+            (
+                "future eta",
+                FREE,
+                future,
+                None,
+                Admission::NotYet(second(200)),
+            ),
+            (
+                "eta before rate",
+                limited,
+                future,
+                None,
+                Admission::NotYet(second(200)),
+            ),
+            (
+                "limited",
+                limited,
+                None,
+                None,
+                Admission::RateLimited(second(101)),
+            ),
         ] {
             let headers = TaskHeaders {
                 eta: eta.map(Timestamp::from),

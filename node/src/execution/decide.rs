@@ -19,11 +19,21 @@ pub(crate) fn decide(
     let allowed = |max: Option<u32>| max.is_none_or(|max| headers.retries < max);
     match end {
         Ok(value) => Outcome::Success(value),
-        Err(TaskError::Failure { exception, causes, retryable }) => match options.backoff {
+        Err(TaskError::Failure {
+            exception,
+            causes,
+            retryable,
+        }) => match options.backoff {
             Some(backoff) if retryable && allowed(options.max_retries) => {
                 let at = later(now, backoff.delay(headers.retries, random));
                 let exception = Some(exception);
-                Outcome::Retry(Again { at, exception, causes, args: None, kwargs: None })
+                Outcome::Retry(Again {
+                    at,
+                    exception,
+                    causes,
+                    args: None,
+                    kwargs: None,
+                })
             }
             _ => Outcome::Failure { exception, causes },
         },
@@ -32,7 +42,10 @@ pub(crate) fn decide(
                 Outcome::Retry(again(*retry, headers, options, now, random))
             } else {
                 let exception = retry.exception.unwrap_or_else(|| exhausted(headers));
-                Outcome::Failure { exception, causes: Vec::new() }
+                Outcome::Failure {
+                    exception,
+                    causes: Vec::new(),
+                }
             }
         }
         Err(TaskError::Reject { reason, requeue }) => Outcome::Reject { reason, requeue },
@@ -56,8 +69,16 @@ fn again(
         Some(backoff) => backoff.delay(headers.retries, random),
         None => options.retry_delay,
     };
-    let at = retry.eta.unwrap_or_else(|| later(now, retry.countdown.unwrap_or_else(delay)));
-    Again { at, exception: retry.exception, causes: Vec::new(), args: retry.args, kwargs: retry.kwargs }
+    let at = retry
+        .eta
+        .unwrap_or_else(|| later(now, retry.countdown.unwrap_or_else(delay)));
+    Again {
+        at,
+        exception: retry.exception,
+        causes: Vec::new(),
+        args: retry.args,
+        kwargs: retry.kwargs,
+    }
 }
 
 /// A delay beyond what the clock can say is as good as none.
@@ -87,7 +108,12 @@ mod tests {
     }
 
     fn tried(retries: u32) -> TaskHeaders {
-        TaskHeaders { task: "t".into(), id: "i".into(), retries, ..TaskHeaders::default() }
+        TaskHeaders {
+            task: "t".into(),
+            id: "i".into(),
+            retries,
+            ..TaskHeaders::default()
+        }
     }
 
     fn options(change: impl FnOnce(&mut TaskOptions)) -> TaskOptions {
@@ -110,9 +136,15 @@ mod tests {
     #[test]
     fn values_and_refusals_are_what_they_are() {
         let plain = TaskOptions::default();
-        assert_eq!(run(Ok(Value::Int(5)), 0, &plain), Outcome::Success(Value::Int(5)));
+        assert_eq!(
+            run(Ok(Value::Int(5)), 0, &plain),
+            Outcome::Success(Value::Int(5))
+        );
         assert_eq!(run(Err(TaskError::Ignore), 0, &plain), Outcome::Ignore);
-        let reject = Outcome::Reject { reason: "no".into(), requeue: true };
+        let reject = Outcome::Reject {
+            reason: "no".into(),
+            requeue: true,
+        };
         assert_eq!(run(Err(TaskError::requeue("no")), 0, &plain), reject);
     }
 
@@ -125,7 +157,9 @@ mod tests {
         assert_eq!(at(run(error(), 0, &TaskOptions::default())), None);
         assert_eq!(at(run(error(), 0, &backoff)), Some(after(2)));
         assert_eq!(at(run(error(), 2, &backoff)), Some(after(8)));
-        let Outcome::Failure { exception, .. } = run(error(), 3, &backoff) else { panic!() };
+        let Outcome::Failure { exception, .. } = run(error(), 3, &backoff) else {
+            panic!()
+        };
         assert_eq!(exception.exc_type, "OSError");
         let permanent = Err(TaskError::python("OSError", "gone").permanent());
         assert_eq!(at(run(permanent, 0, &backoff)), None);
@@ -155,9 +189,15 @@ mod tests {
             Outcome::Failure { exception, .. } => exception.repr(),
             other => panic!("{other:?}"),
         };
-        assert_eq!(failure(run(Err(because.into()), 3, &plain)), "OSError('gone')");
+        assert_eq!(
+            failure(run(Err(because.into()), 3, &plain)),
+            "OSError('gone')"
+        );
         let without = failure(run(Err(TaskError::retry()), 3, &plain));
-        assert!(without.starts_with("MaxRetriesExceededError(\"Can't retry t[i]"), "{without}");
+        assert!(
+            without.starts_with("MaxRetriesExceededError(\"Can't retry t[i]"),
+            "{without}"
+        );
         assert!(at(run(Err(Retry::default().up_to(4).into()), 3, &plain)).is_some());
         let for_ever = options(|options| options.max_retries = None);
         assert!(at(run(Err(TaskError::retry()), 1_000_000, &for_ever)).is_some());

@@ -33,7 +33,11 @@ impl RunLimits {
         };
         let set = set.unwrap_or_default();
         let first = |limits: [Option<Duration>; 4]| {
-            limits.into_iter().flatten().next().filter(|limit| !limit.is_zero())
+            limits
+                .into_iter()
+                .flatten()
+                .next()
+                .filter(|limit| !limit.is_zero())
         };
         Self {
             soft: first([
@@ -42,7 +46,12 @@ impl RunLimits {
                 options.soft_time_limit,
                 config.default_soft_time_limit,
             ]),
-            hard: first([seconds(call.hard), set.hard, options.time_limit, config.default_time_limit]),
+            hard: first([
+                seconds(call.hard),
+                set.hard,
+                options.time_limit,
+                config.default_time_limit,
+            ]),
         }
     }
 
@@ -56,7 +65,12 @@ impl RunLimits {
     ///
     /// Code that cannot be stopped after the soft limit, because it has a thread, goes
     /// on until the hard one.
-    pub(crate) fn next(&self, asked: bool, grace: Duration, stoppable: bool) -> Option<(Duration, Alarm)> {
+    pub(crate) fn next(
+        &self,
+        asked: bool,
+        grace: Duration,
+        stoppable: bool,
+    ) -> Option<(Duration, Alarm)> {
         let soft = match self.soft {
             Some(soft) if !asked => Some((soft, Alarm::Ask)),
             Some(soft) if stoppable => Some((soft.saturating_add(grace), Alarm::Soft)),
@@ -101,7 +115,11 @@ impl TaskLimits {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
-        self.table.read().unwrap_or_else(PoisonError::into_inner).get(task).copied()
+        self.table
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(task)
+            .copied()
     }
 }
 
@@ -112,25 +130,43 @@ mod tests {
     #[test]
     fn the_nearest_one_who_says_something_wins() {
         let second = |n| Some(Duration::from_secs(n));
-        let config = Config { default_time_limit: second(9), ..Config::default() };
+        let config = Config {
+            default_time_limit: second(9),
+            ..Config::default()
+        };
         let mut options = TaskOptions::default();
         options.soft_time_limit = second(3);
-        let call = TimeLimits { hard: None, soft: Some(1.5) };
+        let call = TimeLimits {
+            hard: None,
+            soft: Some(1.5),
+        };
         let picked = RunLimits::pick(call, None, &options, &config);
         assert_eq!(picked.soft, Some(Duration::from_millis(1500)));
         assert_eq!(picked.hard, second(9));
 
         let limits = TaskLimits::default();
         assert_eq!(limits.get("a"), None);
-        limits.set("a", RunLimits { soft: None, hard: second(4) });
+        limits.set(
+            "a",
+            RunLimits {
+                soft: None,
+                hard: second(4),
+            },
+        );
         let picked = RunLimits::pick(TimeLimits::default(), limits.get("a"), &options, &config);
         assert_eq!((picked.soft, picked.hard), (second(3), second(4)));
     }
 
     #[test]
     fn no_limit_is_zero_or_nonsense() {
-        let call = TimeLimits { hard: Some(0.0), soft: Some(f64::INFINITY) };
-        let config = Config { default_time_limit: Some(Duration::from_secs(9)), ..Config::default() };
+        let call = TimeLimits {
+            hard: Some(0.0),
+            soft: Some(f64::INFINITY),
+        };
+        let config = Config {
+            default_time_limit: Some(Duration::from_secs(9)),
+            ..Config::default()
+        };
         let picked = RunLimits::pick(call, None, &TaskOptions::default(), &config);
         assert_eq!(picked, RunLimits::default());
     }
@@ -153,7 +189,11 @@ mod tests {
             (limits(0, 9), false, true, Some((second(9), Alarm::Hard))),
             (limits(9, 3), false, true, Some((second(3), Alarm::Hard))),
         ] {
-            assert_eq!(limits.next(asked, second(2), stoppable), next, "{limits:?} {asked}");
+            assert_eq!(
+                limits.next(asked, second(2), stoppable),
+                next,
+                "{limits:?} {asked}"
+            );
         }
     }
 }

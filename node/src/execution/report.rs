@@ -88,15 +88,23 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
             let text = traceback::text(&headers.task, &exception, &causes);
             failure(&exception, Some(text), embed, facts)
         }
-        Outcome::TimedOut { limit: Limit::Soft, .. } => {
+        Outcome::TimedOut {
+            limit: Limit::Soft, ..
+        } => {
             let exception = Exception::soft_time_limit_exceeded();
             let text = traceback::text(&headers.task, &exception, &[]);
             failure(&exception, Some(text), embed, facts)
         }
         // Nothing of the task was there to be traced.
-        Outcome::TimedOut { limit: Limit::Hard, after } => {
-            failure(&Exception::time_limit_exceeded(after.as_secs_f64()), None, embed, facts)
-        }
+        Outcome::TimedOut {
+            limit: Limit::Hard,
+            after,
+        } => failure(
+            &Exception::time_limit_exceeded(after.as_secs_f64()),
+            None,
+            embed,
+            facts,
+        ),
         Outcome::Panicked { message } => {
             let exception = Exception::python("RuntimeError", format!("task panicked: {message}"));
             let text = traceback::text(&headers.task, &exception, &[]);
@@ -105,19 +113,35 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
         Outcome::Unknown => {
             let exception = Exception::not_registered(&headers.task);
             let reason = format!("unknown task {}", headers.task);
-            Report { settle: Settle::Dead(reason), ..failure(&exception, None, embed, facts) }
+            Report {
+                settle: Settle::Dead(reason),
+                ..failure(&exception, None, embed, facts)
+            }
         }
         Outcome::Unreadable(error) => unreadable(&error, embed, facts),
-        Outcome::Reject { reason, requeue: false } => {
+        Outcome::Reject {
+            reason,
+            requeue: false,
+        } => {
             let exception = Exception::reject(reason.as_str(), false);
             let uuid = headers.id.clone();
             let mut report = failure(&exception, None, embed, facts);
-            report.events.push(EventKind::TaskRejected { uuid, requeue: false });
-            Report { settle: Settle::Dead(reason), tally: Tally::Rejected, ..report }
+            report.events.push(EventKind::TaskRejected {
+                uuid,
+                requeue: false,
+            });
+            Report {
+                settle: Settle::Dead(reason),
+                tally: Tally::Rejected,
+                ..report
+            }
         }
         Outcome::Reject { requeue: true, .. } => Report {
             settle: Settle::GiveBack,
-            events: vec![EventKind::TaskRejected { uuid: headers.id.clone(), requeue: true }],
+            events: vec![EventKind::TaskRejected {
+                uuid: headers.id.clone(),
+                requeue: true,
+            }],
             tally: Tally::Requeued,
             ..Report::default()
         },
@@ -133,9 +157,16 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
                 expired: why == super::outcome::Revocation::Expired,
             };
             let report = ended(&State::Revoked, &exception, None, embed, facts);
-            Report { events: vec![event], tally: Tally::Revoked, ..report }
+            Report {
+                events: vec![event],
+                tally: Tally::Revoked,
+                ..report
+            }
         }
-        Outcome::Lost => Report { settle: Settle::GiveBack, ..Report::default() },
+        Outcome::Lost => Report {
+            settle: Settle::GiveBack,
+            ..Report::default()
+        },
     }
 }
 
@@ -165,11 +196,24 @@ fn success(value: Value, embed: Embed, facts: Facts<'_>, store: bool) -> Report 
         let mut children = facts.children;
         children.extend(next.children);
         let document = ResultDocument::success(headers.id.clone(), value, facts.now);
-        let document = ResultDocument { children: Some(children), ..document };
+        let document = ResultDocument {
+            children: Some(children),
+            ..document
+        };
         stores.push(addressed(document, headers, facts.properties));
     }
-    let tally = if store { Tally::Succeeded } else { Tally::Nothing };
-    Report { stores, steps: next.steps, events, tally, ..Report::default() }
+    let tally = if store {
+        Tally::Succeeded
+    } else {
+        Tally::Nothing
+    };
+    Report {
+        stores,
+        steps: next.steps,
+        events,
+        tally,
+        ..Report::default()
+    }
 }
 
 fn retry(again: &Again, embed: Embed, facts: Facts<'_>) -> Report {
@@ -181,13 +225,22 @@ fn retry(again: &Again, embed: Embed, facts: Facts<'_>) -> Report {
             return failure(&exception, None, embed, facts);
         }
     };
-    let text = again.exception.as_ref().map(|e| traceback::text(&headers.task, e, &again.causes));
-    let mut report =
-        Report { before: Some(before), tally: Tally::Retried, ..Report::default() };
+    let text = again
+        .exception
+        .as_ref()
+        .map(|e| traceback::text(&headers.task, e, &again.causes));
+    let mut report = Report {
+        before: Some(before),
+        tally: Tally::Retried,
+        ..Report::default()
+    };
     if facts.events {
         report.events.push(EventKind::TaskRetried {
             uuid: headers.id.clone(),
-            exception: again.exception.as_ref().map_or_else(|| "None".to_owned(), Exception::repr),
+            exception: again
+                .exception
+                .as_ref()
+                .map_or_else(|| "None".to_owned(), Exception::repr),
             traceback: text.clone(),
         });
     }
@@ -196,8 +249,13 @@ fn retry(again: &Again, embed: Embed, facts: Facts<'_>) -> Report {
         // The next try counts as a child.
         let itself = Value::Array(vec![headers.id.as_str().into(), Value::Null]);
         let children = Some(vec![Value::Array(vec![itself, Value::Null])]);
-        let document = ResultDocument { children, ..document };
-        report.stores.push(addressed(document, headers, facts.properties));
+        let document = ResultDocument {
+            children,
+            ..document
+        };
+        report
+            .stores
+            .push(addressed(document, headers, facts.properties));
     }
     report
 }
@@ -221,7 +279,12 @@ fn failure(
         false => Settle::Dead(exception.repr()),
     };
     let report = ended(&State::Failure, exception, traceback, embed, facts);
-    Report { settle, events, tally: Tally::Failed, ..report }
+    Report {
+        settle,
+        events,
+        tally: Tally::Failed,
+        ..report
+    }
 }
 
 /// What a bad end stores and sets going.
@@ -238,7 +301,13 @@ fn ended(
         true => Next::default(),
         false => {
             let traceback = traceback.as_deref();
-            let cause = Cause { state, exception, traceback, now: facts.now, reply_to };
+            let cause = Cause {
+                state,
+                exception,
+                traceback,
+                now: facts.now,
+                reply_to,
+            };
             on_failure(cause, embed, headers, facts.plan)
         }
     };
@@ -255,7 +324,11 @@ fn ended(
         }
         stores.extend(next.stores);
     }
-    Report { stores, steps: next.steps, ..Report::default() }
+    Report {
+        stores,
+        steps: next.steps,
+        ..Report::default()
+    }
 }
 
 /// Who is to blame decides: bad arguments are the caller's own failure, anything else may
@@ -273,12 +346,18 @@ fn unreadable(error: &DecodeError, embed: Embed, facts: Facts<'_>) -> Report {
             failure(&exception, Some(traceback), embed, facts)
         }
         // Without an id there is nobody to tell.
-        _ if facts.headers.id.is_empty() => {
-            Report { settle: Settle::Dead(text), tally: Tally::Rejected, ..Report::default() }
-        }
+        _ if facts.headers.id.is_empty() => Report {
+            settle: Settle::Dead(text),
+            tally: Tally::Rejected,
+            ..Report::default()
+        },
         _ => {
             let report = failure(&exception, None, embed, facts);
-            Report { settle: Settle::Dead(text), tally: Tally::Rejected, ..report }
+            Report {
+                settle: Settle::Dead(text),
+                tally: Tally::Rejected,
+                ..report
+            }
         }
     }
 }
@@ -287,7 +366,10 @@ fn unreadable(error: &DecodeError, embed: Embed, facts: Facts<'_>) -> Report {
 pub(crate) fn started(headers: &TaskHeaders, properties: &Properties, node: &str) -> Report {
     let document = ResultDocument::started(headers.id.clone(), std::process::id(), node);
     let stores = vec![addressed(document, headers, properties)];
-    Report { stores, ..Report::default() }
+    Report {
+        stores,
+        ..Report::default()
+    }
 }
 
 /// The caller's word wins over the task's.
@@ -308,7 +390,10 @@ fn addressed(document: ResultDocument, headers: &TaskHeaders, properties: &Prope
             ..document
         },
         reply_to: properties.reply_to.clone(),
-        correlation_id: properties.correlation_id.clone().or_else(|| Some(headers.id.clone())),
+        correlation_id: properties
+            .correlation_id
+            .clone()
+            .or_else(|| Some(headers.id.clone())),
     }
 }
 

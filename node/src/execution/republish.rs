@@ -40,9 +40,18 @@ pub(crate) fn again(job: &Job, again: &Again, limits: &Limits) -> Result<Publica
     if let Some(kwargs) = &again.kwargs {
         headers.kwargsrepr = Some(celeriac::protocol::repr::kwargs(kwargs, REPR_MAX));
     }
-    let message = message(job, headers, again.args.as_deref(), again.kwargs.as_ref(), limits)?;
+    let message = message(
+        job,
+        headers,
+        again.args.as_deref(),
+        again.kwargs.as_ref(),
+        limits,
+    )?;
     let publication = Publication::to_queue(&*job.queue, message);
-    Ok(Publication { not_before: Some(again.at), ..publication })
+    Ok(Publication {
+        not_before: Some(again.at),
+        ..publication
+    })
 }
 
 const REPR_MAX: usize = naming::defaults::REPR_MAX;
@@ -55,7 +64,10 @@ const REPR_MAX: usize = naming::defaults::REPR_MAX;
 pub(crate) fn later(job: &Job, at: SystemTime, limits: &Limits) -> Result<Publication> {
     let message = message(job, headers(job), None, None, limits)?;
     let publication = Publication::to_queue(&*job.queue, message);
-    Ok(Publication { not_before: Some(at), ..publication })
+    Ok(Publication {
+        not_before: Some(at),
+        ..publication
+    })
 }
 
 /// Makes the message for the dead-letter queue: as it came, with the reason.
@@ -76,7 +88,10 @@ pub(crate) fn dead(job: &Job, reason: &str, node: &str) -> Publication {
     message.headers.insert(REASON, reason);
     message.headers.insert(NODE, node);
     let publication = Publication::to_exchange(naming::DEAD_EXCHANGE, &*job.queue, message);
-    Publication { mandatory: true, ..publication }
+    Publication {
+        mandatory: true,
+        ..publication
+    }
 }
 
 /// The headers without the traces of how the message came here.
@@ -85,8 +100,16 @@ fn headers(job: &Job) -> TaskHeaders {
     let extra = std::mem::take(&mut headers.extra);
     // RabbitMQ before 4.0 takes a message with the trace of an earlier delay for one
     // that goes round in circles, and drops it.
-    let traces = ["x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-celeriac-"];
-    let kept = extra.into_iter().filter(|(name, _)| !traces.iter().any(|trace| name.starts_with(trace)));
+    let traces = [
+        "x-death",
+        "x-first-death-",
+        "x-last-death-",
+        "x-delivery-count",
+        "x-celeriac-",
+    ];
+    let kept = extra
+        .into_iter()
+        .filter(|(name, _)| !traces.iter().any(|trace| name.starts_with(trace)));
     headers.extra = kept.collect();
     headers
 }
@@ -99,15 +122,26 @@ fn message(
     limits: &Limits,
 ) -> Result<Message> {
     // In the queue of a delay it would end the delay; admission reads the header.
-    let properties = Properties { expiration: None, ..job.properties().clone() };
+    let properties = Properties {
+        expiration: None,
+        ..job.properties().clone()
+    };
     if job.protocol == Protocol::V2 && args.is_none() && kwargs.is_none() {
-        return Ok(Message { properties, headers: headers.into_table(), body: job.body.clone() });
+        return Ok(Message {
+            properties,
+            headers: headers.into_table(),
+            body: job.body.clone(),
+        });
     }
     let body = job.open(limits)?;
     let parts = body.parts()?;
     let args = match args {
         Some(args) => args.to_vec(),
-        None => parts.args.iter().map(|raw| raw.to_value()).collect::<Result<_, _>>()?,
+        None => parts
+            .args
+            .iter()
+            .map(|raw| raw.to_value())
+            .collect::<Result<_, _>>()?,
     };
     let kwargs = match kwargs {
         Some(kwargs) => kwargs.clone(),
@@ -117,7 +151,11 @@ fn message(
             pairs.collect::<Result<_>>()?
         }
     };
-    let compression = headers.compression.as_deref().map(Compression::from_header).transpose()?;
+    let compression = headers
+        .compression
+        .as_deref()
+        .map(Compression::from_header)
+        .transpose()?;
     let body = Body::encode(body.codec, &args, &kwargs, &parts.embed)?;
     TaskMessage::encode(headers, properties, body, compression).map_err(Error::from)
 }

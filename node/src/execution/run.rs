@@ -55,7 +55,9 @@ pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
 pub(crate) async fn conclude(shared: &Shared, claim: Claim, outcome: Outcome) {
     // Others wait for its end all the same. A body that cannot be read names none.
     let body = claim.open(&shared.limits).ok();
-    let embed = body.and_then(|body| Some(body.parts().ok()?.embed)).unwrap_or_default();
+    let embed = body
+        .and_then(|body| Some(body.parts().ok()?.embed))
+        .unwrap_or_default();
     hand_over(shared, claim, outcome, embed).await;
 }
 
@@ -69,7 +71,9 @@ async fn begin(shared: &Shared, job: &Job, options: &TaskOptions) {
         counters.started.add(1);
     }
     if shared.events.enabled() {
-        shared.events.emit([EventKind::TaskStarted { uuid: headers.id.clone() }]);
+        shared.events.emit([EventKind::TaskStarted {
+            uuid: headers.id.clone(),
+        }]);
     }
     let stores = shared.app.backend().capabilities().stores;
     if options.track_started && stores && !report::ignores(headers, options) {
@@ -192,7 +196,9 @@ async fn supervise(
             },
         }
     }
-    timeout_at(Instant::now() + grace, code).await.unwrap_or(Ended::Stopped)
+    timeout_at(Instant::now() + grace, code)
+        .await
+        .unwrap_or(Ended::Stopped)
 }
 
 /// What the end of the code means.
@@ -202,9 +208,10 @@ fn outcome(ended: Ended, job: &Job, options: &TaskOptions) -> Outcome {
         (Ended::Lost, _) => Outcome::Lost,
         // What a task says after it was asked to stop is no failure of its own; what it
         // has done is done.
-        (Ended::Stopped | Ended::Returned(Err(TaskError::Failure { .. })), Some(Stop::Shutdown)) => {
-            Outcome::Lost
-        }
+        (
+            Ended::Stopped | Ended::Returned(Err(TaskError::Failure { .. })),
+            Some(Stop::Shutdown),
+        ) => Outcome::Lost,
         (Ended::Stopped | Ended::Returned(Err(_)), Some(Stop::Terminated)) => {
             Outcome::Revoked(Revocation::Terminated)
         }
@@ -229,7 +236,10 @@ async fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed
         Facts {
             headers: job.headers(),
             properties: job.properties(),
-            options: job.handler.as_ref().map_or(&none, |handler| handler.options()),
+            options: job
+                .handler
+                .as_ref()
+                .map_or(&none, |handler| handler.options()),
             now: clock::now(),
             runtime: job.runtime(),
             children: job.context.children(),
@@ -242,7 +252,10 @@ async fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed
     if lost {
         shared.note_unfinished(job.id());
     }
-    shared.outcomes.send_or_end(shared, Parcel::new(Some(claim), report)).await;
+    shared
+        .outcomes
+        .send_or_end(shared, Parcel::new(Some(claim), report))
+        .await;
 }
 
 fn log(job: &Job, outcome: &Outcome) {
@@ -262,7 +275,13 @@ fn log(job: &Job, outcome: &Outcome) {
             tracing::error!(task_id, task, error = message, "task panicked");
         }
         Outcome::TimedOut { limit, after } => {
-            tracing::error!(task_id, task, ?limit, ?after, "task ran into its time limit");
+            tracing::error!(
+                task_id,
+                task,
+                ?limit,
+                ?after,
+                "task ran into its time limit"
+            );
         }
         Outcome::Unknown => tracing::error!(task_id, task, "task is not registered here"),
         Outcome::Unreadable(error) => {

@@ -6,7 +6,8 @@ use celeriac::protocol::{Exception, Value, repr};
 ///
 /// A Rust error knows no stack, so the one frame names the task.
 pub(crate) fn text(task: &str, exception: &Exception, causes: &[String]) -> String {
-    let mut text = format!("Traceback (most recent call last):\n  File \"{task}\", line 0, in run\n");
+    let mut text =
+        format!("Traceback (most recent call last):\n  File \"{task}\", line 0, in run\n");
     match exception.exc_module.as_deref() {
         None | Some("builtins") => {}
         Some(module) => {

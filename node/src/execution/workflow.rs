@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
+use celeriac::Result;
 use celeriac::backend::{Joined, Member, Store};
 use celeriac::broker::Publication;
 use celeriac::canvas::{Kind, Plan, group, with_previous};
@@ -13,7 +14,6 @@ use celeriac::producer::Lineage;
 use celeriac::protocol::{
     Embed, Exception, ResultDocument, Signature, State, TaskHeaders, Timestamp, Value,
 };
-use celeriac::Result;
 
 /// Plans a workflow: the signature, and what follows it in its chain.
 pub(crate) type Planner<'a> = &'a dyn Fn(Signature, Option<Vec<Signature>>) -> Result<Plan>;
@@ -27,7 +27,11 @@ pub(crate) enum Step {
     /// Publish a message.
     Publish(Box<Publication>),
     /// Count a member of a chord's header.
-    Join { member: Box<Member>, body: Box<Signature>, lineage: Lineage },
+    Join {
+        member: Box<Member>,
+        body: Box<Signature>,
+        lineage: Lineage,
+    },
     /// Say that the chord's body was sent.
     EndJoin(String),
 }
@@ -57,7 +61,10 @@ pub(crate) fn on_success(
     let mut send = |signature: Signature, rest| -> Result<()> {
         let plan = plan(stamped(signature, headers), rest)?;
         next.children.push(plan.result.clone());
-        next.steps.push_back(Step::Send { plan, lineage: child_of(headers) });
+        next.steps.push_back(Step::Send {
+            plan,
+            lineage: child_of(headers),
+        });
         Ok(())
     };
     let mut callbacks = embed.callbacks.unwrap_or_default();
@@ -70,7 +77,9 @@ pub(crate) fn on_success(
         }
         // Two or more travel as a group, with an id of their own.
         _ => {
-            let members = callbacks.into_iter().map(|one| with_previous(one, value.clone()));
+            let members = callbacks
+                .into_iter()
+                .map(|one| with_previous(one, value.clone()));
             send(group(members), None)?;
         }
     }
@@ -81,7 +90,8 @@ pub(crate) fn on_success(
         send(with_previous(step, value.clone()), Some(rest))?;
     }
     if let Some(body) = embed.chord {
-        next.steps.push_back(join(headers, *body, State::Success, value.clone()));
+        next.steps
+            .push_back(join(headers, *body, State::Success, value.clone()));
     }
     Ok(next)
 }
@@ -112,9 +122,16 @@ pub(crate) fn on_failure(
     if let Some(body) = embed.chord {
         // A chord waits for all of its header and fails then.
         let result = cause.exception.to_value();
-        next.steps.push_back(join(headers, *body, State::Failure, result));
+        next.steps
+            .push_back(join(headers, *body, State::Failure, result));
     }
-    errbacks(embed.errbacks.unwrap_or_default(), &headers.id, headers, plan, &mut next);
+    errbacks(
+        embed.errbacks.unwrap_or_default(),
+        &headers.id,
+        headers,
+        plan,
+        &mut next,
+    );
     next
 }
 
@@ -135,14 +152,23 @@ pub(crate) fn on_joined(
             Exception::chord_dependency(&member.task_id, &exception)
         }
         None => {
-            let results = joined.into_iter().map(|member| member.result).collect::<Vec<_>>();
+            let results = joined
+                .into_iter()
+                .map(|member| member.result)
+                .collect::<Vec<_>>();
             let rest = body.chain();
             body.options.remove("chain");
             let kept = body.clone();
             match plan(with_previous(body, Value::Array(results)), rest) {
                 Ok(plan) => {
-                    let send = Step::Send { plan, lineage: lineage.clone() };
-                    return Next { steps: [send, end].into(), ..Next::default() };
+                    let send = Step::Send {
+                        plan,
+                        lineage: lineage.clone(),
+                    };
+                    return Next {
+                        steps: [send, end].into(),
+                        ..Next::default()
+                    };
                 }
                 Err(error) => {
                     body = kept;
@@ -172,10 +198,22 @@ pub(crate) fn on_chord_error(
         parent_id: lineage.parent_id.clone(),
         ..TaskHeaders::default()
     };
-    let cause = Cause { state: &State::Failure, exception: why, traceback: None, now, reply_to: None };
+    let cause = Cause {
+        state: &State::Failure,
+        exception: why,
+        traceback: None,
+        now,
+        reply_to: None,
+    };
     let mut next = Next::default();
     abandon(&body, cause, &headers, &mut next, 0);
-    errbacks(body.link_error().unwrap_or_default(), &headers.id, &headers, plan, &mut next);
+    errbacks(
+        body.link_error().unwrap_or_default(),
+        &headers.id,
+        &headers,
+        plan,
+        &mut next,
+    );
     next
 }
 
@@ -183,7 +221,13 @@ pub(crate) fn on_chord_error(
 const MAX_DEPTH: usize = 64;
 
 /// Ends a step that will never run, with all that is inside it and behind it.
-fn abandon(step: &Signature, cause: Cause<'_>, headers: &TaskHeaders, next: &mut Next, depth: usize) {
+fn abandon(
+    step: &Signature,
+    cause: Cause<'_>,
+    headers: &TaskHeaders,
+    next: &mut Next,
+    depth: usize,
+) {
     if depth > MAX_DEPTH {
         return;
     }
@@ -199,7 +243,9 @@ fn abandon(step: &Signature, cause: Cause<'_>, headers: &TaskHeaders, next: &mut
             correlation_id: Some(id.to_owned()),
         });
     }
-    let inside = ["tasks", "header", "body"].iter().filter_map(|key| step.kwargs.get(key));
+    let inside = ["tasks", "header", "body"]
+        .iter()
+        .filter_map(|key| step.kwargs.get(key));
     let listed = inside.flat_map(|value| match value {
         Value::Array(items) => items.clone(),
         one => vec![one.clone()],
@@ -218,7 +264,12 @@ fn abandon(step: &Signature, cause: Cause<'_>, headers: &TaskHeaders, next: &mut
             root_id: Some(headers.root().to_owned()),
             ..TaskHeaders::default()
         };
-        next.steps.push_back(join(&member, body, State::Failure, cause.exception.to_value()));
+        next.steps.push_back(join(
+            &member,
+            body,
+            State::Failure,
+            cause.exception.to_value(),
+        ));
     }
 }
 
@@ -234,9 +285,14 @@ fn errbacks(
     if errbacks.is_empty() {
         return;
     }
-    let told = errbacks.into_iter().map(|one| with_previous(stamped(one, headers), failed.into()));
+    let told = errbacks
+        .into_iter()
+        .map(|one| with_previous(stamped(one, headers), failed.into()));
     match plan(group(told), None) {
-        Ok(plan) => next.steps.push_back(Step::Send { plan, lineage: child_of(headers) }),
+        Ok(plan) => next.steps.push_back(Step::Send {
+            plan,
+            lineage: child_of(headers),
+        }),
         // The task has failed already; there is nobody else to tell.
         Err(error) => {
             tracing::error!(task_id = failed, %error, "errback cannot be sent");
@@ -252,16 +308,27 @@ fn join(headers: &TaskHeaders, body: Signature, state: State, result: Value) -> 
         state,
         result,
     };
-    Step::Join { member: Box::new(member), body: Box::new(body), lineage: child_of(headers) }
+    Step::Join {
+        member: Box::new(member),
+        body: Box::new(body),
+        lineage: child_of(headers),
+    }
 }
 
 fn child_of(headers: &TaskHeaders) -> Lineage {
-    Lineage { root_id: Some(headers.root().to_owned()), parent_id: Some(headers.id.clone()) }
+    Lineage {
+        root_id: Some(headers.root().to_owned()),
+        parent_id: Some(headers.id.clone()),
+    }
 }
 
 /// Hands the stamps of a task on to what it sets going.
 fn stamped(mut signature: Signature, headers: &TaskHeaders) -> Signature {
-    let Some(names) = headers.stamped_headers.as_ref().filter(|names| !names.is_empty()) else {
+    let Some(names) = headers
+        .stamped_headers
+        .as_ref()
+        .filter(|names| !names.is_empty())
+    else {
         return signature;
     };
     let own = signature.stamped_headers().unwrap_or_default();

@@ -74,12 +74,22 @@ fn family(restarts: usize) -> Family {
     let parent = Parent(hear).start().recipient();
     let mut guardian = Guardian::new(parent, Budget { restarts, ..BUDGET });
     let factory = move |guard| {
-        let address = Counting { count: 0, told: tell.clone(), guard }.start();
+        let address = Counting {
+            count: 0,
+            told: tell.clone(),
+            guard,
+        }
+        .start();
         give.send(address.clone()).unwrap();
         address.recipient()
     };
     guardian.start("counting", Box::new(factory));
-    Family { guardian, ended, told, addresses }
+    Family {
+        guardian,
+        ended,
+        told,
+        addresses,
+    }
 }
 
 #[actix::test]
@@ -92,7 +102,14 @@ async fn a_panicking_child_comes_back_with_fresh_state() {
     assert!(first.send(Count { panic: true }).await.is_err());
 
     let ended = family.ended.recv().await.unwrap();
-    assert_eq!(ended, Ended { child: "counting".into(), life: 1, panicked: true });
+    assert_eq!(
+        ended,
+        Ended {
+            child: "counting".into(),
+            life: 1,
+            panicked: true
+        }
+    );
     let verdict = family.guardian.ended(&ended, Instant::now());
     assert_eq!(verdict, Verdict::Restart(Duration::from_millis(50)));
     family.guardian.revive("counting");
@@ -112,14 +129,23 @@ async fn a_panicking_child_comes_back_with_fresh_state() {
 async fn an_exhausted_budget_gives_the_child_up_and_time_restores_it() {
     let mut family = family(2);
     let start = Instant::now();
-    let end = |life| Ended { child: "counting".into(), life, panicked: false };
+    let end = |life| Ended {
+        child: "counting".into(),
+        life,
+        panicked: false,
+    };
     for (life, after, verdict) in [
         (1, 0, Verdict::Restart(Duration::from_millis(50))),
         (1, 1, Verdict::Expected),
         (2, 1, Verdict::Restart(Duration::from_millis(100))),
         (3, 2, Verdict::GiveUp),
     ] {
-        assert_eq!(family.guardian.ended(&end(life), start + Duration::from_secs(after)), verdict);
+        assert_eq!(
+            family
+                .guardian
+                .ended(&end(life), start + Duration::from_secs(after)),
+            verdict
+        );
         family.guardian.revive("counting");
     }
     let later = start + Duration::from_secs(120);
@@ -132,8 +158,17 @@ async fn an_exhausted_budget_gives_the_child_up_and_time_restores_it() {
 #[actix::test]
 async fn a_released_child_may_end() {
     let mut family = family(5);
-    family.guardian.release("counting").unwrap().send(Stop).await.unwrap();
+    family
+        .guardian
+        .release("counting")
+        .unwrap()
+        .send(Stop)
+        .await
+        .unwrap();
     let ended = family.ended.recv().await.unwrap();
     assert!(!ended.panicked);
-    assert_eq!(family.guardian.ended(&ended, Instant::now()), Verdict::Expected);
+    assert_eq!(
+        family.guardian.ended(&ended, Instant::now()),
+        Verdict::Expected
+    );
 }

@@ -29,9 +29,14 @@ impl Finished {
         inner.retries.insert(Arc::clone(&id), (retries, now));
         inner.order.push_back((id, now));
         while inner.order.len() > MAX
-            || inner.order.front().is_some_and(|(_, at)| now.duration_since(*at) > KEEP)
+            || inner
+                .order
+                .front()
+                .is_some_and(|(_, at)| now.duration_since(*at) > KEEP)
         {
-            let Some((id, at)) = inner.order.pop_front() else { return };
+            let Some((id, at)) = inner.order.pop_front() else {
+                return;
+            };
             // The same id may have finished again since.
             if inner.retries.get(&id).is_some_and(|(_, last)| *last == at) {
                 inner.retries.remove(&id);
@@ -41,7 +46,10 @@ impl Finished {
 
     pub(crate) fn contains(&self, id: &str, retries: u32) -> bool {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.retries.get(id).is_some_and(|(done, _)| *done >= retries)
+        inner
+            .retries
+            .get(id)
+            .is_some_and(|(done, _)| *done >= retries)
     }
 }
 

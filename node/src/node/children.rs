@@ -51,7 +51,9 @@ pub(super) fn consumer(shared: &Arc<Shared>, queue: &str) -> Factory {
     Box::new(move |guard| {
         let (shared, queue) = (Arc::clone(&shared), queue.clone());
         let work = shared.work.clone();
-        Keeper::start_loop(guard, &work, |stop| Box::pin(consumer::run(shared, queue, stop)))
+        Keeper::start_loop(guard, &work, |stop| {
+            Box::pin(consumer::run(shared, queue, stop))
+        })
     })
 }
 

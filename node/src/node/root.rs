@@ -28,12 +28,14 @@ pub(super) struct Root {
 
 impl Root {
     /// Runs a node on the present arbiter until it has stopped.
-    pub(super) async fn run(
-        shared: Arc<Shared>,
-        mut commands: mpsc::Receiver<Command>,
-    ) -> Stopped {
+    pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::Receiver<Command>) -> Stopped {
         let (fault, mut faults) = mpsc::channel(1);
-        let root = Self { shared: Arc::clone(&shared), guardian: None, fault }.start();
+        let root = Self {
+            shared: Arc::clone(&shared),
+            guardian: None,
+            fault,
+        }
+        .start();
         shared.enter(Phase::Running);
         let fault = loop {
             tokio::select! {
@@ -58,7 +60,9 @@ impl Root {
             guardian.start(&name, children::consumer(&self.shared, queue));
         }
         // Queues share the prefetch.
-        self.shared.resized.send_replace(self.shared.slots.capacity());
+        self.shared
+            .resized
+            .send_replace(self.shared.slots.capacity());
     }
 }
 
@@ -84,15 +88,25 @@ impl Handler<Ended> for Root {
     type Result = ();
 
     fn handle(&mut self, ended: Ended, ctx: &mut Self::Context) {
-        let Some(guardian) = &mut self.guardian else { return };
+        let Some(guardian) = &mut self.guardian else {
+            return;
+        };
         let child = Arc::clone(&ended.child);
         match guardian.ended(&ended, Instant::now()) {
             Verdict::Expected => {}
             Verdict::Restart(after) => {
                 let (child_name, panicked) = (&*child, ended.panicked);
-                tracing::error!(child = child_name, panicked, ?after, "child ended: it is made anew");
-                let mut restarts =
-                    self.shared.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+                tracing::error!(
+                    child = child_name,
+                    panicked,
+                    ?after,
+                    "child ended: it is made anew"
+                );
+                let mut restarts = self
+                    .shared
+                    .restarts
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 restarts.insert(child.to_string(), guardian.restarts(&child));
                 drop(restarts);
                 ctx.run_later(after, move |root, _| {
@@ -104,7 +118,9 @@ impl Handler<Ended> for Root {
             Verdict::GiveUp => {
                 let ends = if ended.panicked { "panics" } else { "ends" };
                 // One fault is enough to stop.
-                let _ = self.fault.try_send(format!("{child} {ends} again and again"));
+                let _ = self
+                    .fault
+                    .try_send(format!("{child} {ends} again and again"));
             }
         }
     }
@@ -122,7 +138,10 @@ impl Handler<Command> for Root {
             Command::AddConsumer(queue) => self.add_consumer(&queue),
             Command::CancelConsumer(queue) => {
                 let name = children::consumer_name(&queue);
-                let released = self.guardian.as_mut().and_then(|guardian| guardian.release(&name));
+                let released = self
+                    .guardian
+                    .as_mut()
+                    .and_then(|guardian| guardian.release(&name));
                 self.shared.queues.remove(&queue);
                 if let Some(consumer) = released {
                     actix::spawn(async move {
@@ -130,7 +149,9 @@ impl Handler<Command> for Root {
                         let _ = consumer.send(Stop).await;
                     });
                 }
-                self.shared.resized.send_replace(self.shared.slots.capacity());
+                self.shared
+                    .resized
+                    .send_replace(self.shared.slots.capacity());
             }
         }
     }
@@ -152,7 +173,9 @@ impl Handler<Release> for Root {
     type Result = actix::MessageResult<Release>;
 
     fn handle(&mut self, release: Release, _: &mut Self::Context) -> Self::Result {
-        let Some(guardian) = &mut self.guardian else { return actix::MessageResult(Vec::new()) };
+        let Some(guardian) = &mut self.guardian else {
+            return actix::MessageResult(Vec::new());
+        };
         let names: Vec<String> = match release {
             Release::Consumers => {
                 let all = guardian.names().into_iter().map(|name| name.to_string());
@@ -163,7 +186,12 @@ impl Handler<Release> for Root {
                 standing.rev().map(|(name, _)| name.to_owned()).collect()
             }
         };
-        actix::MessageResult(names.iter().filter_map(|name| guardian.release(name)).collect())
+        actix::MessageResult(
+            names
+                .iter()
+                .filter_map(|name| guardian.release(name))
+                .collect(),
+        )
     }
 }
 

@@ -64,7 +64,11 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
     end(root.send(Release::Rest).await.unwrap_or_default()).await;
 
     // The app stays open: who made it closes it, and others may still use it.
-    let unfinished = shared.unfinished.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let unfinished = shared
+        .unfinished
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     let reason = fault.unwrap_or(match (drained, shared.shutdown.wish()) {
         (true, _) if unfinished.is_empty() => Reason::Drained,
         (_, Wish::Now) => Reason::Interrupted,
@@ -92,7 +96,9 @@ async fn within(shared: &Shared, time: Duration, wish: Wish) -> bool {
 }
 
 async fn end(children: Vec<Recipient<Stop>>) {
-    let ends = children.into_iter().map(|child| timeout(END_WITHIN, child.send(Stop)));
+    let ends = children
+        .into_iter()
+        .map(|child| timeout(END_WITHIN, child.send(Stop)));
     for ended in join_all(ends).await {
         if ended.is_err() {
             tracing::warn!("a part of the node did not end in time");

@@ -64,10 +64,17 @@ mod tests {
         let parked = Parked::default();
         let second = |n| UNIX_EPOCH + Duration::from_secs(n);
         for (id, until) in [("a", 10), ("b", 20)] {
-            let headers = TaskHeaders { id: id.to_owned(), ..TaskHeaders::default() };
+            let headers = TaskHeaders {
+                id: id.to_owned(),
+                ..TaskHeaders::default()
+            };
             parked.add(second(until), &headers, &DeliveryInfo::default());
         }
-        let ids: Vec<_> = parked.waiting(second(15)).into_iter().map(|task| task.id).collect();
+        let ids: Vec<_> = parked
+            .waiting(second(15))
+            .into_iter()
+            .map(|task| task.id)
+            .collect();
         assert_eq!(ids, ["b"]);
     }
 }

@@ -1,5 +1,5 @@
 //! A node on a broker and a backend in memory, seen from outside.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod messages;
 mod outcomes;
@@ -57,16 +57,30 @@ impl Rig {
                 .backend_value(Arc::new(backend.clone()));
             tasks(tasks::all(builder)).build().unwrap()
         };
-        let config = Config { cancel_grace: Duration::from_millis(200), ..config };
+        let config = Config {
+            cancel_grace: Duration::from_millis(200),
+            ..config
+        };
         let node = Node::new(app(&link), config).unwrap();
         let (handle, shutdown) = (node.handle(), Shutdown::new());
         let running = tokio::spawn(node.run(shutdown.clone()));
         assert!(handle.wait_ready().await);
-        Self { app: app(broker), broker: broker.clone(), link, handle, shutdown, running }
+        Self {
+            app: app(broker),
+            broker: broker.clone(),
+            link,
+            handle,
+            shutdown,
+            running,
+        }
     }
 
     pub async fn stopped(self) -> Stopped {
-        tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap().unwrap()
+        tokio::time::timeout(PATIENCE, self.running)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
     }
 
     pub async fn stop(self) -> Stopped {
@@ -76,11 +90,19 @@ impl Rig {
 
     /// Waits for the end of a task, by id.
     pub async fn end_of(&self, id: &str) -> ResultDocument {
-        self.app.result::<celeriac::Value>(id).ready(PATIENCE).await.unwrap()
+        self.app
+            .result::<celeriac::Value>(id)
+            .ready(PATIENCE)
+            .await
+            .unwrap()
     }
 
     pub async fn state_of(&self, id: &str) -> State {
-        self.app.result::<celeriac::Value>(id).state().await.unwrap()
+        self.app
+            .result::<celeriac::Value>(id)
+            .state()
+            .await
+            .unwrap()
     }
 
     /// Waits until the queue is empty and nothing of it is unacknowledged.
@@ -94,16 +116,27 @@ impl Rig {
     }
 
     pub async fn ready(&self, queue: &str) -> u64 {
-        self.broker.queue(queue).await.unwrap().map_or(0, |status| status.ready)
+        self.broker
+            .queue(queue)
+            .await
+            .unwrap()
+            .map_or(0, |status| status.ready)
     }
 
     pub async fn publish(&self, message: Message) {
-        self.broker.publish(Publication::to_queue("celery", message)).await.unwrap();
+        self.broker
+            .publish(Publication::to_queue("celery", message))
+            .await
+            .unwrap();
     }
 
     /// Waits for one message of a queue and takes it.
     pub async fn take(&self, queue: &str) -> Delivery {
-        let mut consumer = self.broker.consume(Subscription::unacknowledged(queue)).await.unwrap();
+        let mut consumer = self
+            .broker
+            .consume(Subscription::unacknowledged(queue))
+            .await
+            .unwrap();
         let next = tokio::time::timeout(PATIENCE, consumer.next(1)).await;
         next.expect("a message in time").unwrap().remove(0)
     }
@@ -120,5 +153,8 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut ask: impl FnMu
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "expected that {what}");
+    assert!(
+        tokio::time::timeout(PATIENCE, waiting).await.is_ok(),
+        "expected that {what}"
+    );
 }

@@ -43,9 +43,15 @@ async fn a_panic_fails_its_task_and_nothing_else() {
     let one = panics.call().send(&rig.app).await.unwrap();
     let two = panics_on_a_thread.call().send(&rig.app).await.unwrap();
     let one = one.ready(PATIENCE).await.unwrap();
-    assert_eq!(exception(&one).repr(), "RuntimeError('task panicked: at the disco')");
+    assert_eq!(
+        exception(&one).repr(),
+        "RuntimeError('task panicked: at the disco')"
+    );
     let two = two.ready(PATIENCE).await.unwrap();
-    assert_eq!(exception(&two).repr(), "RuntimeError('task panicked: on a thread')");
+    assert_eq!(
+        exception(&two).repr(),
+        "RuntimeError('task panicked: on a thread')"
+    );
     let sum = add.call(1, 1).send(&rig.app).await.unwrap();
     assert_eq!(sum.get(PATIENCE).await.unwrap(), 2);
     assert!(rig.handle.snapshot().restarts.is_empty());
@@ -65,7 +71,10 @@ async fn no_try_left_raises_what_went_wrong() {
     let rig = Rig::start().await;
     let asked = retries.call(99).send(&rig.app).await.unwrap();
     let by_itself = flaky.call().send(&rig.app).await.unwrap();
-    assert_eq!(exception(&asked.ready(PATIENCE).await.unwrap()).repr(), "OSError('not yet')");
+    assert_eq!(
+        exception(&asked.ready(PATIENCE).await.unwrap()).repr(),
+        "OSError('not yet')"
+    );
     let document = by_itself.ready(PATIENCE).await.unwrap();
     assert_eq!(exception(&document).repr(), "ConnectionError('reset')");
     // A next try is a child of the one before.
@@ -80,7 +89,13 @@ async fn a_rejected_message_is_dead_lettered_with_the_reason() {
     let document = result.ready(PATIENCE).await.unwrap();
     assert_eq!(exception(&document).repr(), "Reject('not mine', False)");
     let dead = rig.take("celery.dead").await;
-    let header = |name| dead.message.headers.get(name).and_then(|value| value.as_str()).unwrap();
+    let header = |name| {
+        dead.message
+            .headers
+            .get(name)
+            .and_then(|value| value.as_str())
+            .unwrap()
+    };
     assert_eq!(header("x-celeriac-reason"), "not mine");
     assert_eq!(header("x-celeriac-node"), rig.handle.name());
     assert_eq!(header("task"), "rejects");
@@ -109,14 +124,20 @@ async fn ignored_results_are_not_stored() {
 
 #[tokio::test]
 async fn no_more_run_than_there_are_places() {
-    let config = Config { concurrency: 2, ..Config::default() };
+    let config = Config {
+        concurrency: 2,
+        ..Config::default()
+    };
     let rig = Rig::with(config, |builder| builder).await;
     let door = gate("places");
     let mut results = Vec::new();
     for _ in 0..5 {
         results.push(wait.call("places".to_owned()).send(&rig.app).await.unwrap());
     }
-    eventually("three wait", || async { rig.handle.snapshot().waiting == 3 }).await;
+    eventually("three wait", || async {
+        rig.handle.snapshot().waiting == 3
+    })
+    .await;
     assert_eq!((door.starts(), rig.handle.snapshot().running), (2, 2));
     door.open.add_permits(5);
     for result in results {

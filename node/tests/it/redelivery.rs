@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use celeriac::App;
 use celeriac::backend::{Backend, MemoryBackend, Store};
 use celeriac::broker::{Broker, MemoryBroker, Subscription};
 use celeriac::protocol::{ResultDocument, Signature, Value};
-use celeriac::App;
 use celeriac_node::Config;
 
 use crate::tasks::*;
@@ -15,11 +15,18 @@ use crate::{PATIENCE, Rig, eventually};
 async fn a_task_that_still_runs_is_not_run_twice() {
     let rig = Rig::start().await;
     let door = gate("interrupted");
-    let result = wait.call("interrupted".to_owned()).send(&rig.app).await.unwrap();
+    let result = wait
+        .call("interrupted".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
     door.started(1).await;
     for duplicates in 1..=2 {
         rig.link.interrupt();
-        eventually("it came again", || async { rig.count("duplicates") == duplicates }).await;
+        eventually("it came again", || async {
+            rig.count("duplicates") == duplicates
+        })
+        .await;
     }
     door.open.add_permits(1);
     result.get(PATIENCE).await.unwrap();
@@ -35,12 +42,20 @@ async fn a_task_that_still_runs_is_not_run_twice() {
 
 #[tokio::test]
 async fn messages_that_wait_are_not_run_twice() {
-    let config = Config { concurrency: 1, ..Config::default() };
+    let config = Config {
+        concurrency: 1,
+        ..Config::default()
+    };
     let rig = Rig::with(config, |builder| builder).await;
     let door = gate("waiting");
     let mut results = Vec::new();
     for _ in 0..3 {
-        results.push(wait.call("waiting".to_owned()).send(&rig.app).await.unwrap());
+        results.push(
+            wait.call("waiting".to_owned())
+                .send(&rig.app)
+                .await
+                .unwrap(),
+        );
     }
     eventually("two wait", || async { rig.handle.snapshot().waiting == 2 }).await;
     rig.link.interrupt();
@@ -61,11 +76,21 @@ async fn a_success_that_is_stored_is_not_run_again_and_what_follows_is_sent() {
         .backend_value(Arc::new(backend.clone()))
         .build()
         .unwrap();
-    let follower = Signature::new("add").arg(10).with_option("task_id", "follower");
-    let call = app.call::<Value>("add").arg(2).arg(3).id("done").link(follower);
+    let follower = Signature::new("add")
+        .arg(10)
+        .with_option("task_id", "follower");
+    let call = app
+        .call::<Value>("add")
+        .arg(2)
+        .arg(3)
+        .id("done")
+        .link(follower);
     call.send(&app).await.unwrap();
     // A node took it, stored a result that tells itself from a second run, and died.
-    let mut died = broker.consume(Subscription::new("celery", 1)).await.unwrap();
+    let mut died = broker
+        .consume(Subscription::new("celery", 1))
+        .await
+        .unwrap();
     drop(died.next(1).await.unwrap());
     drop(died);
     let store = Store {
@@ -90,7 +115,10 @@ async fn outcomes_wait_for_the_backend() {
     door.started(1).await;
     rig.app.backend().close().await;
     door.open.add_permits(1);
-    eventually("it is tried again", || async { rig.count("delivery_retries") > 1 }).await;
+    eventually("it is tried again", || async {
+        rig.count("delivery_retries") > 1
+    })
+    .await;
     assert_eq!(rig.handle.snapshot().delivering, 1);
     // What cannot be delivered is given back, not lost.
     let (id, broker) = (result.id().to_owned(), rig.broker.clone());

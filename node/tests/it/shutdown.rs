@@ -9,7 +9,10 @@ use crate::tasks::*;
 use crate::{PATIENCE, Rig, eventually};
 
 fn one_place() -> Config {
-    Config { concurrency: 1, ..Config::default() }
+    Config {
+        concurrency: 1,
+        ..Config::default()
+    }
 }
 
 #[tokio::test]
@@ -38,27 +41,51 @@ async fn what_runs_finishes_and_what_was_only_taken_goes_back() {
 async fn the_second_signal_gives_back_what_runs() {
     let rig = Rig::with(one_place(), |builder| builder).await;
     let door = gate("second signal");
-    let running = wait.call("second signal".to_owned()).send(&rig.app).await.unwrap();
+    let running = wait
+        .call("second signal".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
     door.started(1).await;
     rig.shutdown.drain();
-    eventually("it drains", || async { rig.handle.snapshot().phase == Phase::Draining }).await;
+    eventually("it drains", || async {
+        rig.handle.snapshot().phase == Phase::Draining
+    })
+    .await;
     rig.shutdown.drain();
     let (app, broker) = (rig.app.clone(), rig.broker.clone());
     let stopped = rig.stopped().await;
     assert_eq!(stopped.reason, Reason::Interrupted);
     assert_eq!(stopped.unfinished, [running.id()]);
-    let status = celeriac::broker::Broker::queue(&broker, "celery").await.unwrap().unwrap();
+    let status = celeriac::broker::Broker::queue(&broker, "celery")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(status.ready, 1);
     // Nobody says that a task failed because a signal came.
-    assert_eq!(app.result::<String>(running.id()).state().await.unwrap(), State::Pending);
+    assert_eq!(
+        app.result::<String>(running.id()).state().await.unwrap(),
+        State::Pending
+    );
 }
 
 #[tokio::test]
 async fn the_deadline_asks_tasks_to_stop() {
-    let config = Config { drain_deadline: Duration::from_millis(100), ..Config::default() };
+    let config = Config {
+        drain_deadline: Duration::from_millis(100),
+        ..Config::default()
+    };
     let rig = Rig::with(config, |builder| builder).await;
-    let heeds = listens.call("deadline".to_owned()).send(&rig.app).await.unwrap();
-    let ignores_it = wait.call("deadline".to_owned()).send(&rig.app).await.unwrap();
+    let heeds = listens
+        .call("deadline".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
+    let ignores_it = wait
+        .call("deadline".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
     gate("deadline").started(2).await;
     rig.shutdown.drain();
     let broker = rig.broker.clone();
@@ -66,20 +93,30 @@ async fn the_deadline_asks_tasks_to_stop() {
     let stopped = rig.stopped().await;
     assert_eq!(stopped.reason, Reason::Deadline);
     assert_eq!(stopped.unfinished, [ignores_it.id()]);
-    let status = celeriac::broker::Broker::queue(&broker, "celery").await.unwrap().unwrap();
+    let status = celeriac::broker::Broker::queue(&broker, "celery")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(status.ready, 1);
 }
 
 #[tokio::test]
 async fn an_early_acknowledgement_is_the_task_s_own_risk() {
     let rig = Rig::with(one_place(), |builder| builder).await;
-    let running = wait_early.call("early".to_owned()).send(&rig.app).await.unwrap();
+    let running = wait_early
+        .call("early".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
     gate("early").started(1).await;
     rig.shutdown.stop_now();
     let broker = rig.broker.clone();
     let stopped = rig.stopped().await;
     assert_eq!(stopped.unfinished, [running.id()]);
-    let status = celeriac::broker::Broker::queue(&broker, "celery").await.unwrap().unwrap();
+    let status = celeriac::broker::Broker::queue(&broker, "celery")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(status.ready, 0);
 }
 
@@ -89,5 +126,8 @@ async fn a_dropped_run_ends_the_node() {
     let handle = rig.handle.clone();
     let Rig { running, .. } = rig;
     running.abort();
-    eventually("it stops", || async { handle.snapshot().phase == Phase::Stopped }).await;
+    eventually("it stops", || async {
+        handle.snapshot().phase == Phase::Stopped
+    })
+    .await;
 }

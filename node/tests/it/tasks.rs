@@ -91,7 +91,12 @@ pub fn gates() -> &'static Gates {
 }
 
 pub fn gate(name: &str) -> Arc<Gate> {
-    let new = || Arc::new(Gate { open: Semaphore::new(0), starts: AtomicU64::new(0) });
+    let new = || {
+        Arc::new(Gate {
+            open: Semaphore::new(0),
+            starts: AtomicU64::new(0),
+        })
+    };
     Arc::clone(&gates().entry(name.to_owned()).or_insert_with(new))
 }
 

@@ -26,15 +26,30 @@ async fn send_with_eta(rig: &Rig, id: &str, eta: SystemTime) {
         ..Default::default()
     };
     let body = "[[2, 3], {}, null]".to_owned().into();
-    rig.publish(celeriac::protocol::Message { properties, headers, body }).await;
+    rig.publish(celeriac::protocol::Message {
+        properties,
+        headers,
+        body,
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_short_wait_is_held_and_a_long_one_is_parked() {
     let rig = Rig::start().await;
     let start = Instant::now();
-    send_with_eta(&rig, "short", celeriac::clock::now() + Duration::from_millis(300)).await;
-    send_with_eta(&rig, "long", celeriac::clock::now() + Duration::from_millis(1300)).await;
+    send_with_eta(
+        &rig,
+        "short",
+        celeriac::clock::now() + Duration::from_millis(300),
+    )
+    .await;
+    send_with_eta(
+        &rig,
+        "long",
+        celeriac::clock::now() + Duration::from_millis(1300),
+    )
+    .await;
     eventually("one is held", || async { rig.handle.snapshot().held == 1 }).await;
     assert_eq!(rig.end_of("short").await.result, Value::Int(5));
     assert!(start.elapsed() >= Duration::from_millis(300));
@@ -50,7 +65,10 @@ async fn a_task_that_comes_too_late_does_not_run() {
     headers.push("task", "add");
     headers.push("id", "late");
     headers.push("expires", "2020-01-01T00:00:00+00:00");
-    let message = celeriac::protocol::Message { headers, ..Default::default() };
+    let message = celeriac::protocol::Message {
+        headers,
+        ..Default::default()
+    };
     rig.publish(message).await;
     let document = rig.end_of("late").await;
     assert_eq!(document.status, State::Revoked);
@@ -60,9 +78,18 @@ async fn a_task_that_comes_too_late_does_not_run() {
 #[tokio::test]
 async fn the_soft_limit_is_a_signal_and_then_an_end() {
     let rig = Rig::start().await;
-    let heeds = listens.call("soft".to_owned()).soft_time_limit(SHORT).send(&rig.app);
-    assert_eq!(heeds.await.unwrap().get(PATIENCE).await.unwrap(), "soft limit");
-    let ignores_it = wait.call("soft".to_owned()).soft_time_limit(SHORT).send(&rig.app);
+    let heeds = listens
+        .call("soft".to_owned())
+        .soft_time_limit(SHORT)
+        .send(&rig.app);
+    assert_eq!(
+        heeds.await.unwrap().get(PATIENCE).await.unwrap(),
+        "soft limit"
+    );
+    let ignores_it = wait
+        .call("soft".to_owned())
+        .soft_time_limit(SHORT)
+        .send(&rig.app);
     let document = ignores_it.await.unwrap().ready(PATIENCE).await.unwrap();
     assert_eq!(error(&document), "SoftTimeLimitExceeded()");
 }
@@ -70,7 +97,12 @@ async fn the_soft_limit_is_a_signal_and_then_an_end() {
 #[tokio::test]
 async fn the_hard_limit_is_an_end() {
     let rig = Rig::start().await;
-    let result = wait.call("hard".to_owned()).time_limit(SHORT).send(&rig.app).await.unwrap();
+    let result = wait
+        .call("hard".to_owned())
+        .time_limit(SHORT)
+        .send(&rig.app)
+        .await
+        .unwrap();
     let document = result.ready(PATIENCE).await.unwrap();
     assert_eq!(error(&document), "TimeLimitExceeded(0.15)");
     assert_eq!(document.traceback, None);
@@ -78,17 +110,34 @@ async fn the_hard_limit_is_an_end() {
 
 #[tokio::test]
 async fn a_thread_past_its_limit_keeps_its_place_until_it_ends() {
-    let config = Config { concurrency: 1, ..Config::default() };
+    let config = Config {
+        concurrency: 1,
+        ..Config::default()
+    };
     let rig = Rig::with(config, |builder| builder).await;
     let door = gate("blocking");
-    let stuck = blocks.call("blocking".to_owned()).time_limit(SHORT).send(&rig.app).await.unwrap();
-    assert_eq!(error(&stuck.ready(PATIENCE).await.unwrap()), "TimeLimitExceeded(0.15)");
+    let stuck = blocks
+        .call("blocking".to_owned())
+        .time_limit(SHORT)
+        .send(&rig.app)
+        .await
+        .unwrap();
+    assert_eq!(
+        error(&stuck.ready(PATIENCE).await.unwrap()),
+        "TimeLimitExceeded(0.15)"
+    );
     assert_eq!(rig.handle.snapshot().lost_threads, 1);
     let next = add.call(1, 1).send(&rig.app).await.unwrap();
-    eventually("the next one waits", || async { rig.handle.snapshot().waiting == 1 }).await;
+    eventually("the next one waits", || async {
+        rig.handle.snapshot().waiting == 1
+    })
+    .await;
     door.open.add_permits(1);
     assert_eq!(next.get(PATIENCE).await.unwrap(), 2);
-    eventually("the thread is back", || async { rig.handle.snapshot().lost_threads == 0 }).await;
+    eventually("the thread is back", || async {
+        rig.handle.snapshot().lost_threads == 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -97,7 +146,10 @@ async fn a_rate_spreads_starts_without_taking_places() {
     async fn limited() -> i64 {
         1
     }
-    let config = Config { concurrency: 1, ..Config::default() };
+    let config = Config {
+        concurrency: 1,
+        ..Config::default()
+    };
     let rig = Rig::with(config, |builder| builder.task(limited)).await;
     let start = Instant::now();
     let mut results = Vec::new();
@@ -106,7 +158,10 @@ async fn a_rate_spreads_starts_without_taking_places() {
     }
     let free = add.call(1, 1).send(&rig.app).await.unwrap();
     assert_eq!(free.get(PATIENCE).await.unwrap(), 2);
-    assert!(rig.count("succeeded") < 4, "the limited ones do not hold up others");
+    assert!(
+        rig.count("succeeded") < 4,
+        "the limited ones do not hold up others"
+    );
     for result in results {
         result.get(PATIENCE).await.unwrap();
     }

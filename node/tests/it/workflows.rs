@@ -14,7 +14,11 @@ fn plus(y: i64) -> Signature {
 #[tokio::test]
 async fn a_chain_hands_results_on() {
     let rig = Rig::start().await;
-    let steps = [Signature::new("add").arg(1).arg(2), plus(10), Signature::new("multiply").arg(2)];
+    let steps = [
+        Signature::new("add").arg(1).arg(2),
+        plus(10),
+        Signature::new("multiply").arg(2),
+    ];
     let result = rig.app.send::<i64>(chain(steps), None).await.unwrap();
     assert_eq!(result.get(PATIENCE).await.unwrap(), 26);
 }
@@ -23,25 +27,44 @@ async fn a_chain_hands_results_on() {
 async fn a_step_that_refuses_the_result_does_not_get_it() {
     let rig = Rig::start().await;
     let alone = Signature::new("add").arg(5).arg(5).immutable();
-    let result = rig.app.send::<i64>(chain([plus(1).arg(1), alone]), None).await.unwrap();
+    let result = rig
+        .app
+        .send::<i64>(chain([plus(1).arg(1), alone]), None)
+        .await
+        .unwrap();
     assert_eq!(result.get(PATIENCE).await.unwrap(), 10);
 }
 
 #[tokio::test]
 async fn a_group_runs_side_by_side_and_a_chord_adds_it_up() {
     let rig = Rig::start().await;
-    let header: Vec<_> = (1..=4).map(|n| Signature::new("add").arg(n).arg(n)).collect();
-    let result = rig.app.send::<Vec<i64>>(group(header.clone()), None).await.unwrap();
+    let header: Vec<_> = (1..=4)
+        .map(|n| Signature::new("add").arg(n).arg(n))
+        .collect();
+    let result = rig
+        .app
+        .send::<Vec<i64>>(group(header.clone()), None)
+        .await
+        .unwrap();
     assert_eq!(result.get(PATIENCE).await.unwrap(), [2, 4, 6, 8]);
     let body = Signature::new("total");
-    let result = rig.app.send::<i64>(chord(header, body), None).await.unwrap();
+    let result = rig
+        .app
+        .send::<i64>(chord(header, body), None)
+        .await
+        .unwrap();
     assert_eq!(result.get(PATIENCE).await.unwrap(), 20);
 }
 
 #[tokio::test]
 async fn a_chain_goes_through_a_group() {
     let rig = Rig::start().await;
-    let steps = [plus(1).arg(1), group([plus(10), plus(20)]), Signature::new("total"), plus(100)];
+    let steps = [
+        plus(1).arg(1),
+        group([plus(10), plus(20)]),
+        Signature::new("total"),
+        plus(100),
+    ];
     let result = rig.app.send::<i64>(chain(steps), None).await.unwrap();
     assert_eq!(result.get(PATIENCE).await.unwrap(), 134);
 }
@@ -50,20 +73,33 @@ async fn a_chain_goes_through_a_group() {
 async fn one_failure_ends_all_that_waited_for_it() {
     let rig = Rig::start().await;
     let failing = Signature::new("fail").arg("boom");
-    let result =
-        rig.app.send::<i64>(chain([failing.clone(), plus(1), plus(2)]), None).await.unwrap();
+    let result = rig
+        .app
+        .send::<i64>(chain([failing.clone(), plus(1), plus(2)]), None)
+        .await
+        .unwrap();
     let document = result.ready(PATIENCE).await.unwrap();
     assert_eq!(document.status, State::Failure);
-    assert_eq!(Exception::from_value(&document.result).unwrap().repr(), "ValueError('boom')");
+    assert_eq!(
+        Exception::from_value(&document.result).unwrap().repr(),
+        "ValueError('boom')"
+    );
 
     let header = [plus(1).arg(1), failing];
     let body = Signature::new("total");
-    let result = rig.app.send::<i64>(chord(header, body), None).await.unwrap();
+    let result = rig
+        .app
+        .send::<i64>(chord(header, body), None)
+        .await
+        .unwrap();
     let document = result.ready(PATIENCE).await.unwrap();
     let exception = Exception::from_value(&document.result).unwrap();
     assert_eq!(exception.exc_type, "ChordError");
     let text = exception.exc_message[0].as_str().unwrap();
-    assert!(text.starts_with("Dependency ") && text.ends_with(" raised ValueError('boom')"), "{text}");
+    assert!(
+        text.starts_with("Dependency ") && text.ends_with(" raised ValueError('boom')"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -72,22 +108,38 @@ async fn callbacks_get_the_result_and_errbacks_the_id() {
     let one = gate("link one");
     let two = gate("link two");
     let told = |name: &str| Signature::new("wait").arg(name).immutable();
-    add.call(1, 2).link(plus(5)).link(told("link one")).send(&rig.app).await.unwrap();
+    add.call(1, 2)
+        .link(plus(5))
+        .link(told("link one"))
+        .send(&rig.app)
+        .await
+        .unwrap();
     one.started(1).await;
 
-    let seen = rig.app.call::<Value>("fail").arg("boom").link_error(told("link two"));
+    let seen = rig
+        .app
+        .call::<Value>("fail")
+        .arg("boom")
+        .link_error(told("link two"));
     seen.send(&rig.app).await.unwrap();
     two.started(1).await;
     one.open.add_permits(1);
     two.open.add_permits(1);
 
-    let single = add.call(1, 2).link(plus(5).with_option("task_id", "single"));
+    let single = add
+        .call(1, 2)
+        .link(plus(5).with_option("task_id", "single"));
     single.send(&rig.app).await.unwrap();
     assert_eq!(rig.end_of("single").await.result, Value::Int(8));
 
     // The failed task's id is what an errback is told.
     let errback = Signature::new("wait").with_option("task_id", "errback");
-    let failed = rig.app.call::<Value>("fail").arg("x").id("failed-one").link_error(errback);
+    let failed = rig
+        .app
+        .call::<Value>("fail")
+        .arg("x")
+        .id("failed-one")
+        .link_error(errback);
     failed.send(&rig.app).await.unwrap();
     gate("failed-one").started(1).await;
     gate("failed-one").open.add_permits(1);
@@ -99,19 +151,34 @@ async fn callbacks_get_the_result_and_errbacks_the_id() {
 #[tokio::test]
 async fn a_broken_link_fails_the_task_with_the_reason() {
     let rig = Rig::start().await;
-    let broken = Signature { subtask_type: Some("chain".into()), ..Signature::new("celery.chain") };
+    let broken = Signature {
+        subtask_type: Some("chain".into()),
+        ..Signature::new("celery.chain")
+    };
     let result = add.call(1, 2).link(broken).send(&rig.app).await.unwrap();
     let document = result.ready(PATIENCE).await.unwrap();
     assert_eq!(document.status, State::Failure);
-    assert_eq!(Exception::from_value(&document.result).unwrap().exc_type, "InvalidTaskError");
+    assert_eq!(
+        Exception::from_value(&document.result).unwrap().exc_type,
+        "InvalidTaskError"
+    );
 }
 
 #[tokio::test]
 async fn a_result_names_its_children() {
     let rig = Rig::start().await;
-    let result = add.call(1, 2).link(plus(1).with_option("task_id", "kid")).send(&rig.app);
+    let result = add
+        .call(1, 2)
+        .link(plus(1).with_option("task_id", "kid"))
+        .send(&rig.app);
     let document = result.await.unwrap().ready(PATIENCE).await.unwrap();
     let itself = Value::Array(vec!["kid".into(), Value::Null]);
-    assert_eq!(document.children.unwrap(), [Value::Array(vec![itself, Value::Null])]);
-    eventually("the callback has run", || async { rig.count("succeeded") == 2 }).await;
+    assert_eq!(
+        document.children.unwrap(),
+        [Value::Array(vec![itself, Value::Null])]
+    );
+    eventually("the callback has run", || async {
+        rig.count("succeeded") == 2
+    })
+    .await;
 }

@@ -22,7 +22,10 @@ fn headers() -> TaskHeaders {
 fn of(outcome: Outcome, change: impl FnOnce(&mut TaskHeaders, &mut TaskOptions)) -> Report {
     let (mut headers, mut options) = (headers(), TaskOptions::default());
     change(&mut headers, &mut options);
-    let properties = Properties { reply_to: Some("reply".into()), ..Properties::default() };
+    let properties = Properties {
+        reply_to: Some("reply".into()),
+        ..Properties::default()
+    };
     let facts = Facts {
         headers: &headers,
         properties: &properties,
@@ -54,7 +57,10 @@ fn again() -> Again {
 
 fn failed() -> Outcome {
     let exception = Exception::python("ValueError", "boom");
-    Outcome::Failure { exception, causes: Vec::new() }
+    Outcome::Failure {
+        exception,
+        causes: Vec::new(),
+    }
 }
 
 fn unreadable(fault: Fault) -> Outcome {
@@ -64,27 +70,81 @@ fn unreadable(fault: Fault) -> Outcome {
 /// What is stored, as state and exception.
 fn stored(report: &Report) -> Option<(String, String)> {
     let document = &report.stores.first()?.document;
-    let exception = document.exception().map(|exception| exception.repr()).unwrap_or_default();
+    let exception = document
+        .exception()
+        .map(|exception| exception.repr())
+        .unwrap_or_default();
     Some((document.status.to_string(), exception))
 }
 
 #[test]
 fn every_outcome_has_its_result_its_settlement_and_its_count() {
     let dead = |text: &str| Settle::Dead(text.to_owned());
-    let soft = Outcome::TimedOut { limit: Limit::Soft, after: Duration::from_secs(3) };
-    let hard = Outcome::TimedOut { limit: Limit::Hard, after: Duration::from_secs(3) };
-    let panicked = Outcome::Panicked { message: "oh".into() };
-    let reject = |requeue| Outcome::Reject { reason: "no".into(), requeue };
+    let soft = Outcome::TimedOut {
+        limit: Limit::Soft,
+        after: Duration::from_secs(3),
+    };
+    let hard = Outcome::TimedOut {
+        limit: Limit::Hard,
+        after: Duration::from_secs(3),
+    };
+    let panicked = Outcome::Panicked {
+        message: "oh".into(),
+    };
+    let reject = |requeue| Outcome::Reject {
+        reason: "no".into(),
+        requeue,
+    };
     let text = "body: expected this, found that";
     for (outcome, result, settle, tally) in [
-        (Outcome::Success(Value::Int(1)), "SUCCESS ", Settle::Done, Tally::Succeeded),
-        (Outcome::Stored(Value::Int(1)), "", Settle::Done, Tally::Nothing),
-        (Outcome::Retry(again()), "RETRY OSError('gone')", Settle::Done, Tally::Retried),
-        (failed(), "FAILURE ValueError('boom')", Settle::Done, Tally::Failed),
-        (soft, "FAILURE SoftTimeLimitExceeded()", Settle::Done, Tally::Failed),
-        (hard, "FAILURE TimeLimitExceeded(3)", Settle::Done, Tally::Failed),
-        (panicked, "FAILURE RuntimeError('task panicked: oh')", Settle::Done, Tally::Failed),
-        (reject(false), "FAILURE Reject('no', False)", dead("no"), Tally::Rejected),
+        (
+            Outcome::Success(Value::Int(1)),
+            "SUCCESS ",
+            Settle::Done,
+            Tally::Succeeded,
+        ),
+        (
+            Outcome::Stored(Value::Int(1)),
+            "",
+            Settle::Done,
+            Tally::Nothing,
+        ),
+        (
+            Outcome::Retry(again()),
+            "RETRY OSError('gone')",
+            Settle::Done,
+            Tally::Retried,
+        ),
+        (
+            failed(),
+            "FAILURE ValueError('boom')",
+            Settle::Done,
+            Tally::Failed,
+        ),
+        (
+            soft,
+            "FAILURE SoftTimeLimitExceeded()",
+            Settle::Done,
+            Tally::Failed,
+        ),
+        (
+            hard,
+            "FAILURE TimeLimitExceeded(3)",
+            Settle::Done,
+            Tally::Failed,
+        ),
+        (
+            panicked,
+            "FAILURE RuntimeError('task panicked: oh')",
+            Settle::Done,
+            Tally::Failed,
+        ),
+        (
+            reject(false),
+            "FAILURE Reject('no', False)",
+            dead("no"),
+            Tally::Rejected,
+        ),
         (reject(true), "", Settle::GiveBack, Tally::Requeued),
         (Outcome::Ignore, "", Settle::Done, Tally::Nothing),
         (Outcome::Lost, "", Settle::GiveBack, Tally::Nothing),
@@ -94,7 +154,12 @@ fn every_outcome_has_its_result_its_settlement_and_its_count() {
             Settle::Done,
             Tally::Revoked,
         ),
-        (Outcome::Unknown, "FAILURE NotRegistered('t')", dead("unknown task t"), Tally::Failed),
+        (
+            Outcome::Unknown,
+            "FAILURE NotRegistered('t')",
+            dead("unknown task t"),
+            Tally::Failed,
+        ),
         (
             unreadable(Fault::Arguments),
             "FAILURE TypeError('body: expected this, found that')",
@@ -141,22 +206,37 @@ fn the_next_try_is_published_first_and_is_a_child() {
     let document = &report.stores[0].document;
     assert_eq!(document.date_done, None);
     let itself = Value::Array(vec!["id".into(), Value::Null]);
-    assert_eq!(document.children, Some(vec![Value::Array(vec![itself, Value::Null])]));
+    assert_eq!(
+        document.children,
+        Some(vec![Value::Array(vec![itself, Value::Null])])
+    );
 }
 
 #[test]
 fn unwanted_results_are_not_stored() {
     let value = || Outcome::Success(Value::Null);
     let unwanted = |options: &mut TaskOptions| options.ignore_result = true;
-    assert!(of(value(), |_, options| unwanted(options)).stores.is_empty());
-    assert!(of(value(), |headers, _| headers.ignore_result = Some(true)).stores.is_empty());
+    assert!(
+        of(value(), |_, options| unwanted(options))
+            .stores
+            .is_empty()
+    );
+    assert!(
+        of(value(), |headers, _| headers.ignore_result = Some(true))
+            .stores
+            .is_empty()
+    );
     // The caller's word wins over the task's.
     let asked = of(value(), |headers, options| {
         unwanted(options);
         headers.ignore_result = Some(false);
     });
     assert_eq!(asked.stores.len(), 1);
-    assert!(of(failed(), |_, options| unwanted(options)).stores.is_empty());
+    assert!(
+        of(failed(), |_, options| unwanted(options))
+            .stores
+            .is_empty()
+    );
     let errors = of(failed(), |_, options| {
         unwanted(options);
         options.store_errors_even_if_ignored = true;
@@ -185,11 +265,23 @@ fn events_tell_what_happened() {
     };
     assert_eq!(kinds(Outcome::Success(Value::Int(5))), ["succeeded"]);
     assert_eq!(kinds(Outcome::Retry(again())), ["retried"]);
-    assert_eq!(kinds(Outcome::Reject { reason: "no".into(), requeue: false }), ["failed", "rejected"]);
+    assert_eq!(
+        kinds(Outcome::Reject {
+            reason: "no".into(),
+            requeue: false
+        }),
+        ["failed", "rejected"]
+    );
     assert_eq!(kinds(Outcome::Unknown), ["failed"]);
     assert!(kinds(Outcome::Ignore).is_empty());
-    let EventKind::TaskRevoked { terminated, signum, expired, .. } =
-        plain(Outcome::Revoked(Revocation::Terminated)).events.remove(0)
+    let EventKind::TaskRevoked {
+        terminated,
+        signum,
+        expired,
+        ..
+    } = plain(Outcome::Revoked(Revocation::Terminated))
+        .events
+        .remove(0)
     else {
         panic!("a revocation");
     };
@@ -205,8 +297,14 @@ fn what_has_no_id_has_no_result() {
 
 #[test]
 fn a_callback_that_is_no_signature_fails_the_task() {
-    let broken = Signature { subtask_type: Some("group".into()), ..Signature::default() };
-    let embed = Embed { callbacks: Some(vec![broken]), ..Embed::default() };
+    let broken = Signature {
+        subtask_type: Some("group".into()),
+        ..Signature::default()
+    };
+    let embed = Embed {
+        callbacks: Some(vec![broken]),
+        ..Embed::default()
+    };
     let (headers, properties) = (headers(), Properties::default());
     let options = TaskOptions::default();
     let facts = Facts {
@@ -224,6 +322,9 @@ fn a_callback_that_is_no_signature_fails_the_task() {
     let report = report(Outcome::Success(Value::Int(1)), embed, facts);
     let (state, exception) = stored(&report).unwrap();
     assert_eq!(state, "FAILURE");
-    assert!(exception.starts_with("InvalidTaskError('what follows the task: "), "{exception}");
+    assert!(
+        exception.starts_with("InvalidTaskError('what follows the task: "),
+        "{exception}"
+    );
     assert!(report.steps.is_empty());
 }

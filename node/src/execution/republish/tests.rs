@@ -39,7 +39,10 @@ fn message(headers: &[(&str, Value)], body: &str) -> Message {
             priority: Some(7),
             ..Properties::default()
         },
-        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect(),
         body: body.to_owned().into(),
     }
 }
@@ -61,7 +64,13 @@ fn v2(body: &str) -> Job {
 
 fn next() -> Again {
     let at = UNIX_EPOCH + Duration::from_secs(5);
-    Again { at, exception: None, causes: Vec::new(), args: None, kwargs: None }
+    Again {
+        at,
+        exception: None,
+        causes: Vec::new(),
+        args: None,
+        kwargs: None,
+    }
 }
 
 const BODY: &str = r#"[[1],  {"a":2}, null]"#;
@@ -69,29 +78,61 @@ const BODY: &str = r#"[[1],  {"a":2}, null]"#;
 #[tokio::test]
 async fn a_next_try_is_the_same_message_with_another_number() {
     let publication = again(&v2(BODY), &next(), &Limits::default()).unwrap();
-    assert_eq!((publication.exchange.as_str(), publication.routing_key.as_str()), ("", "mail"));
+    assert_eq!(
+        (
+            publication.exchange.as_str(),
+            publication.routing_key.as_str()
+        ),
+        ("", "mail")
+    );
     assert!(publication.confirm && publication.mandatory);
     assert_eq!(publication.not_before, Some(next().at));
-    let Message { properties, headers, body } = publication.message;
+    let Message {
+        properties,
+        headers,
+        body,
+    } = publication.message;
     // Not one byte of the arguments changes.
     assert_eq!(body, BODY);
     let text = |name: &str| headers.get(name).and_then(Value::as_str);
     assert_eq!(headers.get("retries"), Some(&Value::Int(2)));
     assert_eq!(text("eta"), Some("1970-01-01T00:00:05+00:00"));
-    assert_eq!((text("parent_id"), text("root_id")), (Some("id"), Some("id")));
-    assert_eq!((text("origin"), text("mine")), (Some("gen1@h"), Some("kept")));
-    assert_eq!((headers.get("x-death"), headers.get("x-first-death-queue")), (None, None));
+    assert_eq!(
+        (text("parent_id"), text("root_id")),
+        (Some("id"), Some("id"))
+    );
+    assert_eq!(
+        (text("origin"), text("mine")),
+        (Some("gen1@h"), Some("kept"))
+    );
+    assert_eq!(
+        (headers.get("x-death"), headers.get("x-first-death-queue")),
+        (None, None)
+    );
     assert_eq!(properties.reply_to.as_deref(), Some("reply"));
-    assert_eq!((properties.priority, properties.expiration), (Some(7), None));
+    assert_eq!(
+        (properties.priority, properties.expiration),
+        (Some(7), None)
+    );
 }
 
 #[tokio::test]
 async fn other_arguments_are_written_and_shown() {
-    let changed = Again { args: Some(vec![Value::Int(9)]), ..next() };
+    let changed = Again {
+        args: Some(vec![Value::Int(9)]),
+        ..next()
+    };
     let publication = again(&v2(BODY), &changed, &Limits::default()).unwrap();
     let text = std::str::from_utf8(&publication.message.body).unwrap();
-    assert!(text.starts_with(r#"[[9], {"a": 2}, {"callbacks": null"#), "{text}");
-    let shown = publication.message.headers.get("argsrepr").and_then(Value::as_str);
+    assert!(
+        text.starts_with(r#"[[9], {"a": 2}, {"callbacks": null"#),
+        "{text}"
+    );
+    let shown = publication
+        .message
+        .headers
+        .get("argsrepr")
+        .and_then(Value::as_str);
     assert_eq!(shown, Some("(9,)"));
 }
 
@@ -115,7 +156,10 @@ async fn an_old_message_goes_on_as_a_new_one() {
 
 #[tokio::test]
 async fn a_body_that_cannot_be_read_cannot_be_changed() {
-    let changed = Again { args: Some(Vec::new()), ..next() };
+    let changed = Again {
+        args: Some(Vec::new()),
+        ..next()
+    };
     assert!(again(&v2("[[1"), &changed, &Limits::default()).is_err());
     assert!(again(&v2("[[1"), &next(), &Limits::default()).is_ok());
 }
