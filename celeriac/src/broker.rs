@@ -98,6 +98,8 @@ pub trait Consumer: Send {
     fn next(&mut self, max: usize) -> BoxFuture<'_, Option<Vec<Delivery>>>;
 
     /// Changes how many unacknowledged deliveries the broker hands out at most.
+    /// Holds exactly once the deliveries handed out before are settled; until then
+    /// they may come on top.
     fn set_prefetch(&mut self, prefetch: u16) -> BoxFuture<'_, Result<()>>;
 
     /// Stops new deliveries; those that wait in the consumer go back to the queue,

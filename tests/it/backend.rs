@@ -13,6 +13,58 @@ mod redis {
     celeriac_tests::backend_suite!(RedisBench(redis_url()));
 }
 
+mod redis_faults {
+    use celeriac_tests::conformance::backend::{Bench, RedisBench, success, task_id};
+    use celeriac_tests::eventually::{eventually, within};
+    use celeriac_tests::servers::redis_url;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    /// Makes Redis close every connection but the one that asks.
+    async fn close_all_connections() {
+        let url = url::Url::parse(&redis_url()).unwrap();
+        let address = (url.host_str().unwrap(), url.port().unwrap_or(6379));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for kind in ["normal", "pubsub"] {
+            let command = format!("CLIENT KILL TYPE {kind}\r\n");
+            stream.write_all(command.as_bytes()).await.unwrap();
+            let mut answer = [0; 64];
+            let length = within("the answer", stream.read(&mut answer))
+                .await
+                .unwrap();
+            assert!(
+                answer.starts_with(b":"),
+                "{:?}",
+                String::from_utf8_lossy(&answer[..length])
+            );
+        }
+    }
+
+    /// A waiter hears of a result although the connection is lost around it, again and
+    /// again.
+    #[tokio::test]
+    async fn a_lost_connection_loses_no_result() {
+        let ends = RedisBench(redis_url()).open().await;
+        for round in 0..5 {
+            let id = task_id();
+            let mut waiter =
+                eventually("watching", || async { ends.client.watch(&id).await.ok() }).await;
+            close_all_connections().await;
+            eventually("storing", || async {
+                let store = celeriac::backend::Store {
+                    document: success(&id, round),
+                    reply_to: None,
+                    correlation_id: None,
+                };
+                ends.node.store(vec![store]).await.remove(0).ok()
+            })
+            .await;
+            let done = within("the result", waiter.ready()).await;
+            assert_eq!(done.result, celeriac::Value::Int(round));
+        }
+    }
+}
+
 mod rpc_over_memory {
     use celeriac::broker::MemoryBroker;
     use celeriac_tests::conformance::backend::RpcBench;
