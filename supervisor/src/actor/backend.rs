@@ -88,15 +88,6 @@ impl Backend {
         let Some(fact) = outcome(document) else {
             return;
         };
-        // Events say who ran it and for how long; a result must not put less in place.
-        let known = self.board.history.get(&document.task_id);
-        if known.is_some_and(|task| task.state().is_ready()) {
-            return;
-        }
-        let worker = document
-            .extended
-            .as_ref()
-            .and_then(|extended| extended.worker.as_deref());
         let at = document
             .date_done
             .map_or_else(celeriac::clock::now, SystemTime::from);
@@ -104,12 +95,8 @@ impl Backend {
             at: seconds(at),
             clock: 0,
         };
-        self.merge(
-            &document.task_id.as_str().into(),
-            said,
-            &worker.unwrap_or_default().into(),
-            fact,
-        );
+        // Without a sender: the events say more, whichever comes first.
+        self.merge(&document.task_id.as_str().into(), said, &"".into(), fact);
     }
 }
 

@@ -233,7 +233,6 @@ impl Order {
 
 impl Filter {
     fn takes(&self, task: &Task) -> bool {
-        let standing = task.standing();
         self.state
             .as_ref()
             .is_none_or(|state| task.state() == state)
@@ -241,11 +240,10 @@ impl Filter {
                 .name
                 .as_ref()
                 .is_none_or(|name| task.name().is_some_and(|n| **n == **name))
-            && self.worker.as_ref().is_none_or(|worker| {
-                standing
-                    .and_then(|s| s.worker.as_ref())
-                    .is_some_and(|w| **w == **worker)
-            })
+            && self
+                .worker
+                .as_ref()
+                .is_none_or(|worker| task.worker().is_some_and(|w| **w == **worker))
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) struct Task {
     pub(crate) number: u64,
     call: Latest<Call>,
     route: Latest<Route>,
+    worker: Latest<Arc<str>>,
     sent: Option<f64>,
     received: Option<f64>,
     started: Option<f64>,
@@ -57,7 +58,6 @@ pub(crate) struct Route {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Standing {
     pub(crate) state: State,
-    pub(crate) worker: Option<Arc<str>>,
     pub(crate) result: Option<String>,
     pub(crate) exception: Option<String>,
     pub(crate) traceback: Option<String>,
@@ -100,6 +100,8 @@ pub(crate) enum Fact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Weight {
     class: u8,
+    /// A stored result says less than the event of the same outcome.
+    event: bool,
     said: Said,
     /// Tells events of the very same moment apart.
     step: u8,
@@ -112,6 +114,7 @@ impl Task {
             number,
             call: Latest::default(),
             route: Latest::default(),
+            worker: Latest::default(),
             sent: None,
             received: None,
             started: None,
@@ -119,10 +122,13 @@ impl Task {
         }
     }
 
-    /// Merges one event in.
+    /// Merges one event in, or a stored result, which has no sender.
     pub(crate) fn merge(&mut self, said: Said, sender: &Arc<str>, fact: Fact) {
-        let weight = Weight::of(&fact, said);
-        let standing = Standing::of(&fact, sender);
+        let weight = Weight::of(&fact, said, !sender.is_empty());
+        let standing = Standing::of(&fact);
+        if !sender.is_empty() && !matches!(fact, Fact::Sent(..)) {
+            self.worker.hear(said, Arc::clone(sender));
+        }
         match fact {
             Fact::Sent(call, route) => {
                 later(&mut self.sent, said.at);
@@ -170,6 +176,11 @@ impl Task {
         self.route.get()
     }
 
+    /// Returns the node that spoke of it last.
+    pub(crate) fn worker(&self) -> Option<&Arc<str>> {
+        self.worker.get()
+    }
+
     pub(crate) fn name(&self) -> Option<&Arc<str>> {
         self.call().and_then(|call| call.name.as_ref())
     }
@@ -204,7 +215,7 @@ fn later(known: &mut Option<f64>, at: f64) {
 }
 
 impl Weight {
-    fn of(fact: &Fact, said: Said) -> Self {
+    fn of(fact: &Fact, said: Said, event: bool) -> Self {
         let (class, step) = match fact {
             Fact::Sent(..) => (0, 0),
             Fact::Retried { .. } => (1, 0),
@@ -216,26 +227,26 @@ impl Weight {
             Fact::Failed { .. } => (3, 0),
             Fact::Succeeded { .. } => (4, 0),
         };
-        Self { class, said, step }
+        Self {
+            class,
+            event,
+            said,
+            step,
+        }
     }
 }
 
 impl Standing {
-    fn of(fact: &Fact, sender: &Arc<str>) -> Self {
+    fn of(fact: &Fact) -> Self {
         let mut standing = Self {
             state: State::Pending,
-            // A result may come without the name of who made it.
-            worker: (!sender.is_empty()).then(|| Arc::clone(sender)),
             result: None,
             exception: None,
             traceback: None,
             runtime: None,
         };
         standing.state = match fact {
-            Fact::Sent(..) => {
-                standing.worker = None;
-                State::Pending
-            }
+            Fact::Sent(..) => State::Pending,
             Fact::Received(_) => State::Received,
             Fact::Started => State::Started,
             Fact::Succeeded { result, runtime } => {

@@ -138,6 +138,7 @@ impl TaskView {
             changed_at: task.changed_at().map(moment),
             ..Self::default()
         };
+        view.worker = task.worker().map(text);
         if let Some(call) = task.call() {
             view.name = call.name.as_ref().map(text);
             view.args.clone_from(&call.args);
@@ -153,7 +154,6 @@ impl TaskView {
             view.client = Some(text(&route.client));
         }
         if let Some(standing) = task.standing() {
-            view.worker = standing.worker.as_ref().map(text);
             view.runtime_seconds = standing.runtime;
             view.result_text.clone_from(&standing.result);
             view.exception.clone_from(&standing.exception);

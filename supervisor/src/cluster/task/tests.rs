@@ -130,6 +130,30 @@ fn precedence_among_ready_states_is_that_of_celery() {
 }
 
 #[test]
+fn a_stored_result_gives_way_to_the_event_of_the_same_outcome() {
+    let result = || Fact::Succeeded {
+        result: Some("\"5\"".into()),
+        runtime: None,
+    };
+    let event = || Fact::Succeeded {
+        result: Some("'5'".into()),
+        runtime: Some(0.5),
+    };
+    let (nobody, node): (Arc<str>, Arc<str>) = ("".into(), "w1@host".into());
+    for result_first in [true, false] {
+        let mut task = Task::new("t".into(), 1);
+        if result_first {
+            task.merge(said(9), &nobody, result());
+            assert_eq!((task.state(), task.worker()), (&State::Success, None));
+        }
+        task.merge(said(8), &node, event());
+        task.merge(said(9), &nobody, result());
+        assert_eq!(task.standing().unwrap().runtime, Some(0.5));
+        assert_eq!(task.worker(), Some(&node));
+    }
+}
+
+#[test]
 fn a_lone_late_event_is_enough() {
     let task = merged(&[(said(9), Fact::Started)]);
     assert_eq!((task.state(), task.name()), (&State::Started, None));
