@@ -117,7 +117,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         let left = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            left = deliver::deliver(&shared, std::mem::take(&mut batch)) => left,
+            left = pulse.during(deliver::deliver(&shared, std::mem::take(&mut batch))) => left,
         };
         if left.is_empty() {
             failures = 0;

@@ -27,11 +27,12 @@ mod topology;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use celeriac::Error;
 use celeriac::broker::{Consumer, Subscription};
+use celeriac::protocol::Timestamp;
 use celeriac::retry::Backoff;
+use celeriac::{Error, clock};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -189,8 +190,8 @@ impl Intake {
                 self.shared.counters.requeued.add(1);
                 continue;
             }
-            // It may have been called off while it waited.
-            if self.shared.revoked.contains(claim.headers()) {
+            // It may have been called off, or have expired, while it waited.
+            if self.is_stale(&claim) {
                 self.admit(claim);
                 continue;
             }
@@ -199,6 +200,12 @@ impl Intake {
         self.state
             .reserved
             .store(self.waiting.len(), Ordering::Relaxed);
+    }
+
+    fn is_stale(&self, claim: &Claim) -> bool {
+        let headers = claim.headers();
+        let expired = |expires: Timestamp| SystemTime::from(expires) <= clock::now();
+        self.shared.revoked.contains(headers) || headers.expires.is_some_and(expired)
     }
 
     async fn resize(&self, consumer: &mut dyn Consumer) {

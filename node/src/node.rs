@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::root::Root;
 use self::work::Work;
 use crate::config::Config;
+use crate::guardian::BUDGET;
 use crate::handle::Handle;
 use crate::health::{Bound, Health};
 use crate::shared::{Command, Shared};
@@ -117,7 +118,7 @@ impl Node {
         thread
             .spawn(move || {
                 let system = actix::System::new();
-                let stopped = system.block_on(Root::run(shared, commands));
+                let stopped = system.block_on(Root::run(shared, commands, BUDGET));
                 drop(health);
                 // Threads of lost tasks are not waited for.
                 drop(work);

@@ -28,9 +28,8 @@ impl Pulse {
         let mut future = std::pin::pin!(future);
         loop {
             self.beat();
-            match tokio::time::timeout(BEAT, &mut future).await {
-                Ok(value) => return value,
-                Err(_) => {}
+            if let Ok(value) = tokio::time::timeout(BEAT, &mut future).await {
+                return value;
             }
         }
     }

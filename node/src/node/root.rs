@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::children;
 use super::stop;
-use crate::guardian::{BUDGET, Ended, Guardian, Stop, Verdict};
+use crate::guardian::{Budget, Ended, Guardian, Stop, Verdict};
 use crate::shared::{Command, Phase, Shared};
 use crate::shutdown::{Reason, Stopped, Wish};
 
@@ -21,6 +21,7 @@ use crate::shutdown::{Reason, Stopped, Wish};
 /// ```
 pub(super) struct Root {
     shared: Arc<Shared>,
+    budget: Budget,
     /// There from the start of the actor.
     guardian: Option<Guardian>,
     fault: mpsc::Sender<String>,
@@ -28,10 +29,15 @@ pub(super) struct Root {
 
 impl Root {
     /// Runs a node on the present arbiter until it has stopped.
-    pub(super) async fn run(shared: Arc<Shared>, mut commands: mpsc::Receiver<Command>) -> Stopped {
+    pub(super) async fn run(
+        shared: Arc<Shared>,
+        mut commands: mpsc::Receiver<Command>,
+        budget: Budget,
+    ) -> Stopped {
         let (fault, mut faults) = mpsc::channel(1);
         let root = Self {
             shared: Arc::clone(&shared),
+            budget,
             guardian: None,
             fault,
         }
@@ -70,7 +76,7 @@ impl Actor for Root {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let mut guardian = Guardian::new(ctx.address().recipient(), BUDGET);
+        let mut guardian = Guardian::new(ctx.address().recipient(), self.budget);
         for (name, factory) in children::standing(&self.shared) {
             guardian.start(name, factory);
         }
@@ -196,3 +202,6 @@ impl Handler<Release> for Root {
 }
 
 pub(super) type Address = Addr<Root>;
+
+#[cfg(test)]
+mod tests;

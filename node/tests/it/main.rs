@@ -1,6 +1,7 @@
 //! A node on a broker and a backend in memory, seen from outside.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod faults;
 mod messages;
 mod outcomes;
 mod redelivery;
