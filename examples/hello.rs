@@ -42,5 +42,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     shutdown.drain();
     println!("node {}", node.await??);
+    app.close().await;
     Ok(())
 }

@@ -55,5 +55,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     shutdown.drain();
     println!("node {}", node.await??);
+    caller.close().await;
     Ok(())
 }

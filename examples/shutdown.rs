@@ -43,5 +43,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("node {stopped}");
     assert_eq!(stopped.reason, Reason::Drained);
     assert_eq!((stopped.finished, stopped.unfinished.len()), (1, 0));
+    app.close().await;
     Ok(())
 }
