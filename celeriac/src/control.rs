@@ -76,10 +76,6 @@ impl Control {
             ],
             bindings: vec![Binding::new(naming::REPLY_EXCHANGE, &queue, &oid)],
         };
-        let broker = self.0.broker();
-        broker.declare(&topology).await?;
-        let mut consumer = broker.consume(Subscription::unacknowledged(&queue)).await?;
-
         // A list without names is no destination: nodes read it so too.
         let named = destination
             .as_ref()
@@ -99,8 +95,29 @@ impl Control {
             expires: seconds_since_epoch(crate::clock::now() + within),
             ..Request::default()
         };
-        self.send(request).await?;
+        let broker = self.0.broker();
+        broker.declare(&topology).await?;
+        let replies = self.collect(request, &queue, &ticket, enough, within).await;
+        // It would go with its consumer; this makes the broker's client forget it too,
+        // which would declare it again after a reconnect.
+        let gone = broker.delete_queue(&queue).await;
+        let replies = replies?;
+        gone?;
+        Ok(replies)
+    }
 
+    /// Sends a request and collects what answers its ticket on a queue.
+    async fn collect(
+        &self,
+        request: Request,
+        queue: &str,
+        ticket: &str,
+        enough: usize,
+        within: Duration,
+    ) -> Result<BTreeMap<String, Value>> {
+        let subscription = Subscription::unacknowledged(queue);
+        let mut consumer = self.0.broker().consume(subscription).await?;
+        self.send(request).await?;
         let deadline = Instant::now() + within;
         let mut replies = BTreeMap::new();
         while replies.len() < enough {
@@ -114,7 +131,7 @@ impl Control {
                     continue;
                 };
                 self.0.clock().adjust(reply.clock);
-                if reply.ticket.as_deref() == Some(&ticket) {
+                if reply.ticket.as_deref() == Some(ticket) {
                     replies.insert(reply.node, reply.payload);
                 }
             }
