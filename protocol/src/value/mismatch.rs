@@ -49,6 +49,10 @@ impl de::Error for Mismatch {
                     .map_or(before, |(_, expected)| expected);
                 (expected.to_owned(), found.to_owned())
             }
+            // An untagged enum says only what it wants: `a number or a list`.
+            None if message.starts_with("a ") || message.starts_with("an ") => {
+                (message, "something else".to_owned())
+            }
             None => ("a valid value".to_owned(), message),
         };
         Self {
