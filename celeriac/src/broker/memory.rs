@@ -4,10 +4,12 @@ mod connection;
 mod consumer;
 mod death;
 mod exchange;
+mod lanes;
 mod queue;
 mod registry;
 mod server;
 mod settings;
+mod taker;
 #[cfg(test)]
 mod tests;
 mod timer;

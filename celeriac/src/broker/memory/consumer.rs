@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::lock;
-use super::queue::Taker;
 use super::registry::QueueCell;
+use super::taker::Taker;
 use crate::broker::{
     BoxFuture, Consumer, Delivery, Receipt, Settlement, Settler, Subscription, Tag,
 };

@@ -3,51 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use celeriac_protocol::Message;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::death::Reason;
+use super::lanes::{Held, Lanes};
 use super::settings::Settings;
-use super::usage::Charge;
+use super::taker::Taker;
 use crate::broker::{QueueStatus, Settlement};
-
-/// A message in a queue.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) message: Arc<Message>,
-    pub(super) exchange: String,
-    pub(super) routing_key: String,
-    pub(super) redelivered: bool,
-    /// When it dies; set from its own `expiration` before it comes here.
-    pub(super) expires: Option<Instant>,
-    /// Its place: what comes back goes where it was.
-    order: u64,
-    charge: Charge,
-}
-
-impl Held {
-    pub(super) const fn new(
-        message: Arc<Message>,
-        exchange: String,
-        routing_key: String,
-        charge: Charge,
-    ) -> Self {
-        Self {
-            message,
-            exchange,
-            routing_key,
-            redelivered: false,
-            expires: None,
-            order: 0,
-            charge,
-        }
-    }
-
-    pub(super) fn into_charge(self) -> Charge {
-        self.charge
-    }
-}
 
 /// A message that was handed out and not yet settled.
 #[derive(Debug)]
@@ -55,42 +18,6 @@ struct Unacknowledged {
     held: Held,
     consumer: u64,
     connection: u64,
-}
-
-/// Who takes messages from a queue.
-#[derive(Debug)]
-pub(super) struct Taker {
-    pub(super) connection: u64,
-    pub(super) prefetch: usize,
-    pub(super) no_ack: bool,
-    pub(super) exclusive: bool,
-    pub(super) alarm: Arc<Notify>,
-    /// How many it was handed and has not settled.
-    unsettled: usize,
-    /// Whether it waits for `alarm`.
-    asleep: bool,
-}
-
-impl Taker {
-    pub(super) const fn new(connection: u64, no_ack: bool, alarm: Arc<Notify>) -> Self {
-        Self {
-            connection,
-            prefetch: 1,
-            no_ack,
-            exclusive: false,
-            alarm,
-            unsettled: 0,
-            asleep: false,
-        }
-    }
-
-    const fn credit(&self) -> usize {
-        if self.no_ack {
-            usize::MAX
-        } else {
-            self.prefetch.saturating_sub(self.unsettled)
-        }
-    }
 }
 
 /// What an event leaves to be done after the queue's lock is released.
@@ -122,11 +49,7 @@ pub(super) struct After {
 #[derive(Debug)]
 pub(super) struct QueueState {
     settings: Settings,
-    /// Ready messages by priority, each lane in order of arrival.
-    lanes: Vec<VecDeque<Held>>,
-    ready: usize,
-    /// How many of the ready ones have an end.
-    mortal: usize,
+    ready: Lanes,
     unacked: HashMap<u64, Unacknowledged>,
     takers: HashMap<u64, Taker>,
     /// Sleepers with credit; who waits longest is first.
@@ -144,12 +67,9 @@ pub(super) struct QueueState {
 
 impl QueueState {
     pub(super) fn new(settings: Settings, now: Instant) -> Self {
-        let lanes = usize::from(settings.max_priority) + 1;
         Self {
+            ready: Lanes::new(settings.max_priority),
             settings,
-            lanes: (0..lanes).map(|_| VecDeque::new()).collect(),
-            ready: 0,
-            mortal: 0,
             unacked: HashMap::new(),
             takers: HashMap::new(),
             sleepers: VecDeque::new(),
@@ -167,7 +87,7 @@ impl QueueState {
 
     pub(super) fn status(&self) -> QueueStatus {
         QueueStatus {
-            ready: self.ready as u64,
+            ready: self.ready.len() as u64,
             consumers: self.takers.len() as u64,
         }
     }
@@ -183,9 +103,10 @@ impl QueueState {
         }
         held.order = self.next_number();
         let look = self.plan(held.expires);
-        self.put(held);
+        self.ready.put(held);
         let dead = self
-            .overflow()
+            .ready
+            .overflow(self.settings.max_length)
             .map(|held| (held, Reason::Overflow))
             .into_iter()
             .collect();
@@ -207,7 +128,7 @@ impl QueueState {
         mut hand: impl FnMut(u64, &Held),
     ) -> Option<(usize, After)> {
         let mut after = After {
-            dead: self.expire(now),
+            dead: expired(self.ready.expire(now)),
             ..After::default()
         };
         self.takers.get_mut(&id)?.asleep = false;
@@ -216,13 +137,13 @@ impl QueueState {
             .takers
             .values()
             .filter(|taker| taker.asleep && taker.credit() > 0);
-        let share = self.ready.div_ceil(waiting.count() + 1);
+        let share = self.ready.len().div_ceil(waiting.count() + 1);
         let taker = self.takers.get(&id)?;
         let wanted = max.min(taker.credit()).min(share);
         let (no_ack, connection) = (taker.no_ack, taker.connection);
         let mut taken = 0;
         while taken < wanted {
-            let Some(held) = self.pop() else { break };
+            let Some(held) = self.ready.pop() else { break };
             if held.expires.is_some_and(|end| end <= now) {
                 after.dead.push((held, Reason::Expired));
                 continue;
@@ -358,9 +279,7 @@ impl QueueState {
 
     /// Drops all ready messages and returns them.
     pub(super) fn purge(&mut self) -> Vec<Held> {
-        self.ready = 0;
-        self.mortal = 0;
-        self.lanes.iter_mut().flat_map(std::mem::take).collect()
+        self.ready.drain()
     }
 
     /// Ends the queue: takers find it gone, settlements change nothing any more.
@@ -406,31 +325,13 @@ impl QueueState {
     /// still lives is found when it gets there.
     pub(super) fn look(&mut self, now: Instant) -> After {
         self.planned = None;
-        let dead = self.expire(now);
-        let next = self
-            .lanes
-            .iter()
-            .filter_map(|lane| lane.front()?.expires)
-            .min();
+        let dead = expired(self.ready.expire(now));
+        let next = self.ready.next_end();
         After {
             dead,
             look: self.plan(next),
             ..After::default()
         }
-    }
-
-    fn expire(&mut self, now: Instant) -> Vec<(Held, Reason)> {
-        let mut dead = Vec::new();
-        if self.mortal == 0 {
-            return dead;
-        }
-        for lane in 0..self.lanes.len() {
-            let expired = |held: &Held| held.expires.is_some_and(|end| end <= now);
-            while self.lanes[lane].front().is_some_and(expired) {
-                dead.extend(self.pop_from(lane).map(|held| (held, Reason::Expired)));
-            }
-        }
-        dead
     }
 
     /// Returns `end` when an earlier look is not planned yet.
@@ -441,7 +342,7 @@ impl QueueState {
     }
 
     fn wake(&mut self) -> Option<Arc<Notify>> {
-        if self.ready == 0 {
+        if self.ready.is_empty() {
             return None;
         }
         let taker = self.takers.get(&self.sleepers.pop_front()?)?;
@@ -465,52 +366,18 @@ impl QueueState {
         }
         held.redelivered = true;
         let look = self.plan(held.expires);
-        self.put(held);
+        self.ready.put(held);
         look
-    }
-
-    /// Puts a message where it belongs: at the end if it is new, at its old place if
-    /// it comes back.
-    fn put(&mut self, held: Held) {
-        let priority = held.message.properties.priority.unwrap_or(0);
-        self.ready += 1;
-        self.mortal += usize::from(held.expires.is_some());
-        let lane = &mut self.lanes[usize::from(priority.min(self.settings.max_priority))];
-        if lane.back().is_none_or(|last| last.order < held.order) {
-            lane.push_back(held);
-        } else {
-            let at = lane.partition_point(|other| other.order < held.order);
-            lane.insert(at, held);
-        }
-    }
-
-    fn pop(&mut self) -> Option<Held> {
-        let lane = self.lanes.iter().rposition(|lane| !lane.is_empty())?;
-        self.pop_from(lane)
-    }
-
-    fn pop_from(&mut self, lane: usize) -> Option<Held> {
-        let held = self.lanes[lane].pop_front()?;
-        self.ready -= 1;
-        self.mortal -= usize::from(held.expires.is_some());
-        Some(held)
-    }
-
-    /// Takes the oldest message of the lowest priority when the queue is too long.
-    fn overflow(&mut self) -> Option<Held> {
-        if self
-            .settings
-            .max_length
-            .is_none_or(|most| self.ready <= most)
-        {
-            return None;
-        }
-        let lane = self.lanes.iter().position(|lane| !lane.is_empty())?;
-        self.pop_from(lane)
     }
 
     const fn next_number(&mut self) -> u64 {
         self.counter += 1;
         self.counter
     }
+}
+
+fn expired(dead: Vec<Held>) -> Vec<(Held, Reason)> {
+    dead.into_iter()
+        .map(|held| (held, Reason::Expired))
+        .collect()
 }

@@ -8,8 +8,9 @@ use celeriac_protocol::Message;
 use tokio::time::Instant;
 
 use super::death::{self, Death, Reason};
+use super::lanes::Held;
 use super::lock;
-use super::queue::{After, Held, QueueState};
+use super::queue::{After, QueueState};
 use super::registry::{QueueCell, Registry, locked};
 use super::timer::{self, Timer};
 use super::usage::{Charge, MemoryLimits, Usage, weigh};
