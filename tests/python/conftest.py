@@ -107,6 +107,8 @@ def node(binary, amqp_url, queue, unique, log_folder, running):
         address = f"127.0.0.1:{free_port()}"
         command = [binary(program), "node", "-b", amqp_url, "-r", backend]
         command += ["-Q", ",".join(queues or [queue]), "-c", concurrency, "-n", name]
+        # What a task sends on goes to its own side's default queue, as with Celery's workers.
+        command += ["--default-queue", queue]
         command += ["-l", "info", "--http", address, *flags]
         if prefetch is not None:
             command += ["--prefetch", prefetch]
