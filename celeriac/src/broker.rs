@@ -135,7 +135,8 @@ pub struct Publication {
     pub mandatory: bool,
     /// Whether to wait until the broker has taken it over. Default true.
     pub confirm: bool,
-    /// Keep it from consumers until then; in the past or `None`: at once.
+    /// Keep it from consumers until then; in the past or `None`: at once. Brokers may
+    /// count in whole seconds and hand it out up to one second early.
     pub not_before: Option<SystemTime>,
 }
 

@@ -1,6 +1,7 @@
 //! The integration tests.
 #![allow(clippy::unwrap_used, reason = "a test says by panicking")]
 
+mod amqp;
 mod backend;
 mod bad_input;
 mod broker;

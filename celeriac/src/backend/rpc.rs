@@ -121,6 +121,10 @@ impl RpcBackend {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut publications = Vec::with_capacity(batch.len());
         for mut store in batch {
+            if let Err(closed) = self.inbox.check() {
+                outcomes.push(Err(closed));
+                continue;
+            }
             let reply_to = store.reply_to.take().filter(|queue| !queue.is_empty());
             outcomes.push(match reply_to.map(|queue| self.publication(store, queue)) {
                 None => Ok(Stored::Dropped),
@@ -182,6 +186,7 @@ impl Backend for RpcBackend {
 
     fn forget<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
+            self.inbox.check()?;
             self.inbox.forget(ids);
             Ok(())
         })

@@ -69,9 +69,7 @@ impl Inbox {
 
     /// Declares the queue and begins to empty it, unless that was done.
     pub(super) async fn open(&self) -> Result<()> {
-        if self.seen.closed.load(Ordering::Acquire) {
-            return Err(Error::Closed("result backend"));
-        }
+        self.check()?;
         self.task
             .get_or_try_init(|| async {
                 let topology = Topology {
@@ -89,6 +87,14 @@ impl Inbox {
             })
             .await
             .map(drop)
+    }
+
+    /// Fails when it was closed.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.seen.closed.load(Ordering::Acquire) {
+            true => Err(Error::Closed("result backend")),
+            false => Ok(()),
+        }
     }
 
     /// Registers a waiter; one for something that came already is served at once.

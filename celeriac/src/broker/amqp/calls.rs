@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
 
 use super::AmqpBroker;
 use super::connection::{Connection, Live};
@@ -17,6 +18,10 @@ use super::{delay, table};
 use crate::broker::{Consumer, Link, Publication, Subscription, Topology};
 use crate::clock;
 use crate::error::{Error, Result};
+
+/// How long to wait for a queue that is another connection's: most often that of a
+/// process of the same name which just ended, and which the server has yet to notice.
+const LOCKED: Duration = Duration::from_secs(5);
 
 impl AmqpBroker {
     /// Returns the connection to ask things on: the server stops reading from one that
@@ -43,7 +48,7 @@ impl AmqpBroker {
             loop {
                 let live = connection.live().await?;
                 match ask(live).await {
-                    Err(Failure::Lost(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                    Err(Failure::Lost(_)) => sleep(Duration::from_millis(50)).await,
                     Err(failure) => return Err(failure.into_error(what)),
                     Ok(answer) => return Ok(answer),
                 }
@@ -205,21 +210,26 @@ impl AmqpBroker {
         };
         let timeout = self.core.config.call_timeout;
         let wire = &wire;
-        let declared = self.ask(connection, "declaring", |live| async move {
-            let mut scratch = Scratch::new(&live, timeout);
-            match wire.declare(&mut scratch).await {
-                // Whoever had it before is about to be found dead by the server.
-                Err((_, failure)) if failure.is(code::RESOURCE_LOCKED) => Err(Failure::Late),
-                Err((_, failure @ (Failure::Lost(_) | Failure::Late))) => Err(failure),
-                Err((what, refused)) => Ok(Err((what, refused))),
-                Ok(()) => Ok(Ok(())),
-            }
-        });
-        match declared.await? {
-            Err((what, refused)) => Err(refused.into_error(what)),
-            Ok(()) => {
-                self.core.remembered().add(topology);
-                Ok(())
+        let patience = Instant::now() + LOCKED;
+        loop {
+            let declare = |live: Arc<Live>| async move {
+                match wire.declare(&mut Scratch::new(&live, timeout)).await {
+                    Ok(()) => Ok(None),
+                    Err((what, refused @ Failure::Refused { .. })) => Ok(Some((what, refused))),
+                    Err((_, failure)) => Err(failure),
+                }
+            };
+            match self.ask(connection, "declaring", declare).await? {
+                None => {
+                    self.core.remembered().add(topology);
+                    return Ok(());
+                }
+                Some((_, refused))
+                    if refused.is(code::RESOURCE_LOCKED) && Instant::now() < patience =>
+                {
+                    sleep(LOCKED / 20).await;
+                }
+                Some((what, refused)) => return Err(refused.into_error(what)),
             }
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::connection::{Connection, Live};
 use super::consumer::{Request, Shared};
 use super::core::{Core, random};
-use super::failure::{Failure, code};
+use super::failure::Failure;
 use super::session::{Session, Wanted};
 use super::watchdog::{Verdict, Watchdog};
 use crate::error::Result;
@@ -91,12 +91,10 @@ impl Feed {
     }
 
     /// Tells whether to give up: only at the first try, when the caller still waits
-    /// for the answer, and not for what passes when the server notices that an old
-    /// connection is gone.
+    /// for the answer. Later a refusal may pass, such as that of a queue which the
+    /// server still counts as the old connection's.
     fn is_final(&self, failure: &Failure) -> bool {
-        self.first.is_some()
-            && matches!(failure, Failure::Refused { .. })
-            && !failure.is(code::RESOURCE_LOCKED)
+        self.first.is_some() && matches!(failure, Failure::Refused { .. })
     }
 
     /// Answers requests while there is no channel; returns when told to stop.
