@@ -15,11 +15,14 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(url: &str, token: Option<&str>) -> Result<Self, Error> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
+        let failed = |error: &dyn std::error::Error| {
+            Error::Failed(format!("cannot make an HTTP client: {error}"))
+        };
+        let client = crate::web::client()
+            .map_err(|error| failed(&error))?
             .connect_timeout(Duration::from_secs(4))
             .build()
-            .map_err(|error| Error::Failed(format!("cannot make an HTTP client: {error}")))?;
+            .map_err(|error| failed(&error))?;
         Ok(Self {
             client,
             base: url.trim_end_matches('/').to_owned(),

@@ -29,6 +29,7 @@ mod settings;
 mod signals;
 pub mod tasks;
 mod units;
+mod web;
 
 pub use crate::app::main;
 pub use crate::settings::{Settings, Source};

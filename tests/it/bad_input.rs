@@ -57,15 +57,30 @@ fn cases(queue: &str) -> Vec<Case> {
         case("no task at all", Some("task"), None, &|m| {
             m.headers = Table::new()
         }),
-        case("content type missing", Some("content type"), None, &|m| {
-            m.properties.content_type = None;
-        }),
-        case("content type pickle", Some("pickle"), None, &|m| {
-            m.properties.content_type = Some("application/x-python-serialize".to_owned());
-        }),
-        case("compression unknown", Some("compression"), None, &|m| {
-            m.headers.insert("compression", "application/x-nothing");
-        }),
+        case(
+            "content type missing",
+            Some("content type"),
+            Some("ContentDisallowed"),
+            &|m| {
+                m.properties.content_type = None;
+            },
+        ),
+        case(
+            "content type pickle",
+            Some("pickle"),
+            Some("ContentDisallowed"),
+            &|m| {
+                m.properties.content_type = Some("application/x-python-serialize".to_owned());
+            },
+        ),
+        case(
+            "compression unknown",
+            Some("compression"),
+            Some("DecodeError"),
+            &|m| {
+                m.headers.insert("compression", "application/x-nothing");
+            },
+        ),
         case(
             "unknown task",
             Some("demo.nowhere"),

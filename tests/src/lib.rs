@@ -1,5 +1,9 @@
 //! Harness and conformance suites of celeriac's tests.
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test says by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test says by panicking"
+)]
 
 pub mod conformance;
 pub mod eventually;

@@ -95,6 +95,13 @@ impl Waiter {
     }
 }
 
+/// A clone is one more waiter.
+impl Clone for Waiter {
+    fn clone(&self) -> Self {
+        self.table.wait(&self.id)
+    }
+}
+
 impl Drop for Waiter {
     fn drop(&mut self) {
         // This receiver still counts, so the last one sees a count of 1.

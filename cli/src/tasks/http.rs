@@ -244,13 +244,14 @@ fn client(settings: &Settings) -> Result<Client, String> {
             Err(reason) => attempt.error(reason),
         }
     });
-    let http = reqwest::Client::builder()
-        .no_proxy()
+    let failed = |error: &dyn std::error::Error| format!("cannot make an HTTP client: {error}");
+    let http = crate::web::client()
+        .map_err(|error| failed(&error))?
         .redirect(policy)
         .dns_resolver(Arc::new(Resolver(Arc::clone(&rules))))
         .user_agent(concat!("celeriac/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| format!("cannot make an HTTP client: {error}"))?;
+        .map_err(|error| failed(&error))?;
     Ok(Client { http, rules })
 }
 

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             .task(ignore)
             .task(progress)
             .task(parent)
+            .task(whoami)
     })
 }
 
@@ -118,4 +119,11 @@ async fn progress(ctx: Context, steps: u64) -> Result<u64, TaskError> {
 async fn parent(ctx: Context, x: i64, y: i64) -> Result<String, TaskError> {
     let child = add.call(x, y).send(&ctx).await?;
     Ok(child.id().to_owned())
+}
+
+/// Waits, then says which node ran it.
+#[task(name = "demo.whoami", max_retries = "forever")]
+async fn whoami(ctx: Context, seconds: f64) -> String {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+    ctx.request().hostname.clone()
 }

@@ -209,10 +209,25 @@ pub async fn closing_ends_everything(bench: &dyn Bench) {
         correlation_id: None,
     };
     let errors = [
-        ("store", within("storing", ends.client.store(vec![store])).await.remove(0).err()),
-        ("fetch", within("fetching", ends.client.fetch(&ids)).await.err()),
-        ("watch", within("watching", ends.client.watch(&ids[0])).await.err()),
-        ("forget", within("forgetting", ends.client.forget(&ids)).await.err()),
+        (
+            "store",
+            within("storing", ends.client.store(vec![store]))
+                .await
+                .remove(0)
+                .err(),
+        ),
+        (
+            "fetch",
+            within("fetching", ends.client.fetch(&ids)).await.err(),
+        ),
+        (
+            "watch",
+            within("watching", ends.client.watch(&ids[0])).await.err(),
+        ),
+        (
+            "forget",
+            within("forgetting", ends.client.forget(&ids)).await.err(),
+        ),
     ];
     for (call, error) in errors {
         assert!(matches!(error, Some(Error::Closed(_))), "{call}: {error:?}");
