@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac::retry::Backoff;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -42,9 +43,9 @@ impl Parcel {
 /// The bounded way of outcomes from runs to the one who delivers them.
 #[derive(Debug)]
 pub(crate) struct Outcomes {
-    sender: mpsc::Sender<Parcel>,
+    sender: mpsc::Sender<Box<Parcel>>,
     /// Locked for as long as a deliverer lives; the next one finds what it left.
-    receiver: Mutex<mpsc::Receiver<Parcel>>,
+    receiver: Mutex<mpsc::Receiver<Box<Parcel>>>,
 }
 
 /// So many outcomes are delivered at once at most.
@@ -68,23 +69,26 @@ impl Outcomes {
         }
     }
 
-    /// Hands an outcome over; waits while too many are on the way.
-    pub(crate) async fn send(&self, parcel: Parcel) {
-        // The receiver lives in self. Were it gone, the claim would give its message
-        // back when it is dropped.
-        let _ = self.sender.send(parcel).await;
-    }
-
-    /// Ends a job here and now when nobody else is needed for it; hands its outcome
-    /// over otherwise.
-    pub(crate) async fn send_or_end(&self, shared: &Shared, parcel: Parcel) {
+    /// Ends a job here and now when nobody else is needed for it, or hands its outcome
+    /// over; returns it when too many are on the way already.
+    pub(crate) fn offer(&self, shared: &Shared, parcel: Parcel) -> Option<Box<Parcel>> {
         let report = &parcel.report;
         let alone = report.before.is_none() && report.stores.is_empty() && report.steps.is_empty();
         if alone && report.settle.is_local() {
             deliver::end(shared, parcel);
-        } else {
-            self.send(parcel).await;
+            return None;
         }
+        match self.sender.try_send(Box::new(parcel)) {
+            Ok(()) => None,
+            Err(TrySendError::Full(parcel) | TrySendError::Closed(parcel)) => Some(parcel),
+        }
+    }
+
+    /// Hands an outcome over; waits while too many are on the way.
+    pub(crate) async fn send(&self, parcel: Box<Parcel>) {
+        // The receiver lives in self. Were it gone, the claim would give its message
+        // back when it is dropped.
+        let _ = self.sender.send(parcel).await;
     }
 }
 
@@ -96,7 +100,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
-    let mut late: Vec<Parcel> = Vec::new();
+    let mut late: Vec<Box<Parcel>> = Vec::new();
     let (mut failures, mut again) = (0, Instant::now());
     loop {
         tokio::select! {

@@ -1,5 +1,6 @@
 //! What Prometheus sees of a node.
 
+mod page;
 pub(crate) mod process;
 
 use std::fmt;
@@ -8,13 +9,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
+use self::page::Page;
 use self::process::Process;
-use crate::counters::{BOUNDS, Histogram};
 use crate::job::Stage;
 use crate::shared::Shared;
 
@@ -55,7 +55,7 @@ impl fmt::Debug for Scrape {
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let shared = &*self.0;
-        let mut page = Page(&mut encoder);
+        let mut page = Page::new(&mut encoder);
         tasks(&mut page, shared)?;
         messages(&mut page, shared)?;
         state(&mut page, shared)?;
@@ -172,11 +172,7 @@ fn state(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
             "Whether the node takes tasks from all its queues",
             shared.is_ready().into(),
         ),
-        (
-            "link_up",
-            "Whether the broker is in reach",
-            up.into(),
-        ),
+        ("link_up", "Whether the broker is in reach", up.into()),
         (
             "slots",
             "How many tasks may run at once",
@@ -282,85 +278,6 @@ fn this_process(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
         "Processor time",
         process.utime + process.stime,
     )
-}
-
-/// Writes families: a description and then the values.
-struct Page<'a, 'b>(&'a mut DescriptorEncoder<'b>);
-
-impl Page<'_, '_> {
-    fn counter(
-        &mut self,
-        name: &str,
-        help: &str,
-        value: impl prometheus_client::encoding::EncodeCounterValue,
-    ) -> fmt::Result {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        metric.encode_counter::<NoLabelSet, _, u64>(&value, None)
-    }
-
-    fn gauge(
-        &mut self,
-        name: &str,
-        help: &str,
-        value: impl prometheus_client::encoding::EncodeGaugeValue,
-    ) -> fmt::Result {
-        self.0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?
-            .encode_gauge(&value)
-    }
-
-    fn counters<'l, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl Iterator<Item = ([(&'l str, &'l str); N], u64)>,
-    ) -> fmt::Result {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in values {
-            let mut one = metric.encode_family(&labels)?;
-            one.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
-        }
-        Ok(())
-    }
-
-    fn gauges<'l>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl Iterator<Item = ([(&'l str, &'l str); 1], i64)>,
-    ) -> fmt::Result {
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in values {
-            metric.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    fn histograms<'l>(
-        &mut self,
-        name: &str,
-        help: &str,
-        values: impl Iterator<Item = ([(&'l str, &'l str); 1], &'l Histogram)>,
-    ) -> fmt::Result {
-        let unit = Some(&Unit::Seconds);
-        let mut metric = self
-            .0
-            .encode_descriptor(name, help, unit, MetricType::Histogram)?;
-        for (labels, histogram) in values {
-            let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
-            let buckets: Vec<_> = bounds.zip(histogram.counts()).collect();
-            let count = buckets.iter().map(|(_, count)| count).sum();
-            let mut one = metric.encode_family(&labels)?;
-            one.encode_histogram::<NoLabelSet>(histogram.seconds(), count, &buckets, None)?;
-        }
-        Ok(())
-    }
 }
 
 fn number(count: usize) -> i64 {

@@ -92,6 +92,30 @@ impl TaskMessage {
         })
     }
 
+    /// Tells the protocol and reads the headers of a message that somebody else keeps,
+    /// such as a broker until it is settled.
+    ///
+    /// # Errors
+    ///
+    /// As [`TaskMessage::decode`].
+    pub fn decode_ref(message: &Message, limits: &Limits) -> Result<Self, DecodeError> {
+        let Message {
+            properties,
+            headers,
+            body,
+        } = message;
+        let named = headers.get("task").is_some_and(|task| !task.is_null());
+        if !named || has_object(properties, headers, body) {
+            return Self::decode(message.clone(), limits);
+        }
+        Ok(Self {
+            headers: TaskHeaders::from_ref(headers)?,
+            properties: properties.clone(),
+            protocol: Protocol::V2,
+            body: body.clone(),
+        })
+    }
+
     /// Makes the body readable: decompressed, as UTF-8, its serializer known.
     ///
     /// # Errors

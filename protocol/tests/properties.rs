@@ -675,7 +675,10 @@ proptest! {
         let message = Message { properties, headers, body: Bytes::from(bytes) };
         let _ = Request::from_message(&message);
         let _ = Reply::from_message(&message);
-        if let Ok(task) = TaskMessage::decode(message, &LIMITS)
+        let kept = TaskMessage::decode_ref(&message, &LIMITS);
+        let decoded = TaskMessage::decode(message, &LIMITS);
+        prop_assert_eq!(&kept, &decoded);
+        if let Ok(task) = decoded
             && let Ok(body) = task.body(&LIMITS)
         {
             // Latin-1 becomes up to twice as long as UTF-8.

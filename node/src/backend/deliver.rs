@@ -18,7 +18,7 @@ use crate::job::Stage;
 use crate::shared::Shared;
 
 /// Delivers outcomes and returns those that could not be, with what is left to do.
-pub(super) async fn deliver(shared: &Shared, mut batch: Vec<Parcel>) -> Vec<Parcel> {
+pub(super) async fn deliver(shared: &Shared, mut batch: Vec<Box<Parcel>>) -> Vec<Box<Parcel>> {
     // Given back at shutdown meanwhile: its outcome belongs to who runs it next.
     batch.retain(|parcel| {
         parcel
@@ -47,17 +47,21 @@ pub(super) async fn deliver(shared: &Shared, mut batch: Vec<Parcel>) -> Vec<Parc
     bury(shared, &mut batch).await;
     split(&mut batch, &mut late, |report| report.settle.is_local());
     for parcel in batch {
-        end(shared, parcel);
+        end(shared, *parcel);
     }
     late
 }
 
 /// Moves those that are not done from `batch` to `late`.
-fn split(batch: &mut Vec<Parcel>, late: &mut Vec<Parcel>, done: impl Fn(&Report) -> bool) {
+fn split(
+    batch: &mut Vec<Box<Parcel>>,
+    late: &mut Vec<Box<Parcel>>,
+    done: impl Fn(&Report) -> bool,
+) {
     late.extend(batch.extract_if(.., |parcel| !done(&parcel.report)));
 }
 
-async fn publish_next_tries(shared: &Shared, batch: &mut [Parcel]) {
+async fn publish_next_tries(shared: &Shared, batch: &mut [Box<Parcel>]) {
     let waiting = || batch.iter().filter(|parcel| parcel.report.before.is_some());
     let publications: Vec<Publication> = waiting()
         .filter_map(|parcel| parcel.report.before.clone())
@@ -78,7 +82,7 @@ async fn publish_next_tries(shared: &Shared, batch: &mut [Parcel]) {
     }
 }
 
-async fn store(shared: &Shared, batch: &mut [Parcel]) {
+async fn store(shared: &Shared, batch: &mut [Box<Parcel>]) {
     let documents: usize = batch.iter().map(|parcel| parcel.report.stores.len()).sum();
     if documents == 0 {
         return;
@@ -196,7 +200,7 @@ async fn act(
 }
 
 /// Publishes what nobody can run to the dead-letter exchange.
-async fn bury(shared: &Shared, batch: &mut [Parcel]) {
+async fn bury(shared: &Shared, batch: &mut [Box<Parcel>]) {
     for parcel in batch {
         let (Settle::Dead(reason), Some(claim)) = (&parcel.report.settle, &parcel.claim) else {
             continue;

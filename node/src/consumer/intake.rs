@@ -9,7 +9,7 @@ use celeriac::broker::Delivery;
 use celeriac::clock;
 use celeriac::protocol::event::{EventKind, TaskReceived};
 use celeriac::protocol::task::Protocol;
-use celeriac::protocol::{DecodeError, Message, State, TaskHeaders, TaskMessage, Value, naming};
+use celeriac::protocol::{DecodeError, State, TaskHeaders, TaskMessage, Value, naming};
 use celeriac::task::{Context, DeliveryInfo, Request};
 use tokio::time::timeout;
 
@@ -92,19 +92,19 @@ impl Intake {
             redelivered,
             receipt,
         } = delivery;
-        let (decoded, protocol, body) =
-            match TaskMessage::decode(Message::clone(&message), &self.shared.limits) {
-                Ok(task) => {
-                    let TaskMessage {
-                        headers,
-                        properties,
-                        protocol,
-                        body,
-                    } = task;
-                    (Ok((headers, properties)), protocol, body)
-                }
-                Err(error) => (Err(error), Protocol::V2, message.body.clone()),
-            };
+        let (decoded, protocol, body) = match TaskMessage::decode_ref(&message, &self.shared.limits)
+        {
+            Ok(task) => {
+                let TaskMessage {
+                    headers,
+                    properties,
+                    protocol,
+                    body,
+                } = task;
+                (Ok((headers, properties)), protocol, body)
+            }
+            Err(error) => (Err(error), Protocol::V2, message.body.clone()),
+        };
         let (headers, properties, error): (_, _, Option<DecodeError>) = match decoded {
             Ok((headers, properties)) => (headers, properties, None),
             Err(error) => (
@@ -135,7 +135,7 @@ impl Intake {
         let handler = self.shared.app.registry().get(&headers.task).cloned();
         let delivery = DeliveryInfo {
             exchange,
-            routing_key: naming::strip_delay(&routing_key).to_owned(),
+            routing_key: without_delay(routing_key),
             priority: properties.priority,
             redelivered,
         };
@@ -228,6 +228,7 @@ impl Intake {
     }
 
     fn park(&self, at: SystemTime, claim: Claim) {
+        let shared = &self.shared;
         match republish::later(&claim, at, &self.shared.limits) {
             Ok(publication) => {
                 self.shared.counters.parked.add(1);
@@ -240,10 +241,13 @@ impl Intake {
                     settle: Settle::Moved,
                     ..Report::default()
                 };
-                let shared = Arc::clone(&self.shared);
-                tokio::spawn(async move {
-                    shared.outcomes.send(Parcel::new(Some(claim), report)).await;
-                });
+                if let Some(parcel) = shared
+                    .outcomes
+                    .offer(shared, Parcel::new(Some(claim), report))
+                {
+                    let shared = Arc::clone(shared);
+                    tokio::spawn(async move { shared.outcomes.send(parcel).await });
+                }
             }
             // Only a message that has to be written anew, and cannot be read.
             Err(celeriac::Error::Decode(error)) => {
@@ -277,5 +281,12 @@ impl Intake {
                 eta: headers.eta.map(|eta| eta.to_string()),
                 expires: headers.expires.map(|expires| expires.to_string()),
             }))]);
+    }
+}
+
+fn without_delay(routing_key: String) -> String {
+    match naming::strip_delay(&routing_key) {
+        key if key.len() == routing_key.len() => routing_key,
+        key => key.to_owned(),
     }
 }

@@ -38,17 +38,21 @@ enum Ended {
 /// cannot be delivered must not make room for more.
 pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
     let job = Arc::clone(&claim);
-    let Some(handler) = job.handler.clone() else {
+    let Some(handler) = job.handler.as_deref() else {
         return conclude(&shared, claim, Outcome::Unknown).await;
     };
-    begin(&shared, &job, handler.options()).await;
+    if let Some(parcel) = begin(&shared, &job, handler.options()) {
+        shared.outcomes.send(parcel).await;
+    }
     let mut slot = Some(slot);
-    let (outcome, embed) = run(&shared, &job, handler.as_ref(), &mut slot).await;
+    let (outcome, embed) = run(&shared, &job, handler, &mut slot).await;
     if let Some(counters) = shared.counters.task(&job.headers().task) {
         counters.runtime.observe(job.runtime());
     }
     shared.counters.processed.add(1);
-    hand_over(&shared, claim, outcome, embed).await;
+    if let Some(parcel) = hand_over(&shared, claim, outcome, embed) {
+        shared.outcomes.send(parcel).await;
+    }
 }
 
 /// Ends a job whose task does not run.
@@ -58,10 +62,13 @@ pub(crate) async fn conclude(shared: &Shared, claim: Claim, outcome: Outcome) {
     let embed = body
         .and_then(|body| Some(body.parts().ok()?.embed))
         .unwrap_or_default();
-    hand_over(shared, claim, outcome, embed).await;
+    if let Some(parcel) = hand_over(shared, claim, outcome, embed) {
+        shared.outcomes.send(parcel).await;
+    }
 }
 
-async fn begin(shared: &Shared, job: &Job, options: &TaskOptions) {
+/// Notes that a task starts; returns what is still to be delivered of that.
+fn begin(shared: &Shared, job: &Job, options: &TaskOptions) -> Option<Box<Parcel>> {
     if !options.acks_late {
         job.acknowledge_early();
     }
@@ -76,10 +83,11 @@ async fn begin(shared: &Shared, job: &Job, options: &TaskOptions) {
         }]);
     }
     let stores = shared.app.backend().capabilities().stores;
-    if options.track_started && stores && !report::ignores(headers, options) {
-        let report = report::started(headers, job.properties(), shared.name());
-        shared.outcomes.send(Parcel::new(None, report)).await;
+    if !options.track_started || !stores || report::ignores(headers, options) {
+        return None;
     }
+    let report = report::started(headers, job.properties(), shared.name());
+    shared.outcomes.offer(shared, Parcel::new(None, report))
 }
 
 async fn run(
@@ -116,7 +124,7 @@ async fn run(
             }));
             supervise(code, shared, job, limits, true).await
         }
-        Execution::Blocking(code) => run_blocking(code, shared, job, limits, slot).await,
+        Execution::Blocking(code) => Box::pin(run_blocking(code, shared, job, limits, slot)).await,
     };
     (outcome(ended, job, options), embed)
 }
@@ -224,7 +232,11 @@ fn outcome(ended: Ended, job: &Job, options: &TaskOptions) -> Outcome {
     }
 }
 
-async fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed) {
+/// Hands an outcome over; returns it when it has to wait.
+///
+/// No async function: a run's future is copied when it is spawned, and what lives here
+/// would be a part of it.
+fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed) -> Option<Box<Parcel>> {
     let job = Arc::clone(&claim);
     job.advance(Stage::Delivering);
     log(&job, &outcome);
@@ -254,8 +266,7 @@ async fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed
     }
     shared
         .outcomes
-        .send_or_end(shared, Parcel::new(Some(claim), report))
-        .await;
+        .offer(shared, Parcel::new(Some(claim), report))
 }
 
 fn log(job: &Job, outcome: &Outcome) {

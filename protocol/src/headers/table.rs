@@ -20,17 +20,36 @@ impl TaskHeaders {
     /// another type than the protocol's, also for an `eta` or `expires` that is not a
     /// time in ISO 8601.
     pub fn from_table(table: Table) -> Result<Self, DecodeError> {
+        Self::read(table)
+    }
+
+    /// Reads the headers of a task message that somebody else keeps; copies only what
+    /// they hold, not their names.
+    ///
+    /// # Errors
+    ///
+    /// As [`TaskHeaders::from_table`].
+    pub fn from_ref(table: &Table) -> Result<Self, DecodeError> {
+        Self::read(table.iter().map(|(name, value)| (name, value.clone())))
+    }
+
+    fn read<N>(entries: impl IntoIterator<Item = (N, Value)>) -> Result<Self, DecodeError>
+    where
+        N: AsRef<str> + Into<String>,
+    {
         let mut headers = Self::default();
         let (mut task, mut id) = (None, None);
-        for (name, value) in table {
+        for (name, value) in entries {
             if value.is_null() {
-                if !KNOWN.contains(&name.as_str()) {
+                if !KNOWN.contains(&name.as_ref()) {
                     headers.extra.push(name, value);
                 }
                 continue;
             }
-            let header = Header { name: &name };
-            match name.as_str() {
+            let header = Header {
+                name: name.as_ref(),
+            };
+            match name.as_ref() {
                 "task" => task = Some(header.text(value)?),
                 "id" => id = Some(header.id(value)?),
                 "lang" => headers.lang = Some(header.text(value)?),
