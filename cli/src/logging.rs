@@ -10,7 +10,11 @@ use crate::settings::Settings;
 /// Starts logging to standard error, so that standard output is a command's alone.
 pub(crate) fn start(settings: &Settings, default_level: &str) -> Result<(), Error> {
     let level = settings.text("loglevel").unwrap_or(default_level);
-    let filter = EnvFilter::try_new(level.to_ascii_lowercase()).map_err(|error| {
+    // lapin calls ordinary refusals errors and prints bodies of returned messages; what
+    // matters of it stands in our own lines. A filter that names it has its way.
+    let quiet = if level.contains("lapin") { "" } else { "lapin=off," };
+    let filter = format!("{quiet}{}", level.to_ascii_lowercase());
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::Usage(format!(
             "setting loglevel: expected a level or a filter, found {level:?} ({error})"
         ))

@@ -5,8 +5,8 @@
 //! | message | result | message ends |
 //! |---|---|---|
 //! | no `task` or `id`, header of a wrong type, unreadable `eta` or `expires` | none | dead letter |
-//! | content type missing, unknown or not accepted (pickle) | FAILURE `ContentDisallowed` | dead letter |
-//! | unknown compression, body that is not what it claims, larger than the limit | FAILURE `DecodeError` | dead letter |
+//! | content type or compression missing, unknown or not accepted (pickle) | FAILURE `ContentDisallowed` | dead letter |
+//! | body that is not what it claims, larger than the limit | FAILURE `DecodeError` | dead letter |
 //! | body empty, or not of three elements | FAILURE `DecodeError` | dead letter |
 //! | arguments that do not fit the task | FAILURE `TypeError` | acknowledged |
 //! | unknown task | FAILURE `NotRegistered` | dead letter |

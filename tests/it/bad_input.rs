@@ -76,7 +76,7 @@ fn cases(queue: &str) -> Vec<Case> {
         case(
             "compression unknown",
             Some("compression"),
-            Some("DecodeError"),
+            Some("ContentDisallowed"),
             &|m| {
                 m.headers.insert("compression", "application/x-nothing");
             },
