@@ -75,16 +75,10 @@ impl Jobs {
 
     /// Returns the jobs at a stage, in the order they came.
     pub(crate) fn at(&self, stage: Stage) -> Vec<Arc<Job>> {
-        self.select(|job| job.stage() == stage)
-    }
-
-    /// Returns the jobs of an id.
-    pub(crate) fn find(&self, id: &str) -> Vec<Arc<Job>> {
-        self.select(|job| job.id() == id)
-    }
-
-    fn select(&self, wanted: impl Fn(&Job) -> bool) -> Vec<Arc<Job>> {
-        let all = self.table.iter().filter(|entry| wanted(entry.value()));
+        let all = self
+            .table
+            .iter()
+            .filter(|entry| entry.value().stage() == stage);
         let mut jobs: Vec<_> = all.map(|entry| Arc::clone(entry.value())).collect();
         jobs.sort_unstable_by_key(|job| job.serial);
         jobs

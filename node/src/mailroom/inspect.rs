@@ -28,11 +28,8 @@ pub(super) fn clock(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
 pub(super) fn active(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
     let safe = arguments.flag("safe")?;
     let running = shared.jobs.at(Stage::Running);
-    Ok(list(
-        running
-            .iter()
-            .map(|job| tasks::info(shared, job, safe).to_value()),
-    ))
+    let running = tasks::infos(shared, &running, safe);
+    Ok(list(running.iter().map(|task| task.to_value())))
 }
 
 pub(super) fn reserved(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
@@ -50,20 +47,12 @@ pub(super) fn scheduled(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
 }
 
 pub(super) fn query_task(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
-    let mut found = Table::new();
-    let parked = shared.parked.waiting(clock::now());
-    for id in arguments.texts("ids")? {
-        let job = shared.jobs.find(&id).into_iter().next_back();
-        let here = job.map(|job| (tasks::place(shared, &job), tasks::info(shared, &job, false)));
-        let there = || {
-            let task = parked.iter().find(|task| task.id == id)?.clone();
-            Some(("scheduled", tasks::parked_info(shared, task)))
-        };
-        if let Some((place, info)) = here.or_else(there) {
-            found.insert(id, vec![place.into(), info.to_value()]);
-        }
+    let mut known = Table::new();
+    for (place, task) in tasks::find(shared, &arguments.texts("ids")?, clock::now()) {
+        let shown = vec![place.into(), task.to_value()];
+        known.insert(task.id, shown);
     }
-    Ok(Some(Value::Map(found)))
+    Ok(Some(Value::Map(known)))
 }
 
 pub(super) fn revoked(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {

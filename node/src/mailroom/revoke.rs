@@ -1,6 +1,6 @@
 //! Calling tasks off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +11,7 @@ use celeriac::protocol::{Exception, ResultDocument, State, Table, Value, repr};
 
 use super::arguments::{Arguments, wrong};
 use super::command::Answer;
+use super::tasks;
 use crate::job::{Job, Stage, Stop};
 use crate::revoked;
 use crate::shared::Shared;
@@ -28,20 +29,16 @@ pub(super) fn terminate(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answe
 }
 
 fn call_off(shared: &Arc<Shared>, ids: &[String], terminate: bool) -> Answer {
-    let mut unique: Vec<&String> = Vec::with_capacity(ids.len());
-    let mut seen = std::collections::HashSet::with_capacity(ids.len());
-    unique.extend(ids.iter().filter(|id| seen.insert(id.as_str())));
-    shared
-        .revoked
-        .add(unique.iter().map(|id| (*id).clone()), Instant::now());
+    let mut seen = HashSet::with_capacity(ids.len());
+    let unique: Vec<&String> = ids.iter().filter(|id| seen.insert(id.as_str())).collect();
+    let revoked = unique.iter().map(|id| (*id).clone());
+    shared.revoked.add(revoked, Instant::now());
 
-    let jobs: Vec<_> = unique
-        .iter()
-        .map(|id| (id.as_str(), shared.jobs.find(id)))
-        .collect();
-    let is_active = |jobs: &[Arc<Job>]| jobs.iter().any(|job| job.stage() >= Stage::Running);
-    let elsewhere = jobs.iter().filter(|(_, jobs)| !is_active(jobs));
-    let elsewhere = elsewhere.map(|(id, _)| (*id).to_owned()).collect();
+    let all = tasks::by_id(shared);
+    let is_active = |jobs: &Vec<Arc<Job>>| jobs.iter().any(|job| job.stage() >= Stage::Running);
+    let runs = |id: &String| all.get(id).is_some_and(is_active);
+    let elsewhere = unique.iter().filter(|id| !runs(id));
+    let elsewhere = elsewhere.map(|id| (*id).clone()).collect();
     tokio::spawn(mark(Arc::clone(shared), elsewhere));
 
     if !terminate {
@@ -51,11 +48,11 @@ fn call_off(shared: &Arc<Shared>, ids: &[String], terminate: bool) -> Answer {
             "tasks {shown} flagged as revoked"
         ))));
     }
-    let here: Vec<_> = jobs.iter().filter(|(_, jobs)| !jobs.is_empty()).collect();
-    here.iter()
-        .flat_map(|(_, jobs)| jobs)
-        .for_each(|job| stop(job));
-    let ids: Vec<_> = here.iter().map(|(id, _)| *id).collect();
+    let here = unique
+        .iter()
+        .filter_map(|id| Some((id.as_str(), all.get(*id)?)));
+    let (ids, jobs): (Vec<_>, Vec<_>) = here.unzip();
+    jobs.into_iter().flatten().for_each(|job| stop(job));
     Ok(Some(control::ok(match ids.is_empty() {
         true => "terminate: tasks unknown".to_owned(),
         false => format!("terminate: {}", ids.join(", ")),

@@ -1,5 +1,7 @@
 //! The tasks of this node as remote control shows them.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use celeriac::protocol::control::{DeliveryInfo, ScheduledInfo, TaskInfo};
@@ -14,11 +16,20 @@ use crate::timetable::ParkedTask;
 /// of every task would be as large as all of them together.
 const MAX_SHOWN: usize = 16 << 10;
 
+/// In a longer list all tasks are shown that way.
+const MANY: usize = 256;
+
 /// The place that Celery gives a task among those of the same time.
 const TIMER_PRIORITY: i64 = 6;
 
-/// Shows a job. With `safe`, or when its arguments are large, they are shown as text.
-pub(super) fn info(shared: &Shared, job: &Job, safe: bool) -> TaskInfo {
+/// Shows jobs; with `safe`, or when there are many, their arguments as text.
+pub(super) fn infos(shared: &Shared, jobs: &[Arc<Job>], safe: bool) -> Vec<TaskInfo> {
+    let safe = safe || jobs.len() > MANY;
+    jobs.iter().map(|job| info(shared, job, safe)).collect()
+}
+
+/// Shows a job; with `safe`, or when they are large, its arguments as text.
+fn info(shared: &Shared, job: &Job, safe: bool) -> TaskInfo {
     let started = job.started_at();
     let (args, kwargs) = match safe || job.body.len() > MAX_SHOWN {
         true => texts(job),
@@ -45,10 +56,9 @@ pub(super) fn scheduled(shared: &Shared, now: SystemTime) -> Vec<ScheduledInfo> 
         priority: TIMER_PRIORITY,
         request,
     };
-    let held = shared.timetable.waiting();
-    let held = held
-        .into_iter()
-        .map(|(at, job)| item(at, info(shared, &job, false)));
+    let (times, held): (Vec<_>, Vec<_>) = shared.timetable.waiting().into_iter().unzip();
+    let held = times.into_iter().zip(infos(shared, &held, false));
+    let held = held.map(|(at, info)| item(at, info));
     let parked = shared.parked.waiting(now);
     let parked = parked
         .into_iter()
@@ -60,28 +70,54 @@ pub(super) fn scheduled(shared: &Shared, now: SystemTime) -> Vec<ScheduledInfo> 
 
 /// Shows the jobs that wait for a place to run.
 pub(super) fn reserved(shared: &Shared) -> Vec<TaskInfo> {
-    let held: Vec<u64> = shared
-        .timetable
-        .waiting()
-        .into_iter()
-        .map(|(_, job)| job.serial)
-        .collect();
-    let waiting = shared.jobs.at(Stage::Waiting);
-    let waiting = waiting.iter().filter(|job| !held.contains(&job.serial));
-    waiting.map(|job| info(shared, job, false)).collect()
+    let held = held(shared);
+    let mut waiting = shared.jobs.at(Stage::Waiting);
+    waiting.retain(|job| !held.contains(&job.serial));
+    infos(shared, &waiting, false)
+}
+
+/// Shows the tasks of these ids that are here, or parked by this node in the broker,
+/// each with the name of the list that it stands in.
+pub(super) fn find(
+    shared: &Shared,
+    ids: &[String],
+    now: SystemTime,
+) -> Vec<(&'static str, TaskInfo)> {
+    let (jobs, held) = (by_id(shared), held(shared));
+    // One id may have come twice; the later one is meant.
+    let here = ids.iter().filter_map(|id| jobs.get(id)?.last().cloned());
+    let here: Vec<_> = here.collect();
+    let places = here.iter().map(|job| place(&held, job));
+    let here = places.zip(infos(shared, &here, false));
+    let parked = shared.parked.waiting(now).into_iter();
+    let parked = parked.filter(|task| ids.contains(&task.id) && !jobs.contains_key(&task.id));
+    here.chain(parked.map(|task| ("scheduled", parked_info(shared, task))))
+        .collect()
+}
+
+/// Returns every job of the node by the id of its task.
+///
+/// One walk over the table, however many ids are asked for.
+pub(super) fn by_id(shared: &Shared) -> HashMap<String, Vec<Arc<Job>>> {
+    let mut jobs = HashMap::<_, Vec<_>>::new();
+    for stage in [Stage::Delivering, Stage::Running, Stage::Waiting] {
+        for job in shared.jobs.at(stage) {
+            jobs.entry(job.id().to_owned()).or_default().push(job);
+        }
+    }
+    jobs
+}
+
+/// Returns the serial numbers of the jobs that wait for their time.
+fn held(shared: &Shared) -> HashSet<u64> {
+    let waiting = shared.timetable.waiting();
+    waiting.into_iter().map(|(_, job)| job.serial).collect()
 }
 
 /// Names the list that a job stands in.
-pub(super) fn place(shared: &Shared, job: &Job) -> &'static str {
-    let held = || {
-        shared
-            .timetable
-            .waiting()
-            .iter()
-            .any(|(_, held)| held.serial == job.serial)
-    };
+fn place(held: &HashSet<u64>, job: &Job) -> &'static str {
     match job.stage() {
-        Stage::Waiting if held() => "scheduled",
+        Stage::Waiting if held.contains(&job.serial) => "scheduled",
         Stage::Waiting => "reserved",
         Stage::Running => "active",
         Stage::Delivering | Stage::Settled => "ready",
@@ -89,7 +125,7 @@ pub(super) fn place(shared: &Shared, job: &Job) -> &'static str {
 }
 
 /// Shows a task that waits in the broker; its arguments are there as well.
-pub(super) fn parked_info(shared: &Shared, task: ParkedTask) -> TaskInfo {
+fn parked_info(shared: &Shared, task: ParkedTask) -> TaskInfo {
     TaskInfo {
         id: task.id,
         name: task.name,

@@ -37,12 +37,7 @@ fn office() -> (Arc<Shared>, mpsc::Receiver<Command>) {
     let (sender, receiver) = mpsc::channel(8);
     let handle = tokio::runtime::Handle::current();
     (
-        Shared::new(
-            app.build().unwrap(),
-            config,
-            handle,
-            sender,
-        ),
+        Shared::new(app.build().unwrap(), config, handle, sender),
         receiver,
     )
 }
