@@ -1,6 +1,7 @@
 //! A node on a broker and a backend in memory, seen from outside.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod control;
 mod faults;
 mod messages;
 mod outcomes;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac::backend::MemoryBackend;
-use celeriac::broker::{Broker, Delivery, MemoryBroker, Publication, Subscription};
-use celeriac::protocol::{Message, ResultDocument, State};
+use celeriac::broker::{Broker, Delivery, MemoryBroker, Publication, QueueStatus, Subscription};
+use celeriac::protocol::{Message, ResultDocument, State, Table};
 use celeriac::{App, AppBuilder};
 use celeriac_node::{Config, Handle, Node, Shutdown, Stopped};
 use tokio::task::JoinHandle;
@@ -129,6 +130,21 @@ impl Rig {
             .publish(Publication::to_queue("celery", message))
             .await
             .unwrap();
+    }
+
+    /// Waits until the node answers remote control; requests before that are lost.
+    pub async fn hears(&self) {
+        let control = self.app.control();
+        let within = Duration::from_millis(200);
+        eventually("the node answers", || async {
+            let replies = control.ask("ping", Table::new(), None, within).await;
+            !replies.unwrap().is_empty()
+        })
+        .await;
+    }
+
+    pub async fn broker_status(&self, queue: &str) -> QueueStatus {
+        self.broker.queue(queue).await.unwrap().unwrap()
     }
 
     /// Waits for one message of a queue and takes it.

@@ -1,0 +1,135 @@
+//! Calling tasks off, and changing a node that runs, by remote control.
+
+use celeriac::State;
+use celeriac::protocol::{Exception, Table, Value};
+use celeriac_node::{Config, Reason};
+
+use crate::tasks::*;
+use crate::{PATIENCE, Rig, eventually};
+
+fn error(document: &celeriac::protocol::ResultDocument) -> String {
+    Exception::from_value(&document.result).unwrap().repr()
+}
+
+fn arguments(pairs: &[(&str, Value)]) -> Table {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect()
+}
+
+fn one_place() -> Config {
+    Config {
+        concurrency: 1,
+        ..Config::default()
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_waits_is_called_off() {
+    let rig = Rig::with(one_place(), |builder| builder).await;
+    rig.hears().await;
+    let door = gate("call off");
+    let running = wait
+        .call("call off".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
+    door.started(1).await;
+    let waiting = wait
+        .call("call off".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
+    eventually("it waits", || async { rig.handle.snapshot().waiting == 1 }).await;
+    // Without terminate a running task goes on.
+    running.revoke(false).await.unwrap();
+    waiting.revoke(false).await.unwrap();
+    let document = waiting.ready(PATIENCE).await.unwrap();
+    assert_eq!(document.status, State::Revoked);
+    assert_eq!(error(&document), "TaskRevokedError('revoked')");
+    door.open.add_permits(1);
+    assert_eq!(running.get(PATIENCE).await.unwrap(), "call off");
+    rig.settled().await;
+    assert_eq!(door.starts(), 1);
+}
+
+#[tokio::test]
+async fn a_task_that_runs_is_terminated() {
+    let rig = Rig::start().await;
+    rig.hears().await;
+    let stubborn = wait
+        .call("terminate".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
+    let polite = listens
+        .call("terminate".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
+    gate("terminate").started(2).await;
+    stubborn.revoke(true).await.unwrap();
+    polite.revoke(true).await.unwrap();
+    let document = stubborn.ready(PATIENCE).await.unwrap();
+    assert_eq!(error(&document), "TaskRevokedError('terminated')");
+    // What a task has done before it was stopped is done.
+    assert_eq!(polite.get(PATIENCE).await.unwrap(), "cancelled");
+}
+
+#[tokio::test]
+async fn places_come_and_go() {
+    let rig = Rig::with(one_place(), |builder| builder).await;
+    rig.hears().await;
+    let door = gate("grow");
+    for _ in 0..2 {
+        wait.call("grow".to_owned()).send(&rig.app).await.unwrap();
+    }
+    door.started(1).await;
+    let control = rig.app.control();
+    let one = arguments(&[("n", Value::Int(1))]);
+    control.cast("pool_grow", one.clone(), None).await.unwrap();
+    door.started(2).await;
+    assert_eq!(rig.handle.snapshot().slots, 2);
+    control.cast("pool_shrink", one, None).await.unwrap();
+    eventually("it shrinks", || async { rig.handle.snapshot().slots == 1 }).await;
+    door.open.add_permits(2);
+    rig.settled().await;
+}
+
+#[tokio::test]
+async fn queues_come_and_go() {
+    let rig = Rig::start().await;
+    rig.hears().await;
+    let control = rig.app.control();
+    let queue = arguments(&[("queue", "extra".into())]);
+    control
+        .cast("add_consumer", queue.clone(), None)
+        .await
+        .unwrap();
+    let sum = add.call(1, 2).queue("extra").send(&rig.app).await.unwrap();
+    assert_eq!(sum.get(PATIENCE).await.unwrap(), 3);
+    assert!(rig.handle.snapshot().queues["extra"].consuming);
+    control.cast("cancel_consumer", queue, None).await.unwrap();
+    eventually("the queue is gone", || async {
+        !rig.handle.snapshot().queues.contains_key("extra")
+    })
+    .await;
+    eventually("its consumer is gone", || async {
+        rig.broker_status("extra").await.consumers == 0
+    })
+    .await;
+    assert!(rig.handle.snapshot().restarts.is_empty());
+}
+
+#[tokio::test]
+async fn a_node_stops_by_remote_control() {
+    let rig = Rig::start().await;
+    rig.hears().await;
+    rig.app
+        .control()
+        .cast("shutdown", Table::new(), None)
+        .await
+        .unwrap();
+    assert_eq!(rig.stopped().await.reason, Reason::Drained);
+}
