@@ -1,4 +1,8 @@
 //! Delivers one batch of outcomes.
+#![allow(
+    clippy::vec_box,
+    reason = "parcels come boxed, and are too large to be moved out and in"
+)]
 
 use std::collections::VecDeque;
 use std::ops::Range;
