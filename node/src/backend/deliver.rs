@@ -205,33 +205,35 @@ async fn act(
 
 /// Publishes what nobody can run to the dead-letter exchange.
 async fn bury(shared: &Shared, batch: &mut [Box<Parcel>]) {
+    let mut dead = Vec::new();
+    let mut publications = Vec::new();
     for parcel in batch {
         let (Settle::Dead(reason), Some(claim)) = (&parcel.report.settle, &parcel.claim) else {
             continue;
         };
-        if !shared.config.dead_letter {
-            end_rejected(parcel);
-            continue;
+        if shared.config.dead_letter {
+            publications.push(republish::dead(claim, reason, shared.name()));
+            dead.push(parcel);
+        } else {
+            parcel.report.settle = Settle::Reject;
         }
-        let publication = republish::dead(claim, reason, shared.name());
-        match shared.app.broker().publish(publication).await {
+    }
+    if dead.is_empty() {
+        return;
+    }
+    let answers = shared.app.broker().publish_all(publications).await;
+    for (parcel, answer) in dead.into_iter().zip(answers) {
+        match answer {
             Ok(()) => parcel.report.settle = Settle::Moved,
             Err(error) if error.is_retryable() || matches!(error, Error::Closed(_)) => {
                 tracing::debug!(%error, "message is not dead-lettered yet");
             }
             Err(error) => {
-                tracing::error!(task_id = claim.id(), %error, "dead letter refused: message is rejected");
-                end_rejected(parcel);
+                tracing::error!(%error, "dead letter refused: message is rejected");
+                parcel.report.settle = Settle::Reject;
             }
         }
     }
-}
-
-fn end_rejected(parcel: &mut Parcel) {
-    if let Some(claim) = parcel.claim.take() {
-        claim.settle(Settlement::Reject);
-    }
-    parcel.report.settle = Settle::Moved;
 }
 
 /// Ends a job whose outcome is delivered: settles, counts, tells.
@@ -246,8 +248,8 @@ pub(super) fn end(shared: &Shared, parcel: Parcel) {
         Settle::Done => claim.finish(),
         Settle::Moved => claim.settle(Settlement::Acknowledge),
         Settle::GiveBack => claim.settle(Settlement::Requeue),
-        // Never here: it is moved or ended before.
-        Settle::Dead(_) => claim.settle(Settlement::Reject),
+        // Dead ones are moved or rejected by now.
+        Settle::Reject | Settle::Dead(_) => claim.settle(Settlement::Reject),
     }
     shared.events.emit(report.events);
 }

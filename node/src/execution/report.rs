@@ -16,7 +16,8 @@ use celeriac::protocol::{
 };
 use celeriac::task::TaskOptions;
 
-use super::outcome::{Again, Limit, Outcome};
+use super::document::{addressed, ignores};
+use super::outcome::{Again, Limit, Outcome, Revocation};
 use super::traceback;
 use super::workflow::{Cause, Next, Planner, Step, on_failure, on_success};
 
@@ -58,10 +59,19 @@ pub(crate) enum Settle {
     Done,
     /// It is with the broker again, as another message.
     Moved,
-    /// Nobody can run it, for this reason.
+    /// Nobody can run it, for this reason: it goes to the dead-letter queue.
     Dead(String),
+    /// The broker drops it, or dead-letters it by itself.
+    Reject,
     /// The broker delivers it again.
     GiveBack,
+}
+
+impl Settle {
+    /// Tells whether ending the job needs nobody else.
+    pub(crate) const fn is_local(&self) -> bool {
+        !matches!(self, Self::Dead(_))
+    }
 }
 
 /// What is counted.
@@ -148,13 +158,13 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
         Outcome::Ignore => Report::default(),
         Outcome::Revoked(why) => {
             let exception = Exception::task_revoked(why.as_str());
-            let terminated = why == super::outcome::Revocation::Terminated;
+            let terminated = why == Revocation::Terminated;
             let event = EventKind::TaskRevoked {
                 uuid: headers.id.clone(),
                 terminated,
                 // Nobody was signalled, but monitors show this number.
                 signum: terminated.then_some(15),
-                expired: why == super::outcome::Revocation::Expired,
+                expired: why == Revocation::Expired,
             };
             let report = ended(&State::Revoked, &exception, None, embed, facts);
             Report {
@@ -192,7 +202,7 @@ fn success(value: Value, embed: Embed, facts: Facts<'_>, store: bool) -> Report 
         });
     }
     let mut stores = Vec::new();
-    if store && facts.stores && !ignored(&facts) {
+    if store && facts.stores && !ignores(headers, facts.options) {
         let mut children = facts.children;
         children.extend(next.children);
         let document = ResultDocument::success(headers.id.clone(), value, facts.now);
@@ -244,7 +254,7 @@ fn retry(again: &Again, embed: Embed, facts: Facts<'_>) -> Report {
             traceback: text.clone(),
         });
     }
-    if facts.stores && !ignored(&facts) {
+    if facts.stores && !ignores(headers, facts.options) {
         let document = ResultDocument::retry(headers.id.clone(), again.exception.clone(), text);
         // The next try counts as a child.
         let itself = Value::Array(vec![headers.id.as_str().into(), Value::Null]);
@@ -313,7 +323,7 @@ fn ended(
     };
     let mut stores = Vec::new();
     if facts.stores {
-        if !ignored(&facts) || facts.options.store_errors_even_if_ignored {
+        if !ignores(headers, facts.options) || facts.options.store_errors_even_if_ignored {
             let document = ResultDocument {
                 traceback,
                 children: Some(facts.children),
@@ -359,41 +369,6 @@ fn unreadable(error: &DecodeError, embed: Embed, facts: Facts<'_>) -> Report {
                 ..report
             }
         }
-    }
-}
-
-/// Makes the document that says the task runs.
-pub(crate) fn started(headers: &TaskHeaders, properties: &Properties, node: &str) -> Report {
-    let document = ResultDocument::started(headers.id.clone(), std::process::id(), node);
-    let stores = vec![addressed(document, headers, properties)];
-    Report {
-        stores,
-        ..Report::default()
-    }
-}
-
-/// The caller's word wins over the task's.
-fn ignored(facts: &Facts<'_>) -> bool {
-    ignores(facts.headers, facts.options)
-}
-
-/// Tells whether a task's result is unwanted.
-pub(crate) fn ignores(headers: &TaskHeaders, options: &TaskOptions) -> bool {
-    headers.ignore_result.unwrap_or(options.ignore_result)
-}
-
-fn addressed(document: ResultDocument, headers: &TaskHeaders, properties: &Properties) -> Store {
-    Store {
-        document: ResultDocument {
-            group_id: headers.group.clone(),
-            parent_id: headers.parent_id.clone(),
-            ..document
-        },
-        reply_to: properties.reply_to.clone(),
-        correlation_id: properties
-            .correlation_id
-            .clone()
-            .or_else(|| Some(headers.id.clone())),
     }
 }
 

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::limits::{Alarm, RunLimits};
 use super::outcome::{Limit, Outcome, Revocation};
-use super::report::{self, Facts, Settle};
-use super::{decide, republish};
+use super::report::{self, Facts, Report};
+use super::{decide, document, republish};
 use crate::backend::Parcel;
 use crate::job::{Claim, Job, Stage, Stop};
 use crate::shared::Shared;
@@ -83,10 +83,14 @@ fn begin(shared: &Shared, job: &Job, options: &TaskOptions) -> Option<Box<Parcel
         }]);
     }
     let stores = shared.app.backend().capabilities().stores;
-    if !options.track_started || !stores || report::ignores(headers, options) {
+    if !options.track_started || !stores || document::ignores(headers, options) {
         return None;
     }
-    let report = report::started(headers, job.properties(), shared.name());
+    let started = document::started(headers, job.properties(), shared.name());
+    let report = Report {
+        stores: vec![started],
+        ..Report::default()
+    };
     shared.outcomes.offer(shared, Parcel::new(None, report))
 }
 
@@ -320,11 +324,4 @@ fn random() -> f64 {
     // The lower 53 bits of a random id are random; its version and variant are above.
     let bits = Uuid::new_v4().as_u64_pair().1 & ((1 << 53) - 1);
     bits as f64 / (1_u64 << 53) as f64
-}
-
-impl Settle {
-    /// Tells whether ending the job needs nobody else.
-    pub(crate) const fn is_local(&self) -> bool {
-        matches!(self, Self::Done | Self::Moved | Self::GiveBack)
-    }
 }
