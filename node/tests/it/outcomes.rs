@@ -145,3 +145,22 @@ async fn no_more_run_than_there_are_places() {
     }
     assert_eq!(door.starts(), 5);
 }
+
+#[tokio::test]
+async fn states_on_the_way_are_stored() {
+    let rig = Rig::start().await;
+    let door = gate("tracked");
+    let call = wait_tracked.call("tracked".to_owned());
+    let result = call.send(&rig.app).await.unwrap();
+    let id = result.id();
+    eventually("it has started", || async {
+        rig.state_of(id).await == State::Started
+    })
+    .await;
+    door.open.add_permits(1);
+    door.started(2).await;
+    assert_eq!(rig.state_of(id).await, State::from("PROGRESS"));
+    door.open.add_permits(1);
+    result.get(PATIENCE).await.unwrap();
+    assert_eq!(rig.state_of(id).await, State::Success);
+}

@@ -128,6 +128,18 @@ pub async fn wait_early(name: String) -> String {
     name
 }
 
+/// The same, with a state of its own on the way.
+#[task(track_started)]
+pub async fn wait_tracked(ctx: Context, name: String) -> celeriac::Result<(), celeriac::Error> {
+    let gate = gate(&name);
+    gate.starts.fetch_add(1, Ordering::SeqCst);
+    gate.open.acquire().await.unwrap().forget();
+    ctx.progress(1, 2).await?;
+    gate.starts.fetch_add(1, Ordering::SeqCst);
+    gate.open.acquire().await.unwrap().forget();
+    Ok(())
+}
+
 /// Ends well when it is asked to stop.
 #[task]
 pub async fn listens(ctx: Context, name: String) -> String {
@@ -165,6 +177,7 @@ pub fn all(builder: AppBuilder) -> AppBuilder {
         .task(buried)
         .task(wait)
         .task(wait_early)
+        .task(wait_tracked)
         .task(listens)
         .task(blocks)
 }
