@@ -61,7 +61,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Counts a member of a chord's header; returns the header's results, in order,
-    /// to the one who counted last. A member that is counted twice counts once.
+    /// to the one who counted last, and to it again until [`Backend::end_join`]: its
+    /// answer may have been lost. A member that is counted twice counts once.
     ///
     /// # Errors
     ///

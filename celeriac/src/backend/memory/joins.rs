@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::backend::{Joined, Member};
 
-/// For how long one who counted last may take to send the body, before another one
-/// who counts again may.
+/// For how long the member that counted last has the claim to the body alone. It may
+/// count again meanwhile, since its answer or its node may have been lost.
 const CLAIM: Duration = Duration::from_secs(6);
 
 /// For how long a finished chord is remembered, against members that are counted late.
@@ -22,21 +22,24 @@ pub(super) struct Joins {
     chords: HashMap<String, Chord>,
 }
 
+/// A member: its task id and place.
+type Who = (String, Option<u32>);
+
 /// A chord's header.
 ///
 /// ```text
 /// counting --last member--> claimed --end--> done --300 s--> forgotten
 ///                            ^   |
-///                            +---+ counted again after 6 s
+///                            +---+ counted again, by others after 6 s
 /// ```
 #[derive(Debug)]
 struct Chord {
     /// Unknown until it begins; members may finish before.
     size: Option<u32>,
-    counted: HashSet<(String, Option<u32>)>,
+    counted: HashSet<Who>,
     /// By place; those without one stand at the end in the order they came.
     members: BTreeMap<(u64, usize), Joined>,
-    claimed_until: Option<Instant>,
+    claim: Option<(Who, Instant)>,
     done: bool,
     expires: Instant,
 }
@@ -54,7 +57,7 @@ impl Joins {
         let chord = self.chord(group, now);
         chord.size = Some(size);
         chord.done = false;
-        chord.claimed_until = None;
+        chord.claim = None;
     }
 
     /// Counts a member; returns all, in order, to the one who counted last.
@@ -63,7 +66,8 @@ impl Joins {
         if chord.done {
             return None;
         }
-        if chord.counted.insert((member.task_id.clone(), member.index)) {
+        let who = (member.task_id.clone(), member.index);
+        if chord.counted.insert(who.clone()) {
             let place = member.index.map_or(u64::MAX, u64::from);
             let Member {
                 task_id,
@@ -81,11 +85,11 @@ impl Joins {
         let complete = chord
             .size
             .is_some_and(|size| chord.members.len() == size as usize);
-        let claimed = chord.claimed_until.is_some_and(|until| until > now);
-        if !complete || claimed {
+        let others = |(by, until): &(Who, Instant)| *by != who && *until > now;
+        if !complete || chord.claim.as_ref().is_some_and(others) {
             return None;
         }
-        chord.claimed_until = Some(now + CLAIM);
+        chord.claim = Some((who, now + CLAIM));
         Some(chord.members.values().cloned().collect())
     }
 
@@ -110,7 +114,7 @@ impl Joins {
                 size: None,
                 counted: HashSet::new(),
                 members: BTreeMap::new(),
-                claimed_until: None,
+                claim: None,
                 done: false,
                 expires,
             });
@@ -164,13 +168,25 @@ mod tests {
     }
 
     #[test]
+    fn one_whose_answer_was_lost_is_told_again() {
+        let now = Instant::now();
+        let mut joins = Joins::new(10, Duration::from_secs(60));
+        joins.begin("g", 2, now);
+        assert!(joins.join(member(1), now).is_none());
+        let told = joins.join(member(0), now);
+        assert!(told.is_some());
+        assert_eq!(joins.join(member(0), now), told);
+    }
+
+    #[test]
     fn a_claim_ends_and_a_finished_chord_does_not_come_again() {
         let now = Instant::now();
         let mut joins = Joins::new(10, Duration::from_secs(60));
-        joins.begin("g", 1, now);
+        joins.begin("g", 2, now);
+        assert!(joins.join(member(1), now).is_none());
         assert!(joins.join(member(0), now).is_some());
-        assert!(joins.join(member(0), now).is_none());
-        assert!(joins.join(member(0), now + CLAIM).is_some());
+        assert!(joins.join(member(1), now).is_none());
+        assert!(joins.join(member(1), now + CLAIM).is_some());
         joins.end("g", now);
         assert!(joins.join(member(0), now + 2 * CLAIM).is_none());
     }

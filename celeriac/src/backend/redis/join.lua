@@ -1,9 +1,10 @@
 -- Counts a member of a chord's header, in the keys that Celery's workers use.
 -- KEYS: results (.j), added (.t), size (.s), counted (.d), the group, claim (.c).
--- ARGV: who ("id:index"), the entry, its score, seconds to live, seconds to claim,
--- a token for the claim.
--- Answers with all entries in order to the one who counted last, else with nothing.
-if redis.call('GET', KEYS[6]) == 'done' then
+-- ARGV: who ("id:index"), the entry, its score, seconds to live, seconds to claim.
+-- Answers with all entries in order to the one who counted last, each time it counts:
+-- its answer or its node may have been lost. Else with nothing.
+local claim = redis.call('GET', KEYS[6])
+if claim == 'done' then
   return false
 end
 if redis.call('SADD', KEYS[4], ARGV[1]) == 1 then
@@ -22,7 +23,8 @@ local expected = tonumber(size) + tonumber(redis.call('GET', KEYS[2]) or '0')
 if redis.call('ZCARD', KEYS[1]) ~= expected then
   return false
 end
-if not redis.call('SET', KEYS[6], ARGV[6], 'NX', 'EX', ARGV[5]) then
+if claim and claim ~= ARGV[1] then
   return false
 end
+redis.call('SET', KEYS[6], ARGV[1], 'EX', ARGV[5])
 return redis.call('ZRANGE', KEYS[1], 0, -1)

@@ -12,8 +12,8 @@ use super::options::RedisOptions;
 use crate::backend::{Joined, Member};
 use crate::error::{Error, Result};
 
-/// For how many seconds one who counted last may take to send the body, before
-/// another one who counts again may.
+/// For how many seconds the member that counted last has the claim to the body alone.
+/// It may count again meanwhile, since its answer or its node may have been lost.
 const CLAIM: u32 = 21;
 
 /// For how many seconds a finished chord is remembered.
@@ -72,8 +72,7 @@ impl Joins {
             .arg(Codec::Json.to_vec(&entry(member))?)
             .arg(score)
             .arg(options.ttl(false))
-            .arg(CLAIM)
-            .arg(uuid::Uuid::new_v4().simple().to_string());
+            .arg(CLAIM);
         let call = &call;
         let entries: Option<Vec<Vec<u8>>> = self
             .link

@@ -72,10 +72,13 @@ pub async fn a_member_counts_once(bench: &dyn Bench) {
     for _ in 0..3 {
         assert_eq!(join(&ends, member(&group, 0)).await, None);
     }
-    assert_eq!(
-        join(&ends, member(&group, 1)).await.map(|all| all.len()),
-        Some(2)
-    );
+    // Who counted last is told each time: its first answer may have been lost.
+    for _ in 0..2 {
+        assert_eq!(
+            join(&ends, member(&group, 1)).await.map(|all| all.len()),
+            Some(2)
+        );
+    }
     // While the one who counted last is about to send the body, nobody else is told.
     assert_eq!(join(&ends, member(&group, 0)).await, None);
 }
