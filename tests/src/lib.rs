@@ -12,3 +12,8 @@ pub mod http;
 pub mod program;
 pub mod rabbit;
 pub mod servers;
+
+/// The first page of the project compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -13,6 +13,10 @@
     reason = "a benchmark stops at the first error"
 )]
 
+/// As in the stock binary; the peers' roles have it too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod celery;
 mod measure;
 mod report;
