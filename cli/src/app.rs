@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use celeriac::AppBuilder;
-use clap::Parser as _;
 
 use crate::args::{Cli, Command};
 use crate::command;
@@ -32,7 +31,7 @@ pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
     // First of all: the first use of TLS picks the process's one provider, and with
     // none installed it would panic. A second call in one process changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::parse_process() {
         Ok(cli) => cli,
         Err(error) => {
             let usage = error.use_stderr();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::settings::Layer;
 use crate::units::parse_duration;
@@ -26,6 +26,42 @@ pub(crate) struct Cli {
     /// Settings file in TOML [default: celeriac.toml if it is there]
     #[arg(long, global = true, env = "CELERIAC_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+/// Which commands show the settings of which heading. Every command takes every
+/// setting, so that an alias or a script may set all; its help shows those it reads.
+const SHOWN: [(&str, &[&str]); 3] = [
+    ("Node", &["node", "up", "check"]),
+    ("Supervisor", &["supervisor", "up", "check"]),
+    ("Built-in tasks", &["node", "up", "check"]),
+];
+
+impl Cli {
+    /// Parses the command line of this process.
+    pub(crate) fn parse_process() -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&Self::tree().try_get_matches()?)
+    }
+
+    fn tree() -> clap::Command {
+        let mut tree = Self::command();
+        // Settings reach the subcommands only when the tree is built.
+        tree.build();
+        for command in tree.get_subcommands_mut() {
+            let name = command.get_name().to_owned();
+            let shown = |heading: &str| {
+                SHOWN
+                    .iter()
+                    .all(|(of, commands)| *of != heading || commands.contains(&&*name))
+            };
+            *command = std::mem::take(command).mut_args(|arg| {
+                let hide = arg
+                    .get_help_heading()
+                    .is_some_and(|heading| !shown(heading));
+                arg.hide(hide)
+            });
+        }
+        tree
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -144,13 +180,26 @@ pub(crate) struct Api {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_tree_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_the_settings_that_the_command_reads() {
+        let help = |name: &str| {
+            let mut tree = Cli::tree();
+            tree.find_subcommand_mut(name)
+                .unwrap()
+                .render_long_help()
+                .to_string()
+        };
+        assert!(help("node").contains("--concurrency"));
+        assert!(help("call").contains("--broker"));
+        assert!(!help("call").contains("--concurrency"));
+        assert!(!help("supervisor").contains("--smtp"));
     }
 
     #[test]

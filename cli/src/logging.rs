@@ -12,7 +12,11 @@ pub(crate) fn start(settings: &Settings, default_level: &str) -> Result<(), Erro
     let level = settings.text("loglevel").unwrap_or(default_level);
     // lapin calls ordinary refusals errors and prints bodies of returned messages; what
     // matters of it stands in our own lines. A filter that names it has its way.
-    let quiet = if level.contains("lapin") { "" } else { "lapin=off," };
+    let quiet = if level.contains("lapin") {
+        ""
+    } else {
+        "lapin=off,"
+    };
     let filter = format!("{quiet}{}", level.to_ascii_lowercase());
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::Usage(format!(
