@@ -159,15 +159,13 @@ pub fn publication(
     };
     let body = Body::encode(codec, &args, &kwargs, embed)?;
     let message = TaskMessage::encode(headers, properties, body, compression)?;
-    let publication = if target.exchange.is_empty() {
-        Publication::to_queue(target.routing_key, message)
-    } else {
-        Publication::to_exchange(target.exchange, target.routing_key, message)
-    };
-    // A task that is not due yet is the broker's to keep, not a worker's.
     Ok(Publication {
+        // Empty for the default exchange. A call that no queue takes is refused, wherever
+        // it goes: its caller must not wait for what nobody got.
+        exchange: target.exchange,
+        // A task that is not due yet is the broker's to keep, not a worker's.
         not_before: eta.map(SystemTime::from),
-        ..publication
+        ..Publication::to_queue(target.routing_key, message)
     })
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac::backend::{MemoryBackend, Store};
-use celeriac::broker::{Broker, MemoryBroker, Subscription};
+use celeriac::broker::{
+    Binding, Broker, Exchange, ExchangeKind, MemoryBroker, Queue, Subscription, Topology,
+};
 use celeriac::canvas::{chain, chord, group};
 use celeriac::protocol::task::Limits;
 use celeriac::protocol::{Exception, ResultDocument, TaskMessage};
@@ -91,6 +93,23 @@ async fn a_call_is_in_its_queue_when_send_returns() {
         (message.headers.id.as_str(), message.headers.ignore_result),
         (other.id(), None)
     );
+}
+
+#[tokio::test]
+async fn a_call_that_no_queue_takes_is_refused() {
+    let (app, broker) = app();
+    let exchange = Exchange::new("shapes", ExchangeKind::Direct);
+    let topology = Topology {
+        exchanges: vec![exchange],
+        queues: vec![Queue::new("round")],
+        bindings: vec![Binding::new("shapes", "round", "circle")],
+    };
+    broker.declare(&topology).await.unwrap();
+    let call = |key: &str| add.call(2, 3).exchange("shapes", key);
+    let error = call("square").send(&app).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
+    call("circle").send(&app).await.unwrap();
+    assert_eq!(broker.queue("round").await.unwrap().unwrap().ready, 1);
 }
 
 #[tokio::test]
