@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 /// Returns the wall-clock time.
-#[allow(clippy::disallowed_methods, reason = "this is the one reader of the wall clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the one reader of the wall clock"
+)]
 pub fn now() -> SystemTime {
     SystemTime::now()
 }

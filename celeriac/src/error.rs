@@ -100,7 +100,11 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         let source = source.into();
-        Self::Unavailable { what, reason: source.to_string(), source: Some(source) }
+        Self::Unavailable {
+            what,
+            reason: source.to_string(),
+            source: Some(source),
+        }
     }
 
     /// Builds an [`Error::Invalid`].
@@ -109,7 +113,11 @@ impl Error {
         expected: impl Into<String>,
         found: impl Into<String>,
     ) -> Self {
-        Self::Invalid { what: what.into(), expected: expected.into(), found: found.into() }
+        Self::Invalid {
+            what: what.into(),
+            expected: expected.into(),
+            found: found.into(),
+        }
     }
 
     /// Tells whether the same call may work later.

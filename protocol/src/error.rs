@@ -47,7 +47,12 @@ impl DecodeError {
             found.truncate(end);
             found.push_str("...");
         }
-        Self { place: place.into(), expected: expected.into(), found, fault }
+        Self {
+            place: place.into(),
+            expected: expected.into(),
+            found,
+            fault,
+        }
     }
 
     /// Puts the error inside a larger place: `kwargs` in `body` reads `body, kwargs`.
@@ -72,7 +77,10 @@ pub struct EncodeError {
 impl EncodeError {
     /// Builds an error.
     pub fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { what: what.into(), reason: reason.into() }
+        Self {
+            what: what.into(),
+            reason: reason.into(),
+        }
     }
 }
 

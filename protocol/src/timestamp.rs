@@ -19,7 +19,10 @@ pub struct Timestamp {
 impl Timestamp {
     /// Makes a timestamp with offset `+00:00`.
     pub const fn from_micros(micros: i64) -> Self {
-        Self { micros, offset: Some(0) }
+        Self {
+            micros,
+            offset: Some(0),
+        }
     }
 
     /// Makes a timestamp written with `offset` seconds east of UTC, or naive.
@@ -39,7 +42,9 @@ impl Timestamp {
 
     /// Returns how far the moment lies after `now`; zero when it is past.
     pub fn after(&self, now: SystemTime) -> Duration {
-        SystemTime::from(*self).duration_since(now).unwrap_or_default()
+        SystemTime::from(*self)
+            .duration_since(now)
+            .unwrap_or_default()
     }
 }
 
@@ -56,6 +61,10 @@ impl From<SystemTime> for Timestamp {
 impl From<Timestamp> for SystemTime {
     fn from(timestamp: Timestamp) -> Self {
         let distance = Duration::from_micros(timestamp.micros.unsigned_abs());
-        if timestamp.micros >= 0 { UNIX_EPOCH + distance } else { UNIX_EPOCH - distance }
+        if timestamp.micros >= 0 {
+            UNIX_EPOCH + distance
+        } else {
+            UNIX_EPOCH - distance
+        }
     }
 }

@@ -93,7 +93,9 @@ impl Receipt {
     /// Tells whether the broker still waits for this receipt. After a lost
     /// connection it does not: the message comes again.
     pub fn is_current(&self) -> bool {
-        self.0.as_ref().is_none_or(|(tag, settler)| settler.is_current(*tag))
+        self.0
+            .as_ref()
+            .is_none_or(|(tag, settler)| settler.is_current(*tag))
     }
 }
 
@@ -107,6 +109,8 @@ impl Drop for Receipt {
 
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Receipt").field(&self.0.as_ref().map(|(tag, _)| tag)).finish()
+        f.debug_tuple("Receipt")
+            .field(&self.0.as_ref().map(|(tag, _)| tag))
+            .finish()
     }
 }

@@ -137,16 +137,17 @@ impl Queue {
 
     /// Makes a queue that belongs to this connection and goes with it.
     pub fn private(name: impl Into<String>) -> Self {
-        Self { durable: false, exclusive: true, auto_delete: true, ..Self::new(name) }
+        Self {
+            durable: false,
+            exclusive: true,
+            auto_delete: true,
+            ..Self::new(name)
+        }
     }
 
     /// Adds an argument.
     #[must_use]
-    pub fn argument(
-        mut self,
-        name: &str,
-        value: impl Into<celeriac_protocol::Value>,
-    ) -> Self {
+    pub fn argument(mut self, name: &str, value: impl Into<celeriac_protocol::Value>) -> Self {
         self.arguments.insert(name, value);
         self
     }

@@ -27,12 +27,7 @@ fn node() -> Arc<Shared> {
         ..Config::default()
     };
     let handle = tokio::runtime::Handle::current();
-    Shared::new(
-        app.build().unwrap(),
-        config,
-        handle,
-        mpsc::channel(1).0,
-    )
+    Shared::new(app.build().unwrap(), config, handle, mpsc::channel(1).0)
 }
 
 async fn get(address: SocketAddr, path: &str) -> (u16, String) {
