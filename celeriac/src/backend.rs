@@ -18,7 +18,7 @@ pub use self::memory::MemoryBackend;
 pub use self::redis::{RedisBackend, RedisOptions};
 pub use self::rpc::{Config as RpcConfig, RpcBackend};
 pub use self::waiters::{Waiter, Waiters};
-use crate::broker::{Broker, BoxFuture};
+use crate::broker::{BoxFuture, Broker};
 use crate::error::{Error, Result};
 
 /// Keeps the outcomes of tasks, or sends them to who asked.

@@ -62,7 +62,9 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// One wait for all confirms instead of one each.
     fn publish_all(&self, publications: Vec<Publication>) -> BoxFuture<'_, Vec<Result<()>>> {
         Box::pin(futures_util::future::join_all(
-            publications.into_iter().map(|publication| self.publish(publication)),
+            publications
+                .into_iter()
+                .map(|publication| self.publish(publication)),
         ))
     }
 
@@ -205,7 +207,10 @@ impl Subscription {
 
     /// Makes a subscription whose deliveries need no acknowledgement.
     pub fn unacknowledged(queue: impl Into<String>) -> Self {
-        Self { no_ack: true, ..Self::new(queue, 256) }
+        Self {
+            no_ack: true,
+            ..Self::new(queue, 256)
+        }
     }
 }
 
@@ -277,7 +282,11 @@ pub fn open(url: &str) -> Result<Arc<dyn Broker>> {
         "memory" => Ok(Arc::new(MemoryBroker::from_url(url)?)),
         #[cfg(feature = "amqp")]
         "amqp" | "amqps" | "pyamqp" => Ok(Arc::new(amqp::AmqpBroker::open(url)?)),
-        _ => Err(Error::invalid("broker url", "memory://, amqp:// or amqps://", mask(url))),
+        _ => Err(Error::invalid(
+            "broker url",
+            "memory://, amqp:// or amqps://",
+            mask(url),
+        )),
     }
 }
 
@@ -291,6 +300,9 @@ pub fn mask(url: &str) -> String {
         }
         Ok(_) => url.to_owned(),
         // Not a URL, so nobody knows where the password is.
-        Err(_) => url.split("://").next().map_or_else(String::new, |s| format!("{s}://**")),
+        Err(_) => url
+            .split("://")
+            .next()
+            .map_or_else(String::new, |s| format!("{s}://**")),
     }
 }

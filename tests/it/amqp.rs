@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use celeriac::Error;
@@ -158,7 +158,7 @@ async fn a_delayed_message_comes_when_it_is_time() {
     let broker = open();
     let queue = declare(&broker, Queue::new(unique("delayed.queue"))).await;
     let mut consumer = broker.consume(Subscription::new(&queue, 10)).await.unwrap();
-    let due = SystemTime::now() + Duration::from_millis(2_500);
+    let due = celeriac::clock::now() + Duration::from_millis(2_500);
     let later = Publication {
         not_before: Some(due),
         ..to(&queue, "later")
@@ -167,7 +167,7 @@ async fn a_delayed_message_comes_when_it_is_time() {
     broker.publish(to(&queue, "now")).await.unwrap();
     assert_eq!(texts(take(&mut consumer, 1).await), ["now"]);
     assert_eq!(texts(take(&mut consumer, 1).await), ["later"]);
-    let late = SystemTime::now().duration_since(due - Duration::from_millis(700));
+    let late = celeriac::clock::now().duration_since(due - Duration::from_millis(700));
     assert!(
         late.is_ok(),
         "came more than the fraction of a second too early"

@@ -65,6 +65,10 @@ async fn sleep(seconds: f64) -> f64 {
 }
 
 /// Waits, and keeps its thread.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "to block its thread is what this task is for"
+)]
 #[task(name = "demo.block")]
 fn block(seconds: f64) -> f64 {
     std::thread::sleep(Duration::from_secs_f64(seconds));
