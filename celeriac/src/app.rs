@@ -5,6 +5,7 @@ mod send;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashSet;
 use serde::de::DeserializeOwned;
@@ -53,6 +54,7 @@ struct Inner {
     registry: Registry,
     routes: Routes,
     defaults: Defaults,
+    send_timeout: Duration,
     oid: String,
     clock: LamportClock,
     /// Queues that were declared before the first call to them.

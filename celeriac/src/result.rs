@@ -129,14 +129,17 @@ impl<R> AsyncResult<R> {
             });
         }
         self.check()?;
-        let waiter = match &mut self.waiter {
-            Some(waiter) => waiter,
-            None => self
-                .waiter
-                .insert(self.app.backend().watch(&self.id).await?),
+        let next = async {
+            let waiter = match &mut self.waiter {
+                Some(waiter) => waiter,
+                None => self
+                    .waiter
+                    .insert(self.app.backend().watch(&self.id).await?),
+            };
+            Ok(waiter.changed().await.as_ref().clone())
         };
-        match timeout(within, waiter.changed()).await {
-            Ok(document) => Ok(document.as_ref().clone()),
+        match timeout(within, next).await {
+            Ok(document) => document,
             Err(_) => Err(self.late(within)),
         }
     }

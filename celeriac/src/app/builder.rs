@@ -1,6 +1,7 @@
 //! Builds an app.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use celeriac_protocol::compression::Compression;
 use celeriac_protocol::{Codec, naming};
@@ -29,6 +30,7 @@ pub struct AppBuilder {
     serializer: Codec,
     compression: Option<Compression>,
     persistent: bool,
+    send_timeout: Duration,
     error: Option<crate::Error>,
 }
 
@@ -51,6 +53,7 @@ impl AppBuilder {
             serializer: Codec::Json,
             compression: None,
             persistent: true,
+            send_timeout: Duration::from_secs(30),
             error: None,
         }
     }
@@ -124,6 +127,15 @@ impl AppBuilder {
         self
     }
 
+    /// Sets how long sending a call may take as a whole, with all that belongs to it: waiting
+    /// for the broker, declaring a queue, asking the backend for the result. Default 30 s.
+    ///
+    /// A broker's own limits, which are 30 s too, may end it earlier.
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.send_timeout = timeout;
+        self
+    }
+
     /// Builds the app. Connections are made in the background.
     ///
     /// # Errors
@@ -164,6 +176,7 @@ impl AppBuilder {
             registry: self.registry,
             routes: self.routes,
             defaults,
+            send_timeout: self.send_timeout,
             oid,
             clock: LamportClock::default(),
             declared: DashSet::new(),

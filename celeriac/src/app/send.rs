@@ -1,12 +1,14 @@
 //! Sends calls and workflows.
 
 use celeriac_protocol::{Signature, Value};
+use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::App;
-use crate::backend::{self, Waiter};
-use crate::broker::{Publication, Topology};
+use crate::backend;
+use crate::broker::{Link, Publication, Topology};
 use crate::canvas::{self, Plan, plan};
 use crate::clock;
 use crate::error::{Error, Result};
@@ -58,12 +60,16 @@ pub struct Sent {
 /// More queues than this are declared anew each time: a bound, not a limit.
 const MAX_DECLARED: usize = 10_000;
 
+/// How many members of a group are watched at once.
+const WATCHES: usize = 256;
+
 impl App {
     /// Sends a call or workflow and returns its result to wait for.
     ///
     /// # Errors
     ///
-    /// See [`crate::call::Call::send`].
+    /// See [`crate::call::Call::send`]. It ends within
+    /// [`AppBuilder::send_timeout`](super::AppBuilder::send_timeout).
     pub async fn send<R: DeserializeOwned>(
         &self,
         signature: Signature,
@@ -75,14 +81,27 @@ impl App {
             .and_then(Value::as_bool)
             .unwrap_or(false);
         let plan = self.plan(signature, None)?;
+        let sending = self.watch_and_send(plan, wanted, parent);
+        match timeout(self.0.send_timeout, sending).await {
+            Ok(result) => result,
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    async fn watch_and_send<R: DeserializeOwned>(
+        &self,
+        plan: Plan,
+        wanted: bool,
+        parent: Option<&Context>,
+    ) -> Result<AsyncResult<R>> {
         // Interest is registered before the message is out, or the result may be first.
         let result = match &plan.members {
-            None => AsyncResult::new(self.clone(), plan.id.clone(), self.watch(&plan.id, wanted).await?),
+            None => self.watched(&plan.id, wanted).await?,
             Some(ids) => {
                 let mut members = Vec::with_capacity(ids.len());
-                for id in ids {
-                    let waiter = self.watch(id, wanted).await?;
-                    members.push(AsyncResult::new(self.clone(), id.clone(), waiter));
+                for ids in ids.chunks(WATCHES) {
+                    let watches = ids.iter().map(|id| self.watched(id, wanted));
+                    members.extend(try_join_all(watches).await?);
                 }
                 AsyncResult::group(self.clone(), plan.id.clone(), members)
             }
@@ -93,6 +112,30 @@ impl App {
             parent.add_child(sent.result);
         }
         Ok(result)
+    }
+
+    /// Makes the error of a send whose time is up: a broker that is away says why.
+    fn late(&self) -> Error {
+        let link = self.0.broker.link();
+        let reason = match &*link.borrow() {
+            Link::Connecting {
+                error: Some(reason),
+                ..
+            } => Some(reason.clone()),
+            Link::Blocked { reason } => Some(format!("it takes no messages now: {reason}")),
+            _ => None,
+        };
+        match reason {
+            Some(reason) => Error::Unavailable {
+                what: "broker",
+                reason,
+                source: None,
+            },
+            None => Error::Timeout {
+                what: "sending a call".to_owned(),
+                after: self.0.send_timeout,
+            },
+        }
     }
 
     /// Plans a workflow; `rest` is what follows it in a surrounding chain, reversed.
@@ -187,15 +230,17 @@ impl App {
         Ok(())
     }
 
-    async fn watch(&self, id: &str, wanted: bool) -> Result<Option<Waiter>> {
-        if !wanted || !self.0.backend.capabilities().stores {
-            return Ok(None);
-        }
-        match self.0.backend.watch(id).await {
-            Ok(waiter) => Ok(Some(waiter)),
-            Err(Error::Unsupported { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+    async fn watched<R>(&self, id: &str, wanted: bool) -> Result<AsyncResult<R>> {
+        let waiter = if wanted && self.0.backend.capabilities().stores {
+            match self.0.backend.watch(id).await {
+                Ok(waiter) => Some(waiter),
+                Err(Error::Unsupported { .. }) => None,
+                Err(error) => return Err(error),
+            }
+        } else {
+            None
+        };
+        Ok(AsyncResult::new(self.clone(), id.to_owned(), waiter))
     }
 }
 

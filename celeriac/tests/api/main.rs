@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod control;
+mod deadlines;
 mod fixtures;
 mod golden_calls;
 mod golden_canvas;
