@@ -33,14 +33,27 @@ pub(super) enum Command {
 /// flushes, which is bounded by the same.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
+    /// Every delivery up to this number has come here.
+    complete: u64,
+    /// What came before something of a lower number did. Empty but for a moment.
+    ahead: BTreeSet<u64>,
     outstanding: BTreeSet<u64>,
     done: Vec<u64>,
     returned: Vec<(u64, bool)>,
 }
 
 impl Acks {
-    /// Notes a delivery. Numbers come in rising order.
+    /// Notes a delivery. Numbers come in rising order, except while two consumers of
+    /// one channel are read one after the other.
     pub(super) fn deliver(&mut self, number: u64) {
+        if number == self.complete + 1 {
+            self.complete = number;
+            while self.ahead.remove(&(self.complete + 1)) {
+                self.complete += 1;
+            }
+        } else {
+            self.ahead.insert(number);
+        }
         self.outstanding.insert(number);
     }
 
@@ -60,8 +73,9 @@ impl Acks {
 
     /// Returns the commands for what was finished since the last time.
     ///
-    /// Everything below the oldest outstanding delivery is acknowledged at once; what
-    /// was returned is told before, so that such a command cannot cover it.
+    /// Everything below the oldest delivery that is outstanding, or that was sent and
+    /// has not been read yet, is acknowledged at once; what was returned is told before,
+    /// so that such a command cannot cover it.
     pub(super) fn flush(&mut self, out: &mut Vec<Command>) {
         self.returned.sort_unstable();
         out.extend(
@@ -69,7 +83,11 @@ impl Acks {
                 .drain(..)
                 .map(|(number, requeue)| Command::Return { number, requeue }),
         );
-        let oldest = self.outstanding.first().copied().unwrap_or(u64::MAX);
+        let unread = self.complete + 1;
+        let oldest = self
+            .outstanding
+            .first()
+            .map_or(unread, |&number| number.min(unread));
         let below = self.done.iter().copied().filter(|&number| number < oldest);
         let covered = below.clone().count();
         if let Some(number) = below.max() {
@@ -85,7 +103,7 @@ impl Acks {
         out.extend(
             self.done
                 .drain(..)
-                .filter(|&number| number > oldest)
+                .filter(|&number| number >= oldest)
                 .map(single),
         );
     }
@@ -157,6 +175,31 @@ mod tests {
         assert_eq!(flushed(&mut acks), []);
     }
 
+    #[test]
+    fn what_nobody_has_read_is_not_covered() {
+        let mut acks = Acks::default();
+        for number in [1, 4, 5] {
+            acks.deliver(number);
+            acks.finish(number, Settlement::Acknowledge);
+        }
+        let single = |number| Command::Acknowledge {
+            number,
+            multiple: false,
+        };
+        assert_eq!(flushed(&mut acks), [single(1), single(4), single(5)]);
+        for number in [3, 2] {
+            acks.deliver(number);
+            acks.finish(number, Settlement::Acknowledge);
+        }
+        assert_eq!(
+            flushed(&mut acks),
+            [Command::Acknowledge {
+                number: 3,
+                multiple: true
+            }]
+        );
+    }
+
     /// What a server knows: which deliveries it waits for, and how each ended.
     #[derive(Default)]
     struct Server {
@@ -196,22 +239,28 @@ mod tests {
     proptest! {
         #[test]
         fn the_server_hears_of_each_end_exactly_once(
-            steps in proptest::collection::vec((0u8..4, 0usize..64, 0u8..3), 0..200),
+            steps in proptest::collection::vec((0u8..5, 0usize..64, 0u8..3), 0..200),
         ) {
             let mut acks = Acks::default();
             let mut server = Server::default();
+            let mut unread: Vec<u64> = Vec::new();
             let mut held: Vec<u64> = Vec::new();
             let mut truth = BTreeMap::new();
             let mut next = 1;
             for (step, pick, how) in steps {
                 match step {
                     0 | 1 => {
-                        acks.deliver(next);
                         server.unsettled.insert(next);
-                        held.push(next);
+                        unread.push(next);
                         next += 1;
                     }
-                    2 if !held.is_empty() => {
+                    // Mostly in order, but not always: two consumers of one channel.
+                    2 if !unread.is_empty() => {
+                        let number = unread.remove(if pick < 48 { 0 } else { pick % unread.len() });
+                        acks.deliver(number);
+                        held.push(number);
+                    }
+                    3 if !held.is_empty() => {
                         let number = held.remove(pick % held.len());
                         let how = [Settlement::Acknowledge, Settlement::Reject, Settlement::Requeue][usize::from(how)];
                         acks.finish(number, how);
@@ -223,9 +272,9 @@ mod tests {
                         }
                         prop_assert_eq!(&server.ended, &truth);
                         prop_assert_eq!(server.unsettled.iter().copied().collect::<Vec<_>>(), {
-                            let mut held = held.clone();
-                            held.sort_unstable();
-                            held
+                            let mut open = [&held[..], &unread[..]].concat();
+                            open.sort_unstable();
+                            open
                         });
                     }
                 }
