@@ -10,7 +10,7 @@ use super::AmqpBroker;
 use super::connection::{Connection, Live};
 use super::consumer::{AmqpConsumer, Shared};
 use super::declare::{Scratch, Wire};
-use super::failure::{Failure, code};
+use super::failure::{EXPULSIONS, Failure, code};
 use super::feed::Feed;
 use super::job::{Batch, Job};
 use super::session::Wanted;
@@ -45,10 +45,16 @@ impl AmqpBroker {
         F: Future<Output = std::result::Result<T, Failure>>,
     {
         let asked = async {
+            let mut expulsions = 0;
             loop {
                 let live = connection.live().await?;
-                match ask(live).await {
+                let answer = ask(live).await;
+                expulsions += u32::from(matches!(answer, Err(Failure::Expelled { .. })));
+                match answer {
                     Err(Failure::Lost(_)) => sleep(Duration::from_millis(50)).await,
+                    Err(Failure::Expelled { .. }) if expulsions < EXPULSIONS => {
+                        sleep(Duration::from_millis(50)).await;
+                    }
                     Err(failure) => return Err(failure.into_error(what)),
                     Ok(answer) => return Ok(answer),
                 }

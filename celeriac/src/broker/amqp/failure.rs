@@ -4,13 +4,23 @@ use lapin::ErrorKind;
 
 use crate::error::Error;
 
+/// How often the server may close the connection while something is asked before that
+/// is taken for the reason.
+pub(super) const EXPULSIONS: u32 = 3;
+
 /// Why something that was asked of the server did not happen.
 #[derive(Debug, Clone)]
 pub(super) enum Failure {
-    /// The server said no.
+    /// The server said no to this, and closed the channel.
     Refused {
         /// The reply code, such as 404.
         code: u16,
+        /// The server's words.
+        text: String,
+    },
+    /// The server closed the connection over something that was done on it, or over a
+    /// fault of its own: nobody knows what became of anything that was under way.
+    Expelled {
         /// The server's words.
         text: String,
     },
@@ -39,9 +49,12 @@ pub(super) mod code {
 impl From<lapin::Error> for Failure {
     fn from(error: lapin::Error) -> Self {
         match error.kind() {
+            ErrorKind::ProtocolError(said) if error.is_amqp_soft_error() => Self::Refused {
+                code: said.get_id(),
+                text: said.get_message().to_string(),
+            },
             ErrorKind::ProtocolError(said) if said.get_id() != code::CONNECTION_FORCED => {
-                Self::Refused {
-                    code: said.get_id(),
+                Self::Expelled {
                     text: said.get_message().to_string(),
                 }
             }
@@ -69,6 +82,11 @@ impl Failure {
                 what: what.into(),
                 reason: text,
             },
+            Self::Expelled { text } => Error::Unavailable {
+                what: "broker",
+                reason: format!("the server closed the connection: {text}"),
+                source: None,
+            },
             Self::Lost(error) => Error::unavailable("broker", error),
             Self::Ended => Error::Unavailable {
                 what: "broker",
@@ -87,10 +105,39 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Refused { text, .. } => f.write_str(text),
+            Self::Refused { text, .. } | Self::Expelled { text } => f.write_str(text),
             Self::Lost(error) => error.fmt(f),
             Self::Ended => f.write_str("the channel ended"),
             Self::Late => f.write_str("no answer in time"),
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use lapin::protocol::AMQPError;
+
+    use super::*;
+
+    /// What the client makes of a server that closes with this code.
+    pub(crate) fn said(code: u16, text: &str) -> lapin::Error {
+        let error = AMQPError::from_id(code, text.into()).unwrap();
+        ErrorKind::ProtocolError(error).into()
+    }
+
+    #[test]
+    fn only_what_closes_a_channel_is_a_refusal() {
+        for code in [311, 403, 404, 405, 406] {
+            let failure = Failure::from(said(code, "no"));
+            assert!(failure.is(code), "{failure:?}");
+        }
+        for code in [501, 504, 505, 530, 540, 541] {
+            let failure = Failure::from(said(code, "no"));
+            assert!(matches!(failure, Failure::Expelled { .. }), "{failure:?}");
+            assert!(failure.into_error("asking").is_retryable());
+        }
+        let failure = Failure::from(said(code::CONNECTION_FORCED, "bye"));
+        assert!(matches!(failure, Failure::Lost(_)), "{failure:?}");
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::connection::{Connection, Live};
 use super::consumer::{Request, Shared};
 use super::core::{Core, random};
-use super::failure::Failure;
+use super::failure::{EXPULSIONS, Failure};
 use super::session::{Session, Wanted};
 use super::watchdog::{Verdict, Watchdog};
 use crate::error::Result;
@@ -66,7 +66,7 @@ impl Feed {
                 .stats
                 .channel_failures
                 .fetch_add(1, Ordering::Relaxed);
-            if self.is_final(&failure) {
+            if self.is_final(&failure, failures) {
                 if let Some(first) = self.first.take() {
                     let what = format!("consuming queue {:?}", self.shared.queue);
                     let _ = first.send(Err(failure.into_error(what)));
@@ -93,8 +93,13 @@ impl Feed {
     /// Tells whether to give up: only at the first try, when the caller still waits
     /// for the answer. Later a refusal may pass, such as that of a queue which the
     /// server still counts as the old connection's.
-    fn is_final(&self, failure: &Failure) -> bool {
-        self.first.is_some() && matches!(failure, Failure::Refused { .. })
+    fn is_final(&self, failure: &Failure, failures: u32) -> bool {
+        let no = match failure {
+            Failure::Refused { .. } => true,
+            Failure::Expelled { .. } => failures >= EXPULSIONS,
+            _ => false,
+        };
+        no && self.first.is_some()
     }
 
     /// Answers requests while there is no channel; returns when told to stop.

@@ -180,3 +180,73 @@ pub(super) struct Prepared {
     pub(super) body: Bytes,
     pub(super) mandatory: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use celeriac_protocol::Message;
+    use tokio::sync::{Semaphore, oneshot};
+
+    use super::*;
+    use crate::broker::Publication;
+    use crate::broker::amqp::failure::tests::said;
+    use crate::broker::amqp::{Config, Runtime};
+    use crate::error::Result;
+
+    type Outcome = oneshot::Receiver<Result<()>>;
+
+    fn core() -> Core {
+        let runtime = Runtime::start().unwrap();
+        let uri = "amqp://localhost".parse().unwrap();
+        Core::new(Config::default(), uri, String::new(), runtime)
+    }
+
+    fn sent_to(ledger: &mut Ledger, exchange: &str) -> Outcome {
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let publication = Publication::to_exchange(exchange, "key", Message::default());
+        let (job, outcome) = Job::one(publication, permit);
+        ledger.begin(job).unwrap();
+        outcome
+    }
+
+    #[test]
+    fn the_only_publication_is_refused_by_a_refusal_and_by_nothing_else() {
+        let core = core();
+        for (code, refused) in [
+            (403, true),
+            (406, true),
+            (320, false),
+            (501, false),
+            (541, false),
+        ] {
+            let mut ledger = Ledger::default();
+            let mut outcome = sent_to(&mut ledger, "work");
+            ledger.channel_ended(&core, said(code, "because"));
+            match outcome.try_recv() {
+                Ok(answer) => assert!(refused && matches!(answer, Err(Error::Refused { .. }))),
+                Err(_) => assert!(!refused, "{code}"),
+            }
+            assert_eq!(ledger.waiting.len(), usize::from(!refused), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_names_an_exchange_is_for_those_who_named_it() {
+        let core = core();
+        let mut ledger = Ledger::default();
+        let mut good = sent_to(&mut ledger, "work");
+        let mut bad = sent_to(&mut ledger, "gone");
+        ledger.channel_ended(
+            &core,
+            said(404, "NOT_FOUND - no exchange 'gone' in vhost '/'"),
+        );
+        assert!(matches!(
+            bad.try_recv().unwrap(),
+            Err(Error::Refused { .. })
+        ));
+        assert!(good.try_recv().is_err());
+        assert_eq!(ledger.waiting.len(), 1);
+    }
+}
