@@ -7,8 +7,9 @@ use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString, ShortString};
 
 use crate::error::{Error, Result};
 
-/// How deep tables may nest, both ways. Deeper values become void rather than a
-/// stack overflow: a header table comes from anybody.
+/// How many tables and arrays may stand in each other below the headers, both ways.
+/// What is deeper becomes null when received and is refused when sent: a header table
+/// comes from anybody, and what came can be sent on.
 const MAX_DEPTH: usize = 32;
 
 /// The most bytes of a name: of queues, exchanges, headers, and of properties.
@@ -85,14 +86,14 @@ fn table_at(from: &Table, depth: usize) -> Result<FieldTable> {
 }
 
 fn value_at(from: &Value, depth: usize) -> Result<AMQPValue> {
-    if depth > MAX_DEPTH {
-        return Err(Error::invalid(
-            "headers",
-            format!("{MAX_DEPTH} levels at most"),
-            "more",
-        ));
-    }
     Ok(match from {
+        Value::Array(_) | Value::Map(_) if depth >= MAX_DEPTH => {
+            return Err(Error::invalid(
+                "headers",
+                format!("{MAX_DEPTH} levels at most"),
+                "more",
+            ));
+        }
         Value::Null => AMQPValue::Void,
         Value::Bool(flag) => AMQPValue::Boolean(*flag),
         Value::Int(number) => match i32::try_from(*number) {
@@ -149,10 +150,8 @@ fn received(from: &FieldTable, depth: usize) -> Table {
 }
 
 fn received_value(from: &AMQPValue, depth: usize) -> Value {
-    if depth > MAX_DEPTH {
-        return Value::Null;
-    }
     match from {
+        AMQPValue::FieldArray(_) | AMQPValue::FieldTable(_) if depth >= MAX_DEPTH => Value::Null,
         AMQPValue::Boolean(flag) => Value::Bool(*flag),
         AMQPValue::ShortShortInt(number) => Value::Int((*number).into()),
         AMQPValue::ShortShortUInt(number) => Value::Int((*number).into()),
@@ -261,17 +260,34 @@ mod tests {
         }
     }
 
+    fn deep(levels: usize) -> AMQPValue {
+        (0..levels).fold(AMQPValue::Boolean(true), |value, _| {
+            AMQPValue::FieldArray(FieldArray::from(vec![value]))
+        })
+    }
+
     #[test]
     fn deep_tables_from_outside_end_in_null() {
-        let deep = (0..100).fold(AMQPValue::Boolean(true), |value, _| {
-            AMQPValue::FieldArray(FieldArray::from(vec![value]))
-        });
-        let mut value = received_value(&deep, 0);
+        let mut value = received_value(&deep(100), 0);
         let mut depth = 0;
         while let Value::Array(mut items) = value {
             value = items.remove(0);
             depth += 1;
         }
-        assert_eq!((depth, value), (MAX_DEPTH + 1, Value::Null));
+        assert_eq!((depth, value), (MAX_DEPTH, Value::Null));
+    }
+
+    #[test]
+    fn what_is_received_can_be_sent_on() {
+        for levels in [0, 1, MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1, 100] {
+            let mut headers = FieldTable::default();
+            headers.insert("d".into(), deep(levels));
+            let came = message(
+                &BasicProperties::default().with_headers(headers),
+                Vec::new(),
+            );
+            let wire = properties(&came).unwrap();
+            assert_eq!(message(&wire, Vec::new()), came, "{levels} levels");
+        }
     }
 }
