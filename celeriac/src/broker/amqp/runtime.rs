@@ -11,6 +11,11 @@ use crate::error::{Error, Result};
 /// How long tasks may take to say good-bye when the broker closes.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// The stack of the thread. What a server sends is dropped here, header tables among
+/// it, which nest as deep as a frame is long and are dropped by recursion. Only what is
+/// used of it takes memory.
+const STACK: usize = 16 << 20;
+
 /// The thread on which a broker's own tasks run.
 ///
 /// The client's heartbeats are tasks; on the user's runtime a blocking call of the
@@ -42,6 +47,7 @@ impl Runtime {
         let handle = runtime.handle().clone();
         std::thread::Builder::new()
             .name("celeriac-amqp".to_owned())
+            .stack_size(STACK)
             .spawn(move || {
                 runtime.block_on(async {
                     // An error means that the broker was dropped, which closes it as well.
@@ -111,5 +117,31 @@ impl Closed {
     /// Waits until it is.
     pub(super) async fn wait(&mut self) {
         let _ = self.0.wait_for(|&closed| closed).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use lapin::types::{AMQPValue, FieldArray};
+
+    use super::*;
+
+    /// Fails by ending the process.
+    #[test]
+    fn the_deepest_table_of_a_frame_is_dropped() {
+        const FRAME: usize = 131_072;
+        const LEVEL: usize = 5;
+        let deep = (0..FRAME / LEVEL).fold(AMQPValue::Void, |value, _| {
+            AMQPValue::FieldArray(FieldArray::from(vec![value]))
+        });
+        let runtime = Runtime::start().unwrap();
+        let (done, dropped) = std::sync::mpsc::channel();
+        runtime.spawn(async move {
+            drop(deep);
+            done.send(()).unwrap();
+        });
+        dropped.recv_timeout(Duration::from_secs(30)).unwrap();
+        runtime.close();
     }
 }
