@@ -196,26 +196,45 @@ impl App {
     }
 
     /// Publishes task messages, each to a queue that exists: a queue that is named for
-    /// the first time is declared as Celery's clients declare it.
+    /// the first time is declared as Celery's clients declare it, and once more when it
+    /// was deleted since.
     ///
     /// # Errors
     ///
     /// The first error of any message; the others may have been sent.
-    pub async fn publish(&self, mut publications: Vec<Publication>) -> Result<()> {
+    pub async fn publish(&self, publications: Vec<Publication>) -> Result<()> {
+        // The bodies are shared, so this copies headers only.
+        let outcomes = self.declare_and_publish(publications.clone()).await?;
+        let mut again = Vec::new();
+        for (publication, outcome) in publications.into_iter().zip(outcomes) {
+            match outcome {
+                Err(Error::Refused { .. }) if publication.exchange.is_empty() => {
+                    self.0.declared.remove(&publication.routing_key);
+                    again.push(publication);
+                }
+                outcome => outcome?,
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        let outcomes = self.declare_and_publish(again).await?;
+        outcomes.into_iter().collect()
+    }
+
+    async fn declare_and_publish(
+        &self,
+        mut publications: Vec<Publication>,
+    ) -> Result<Vec<Result<()>>> {
         for publication in &publications {
             self.declare(publication).await?;
         }
         if publications.len() == 1
             && let Some(one) = publications.pop()
         {
-            return self.0.broker.publish(one).await;
+            return Ok(vec![self.0.broker.publish(one).await]);
         }
-        self.0
-            .broker
-            .publish_all(publications)
-            .await
-            .into_iter()
-            .collect()
+        Ok(self.0.broker.publish_all(publications).await)
     }
 
     async fn declare(&self, publication: &Publication) -> Result<()> {

@@ -113,6 +113,24 @@ async fn a_call_that_no_queue_takes_is_refused() {
 }
 
 #[tokio::test]
+async fn a_queue_that_was_deleted_is_declared_again() {
+    let (app, broker) = app();
+    add.call(1, 1).send(&app).await.unwrap();
+    assert!(broker.delete_queue("celery").await.unwrap());
+    add.call(2, 2).send(&app).await.unwrap();
+    assert_eq!(broker.queue("celery").await.unwrap().unwrap().ready, 1);
+
+    // Of several, each is in its queue once.
+    assert!(broker.delete_queue("celery").await.unwrap());
+    let other = add.call(3, 3).queue("other");
+    let calls = [add.call(1, 1), other, add.call(2, 2)];
+    let call: Call<Vec<i64>> = group(calls).into();
+    call.send(&app).await.unwrap();
+    assert_eq!(broker.queue("celery").await.unwrap().unwrap().ready, 2);
+    assert_eq!(broker.queue("other").await.unwrap().unwrap().ready, 1);
+}
+
+#[tokio::test]
 async fn what_a_task_sends_is_its_child() {
     let (app, broker) = app();
     let mut request = Request::default();
