@@ -147,7 +147,7 @@ pub fn publication(
         }),
         expiration: match options.text("expiration")? {
             Some(millis) => Some(millis),
-            None => expires.map(|at| at.after(now).as_millis().to_string()),
+            None => expires.and_then(|at| expiration(at.after(now))),
         },
         message_id: options.text("message_id")?,
         timestamp: options.count("timestamp")?.map(u64::from),
@@ -167,6 +167,15 @@ pub fn publication(
         not_before: eta.map(SystemTime::from),
         ..Publication::to_queue(target.routing_key, message)
     })
+}
+
+/// Returns for how long the broker is to keep a message, in its milliseconds of 32 bits.
+///
+/// `None` beyond these 49 days: the broker would refuse the message, and the worker
+/// drops by the header whatever expired meanwhile.
+fn expiration(left: Duration) -> Option<String> {
+    let millis = u32::try_from(left.as_millis()).ok()?;
+    Some(millis.to_string())
 }
 
 struct Target {

@@ -240,6 +240,22 @@ async fn ignored() {}
 #[task(name = "demo.opts", queue = "own", priority = 3, expires = "1m")]
 async fn opts() {}
 
+/// Brokers count in milliseconds of 32 bits and refuse what does not fit.
+#[test]
+fn a_far_expiry_stands_in_the_header_only() {
+    let most = Duration::from_millis(u32::MAX.into());
+    let far = Duration::from_secs(100 * 86_400);
+    for (expires, expiration) in [(most, Value::from("4294967295")), (far, Value::Null)] {
+        let message = sent(add().expires(expires).signature()).remove(0);
+        assert_eq!(
+            get(get(&message, "properties"), "expiration"),
+            &expiration,
+            "{expires:?}"
+        );
+        assert!(!get(get(&message, "headers"), "expires").is_null());
+    }
+}
+
 #[test]
 fn a_task_that_is_known_brings_its_options() {
     let mut registry = Registry::default();
