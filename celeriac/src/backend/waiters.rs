@@ -26,18 +26,31 @@ pub struct Waiter {
 impl Waiters {
     /// Registers a waiter. Any number may wait for one id.
     pub fn wait(&self, id: &str) -> Waiter {
-        let receiver = self.0.entry(id.to_owned()).or_insert_with(|| watch::Sender::new(None)).subscribe();
-        Waiter { id: id.to_owned(), receiver, table: self.clone() }
+        let receiver = self
+            .0
+            .entry(id.to_owned())
+            .or_insert_with(|| watch::Sender::new(None))
+            .subscribe();
+        Waiter {
+            id: id.to_owned(),
+            receiver,
+            table: self.clone(),
+        }
     }
 
     /// Hands a document to those who wait for it; says whether there were any.
     pub fn notify(&self, document: ResultDocument) -> bool {
-        let Some(slot) = self.0.get(&document.task_id) else { return false };
-        // A ready state is final: a late STARTED must not hide the result.
-        let fresh = !slot.borrow().as_ref().is_some_and(|known| known.status.is_ready());
-        if fresh {
-            slot.send_replace(Some(Arc::new(document)));
-        }
+        let Some(slot) = self.0.get(&document.task_id) else {
+            return false;
+        };
+        slot.send_if_modified(|known| {
+            // A ready state is final: a late STARTED must not hide the result.
+            let fresh = !known.as_ref().is_some_and(|known| known.status.is_ready());
+            if fresh {
+                *known = Some(Arc::new(document));
+            }
+            fresh
+        });
         true
     }
 
@@ -105,6 +118,43 @@ impl Clone for Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         // This receiver still counts, so the last one sees a count of 1.
-        self.table.0.remove_if(&self.id, |_, slot| slot.receiver_count() <= 1);
+        self.table
+            .0
+            .remove_if(&self.id, |_, slot| slot.receiver_count() <= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Barrier;
+    use std::thread;
+
+    use celeriac_protocol::State;
+
+    use super::*;
+
+    /// Enough for two threads to meet in the middle of each other's step.
+    const ROUNDS: usize = 20_000;
+
+    #[test]
+    fn a_state_that_comes_with_the_result_does_not_hide_it() {
+        let table = Waiters::default();
+        let barrier = Barrier::new(2);
+        let ids: Vec<String> = (0..ROUNDS).map(|round| round.to_string()).collect();
+        let waiters: Vec<Waiter> = ids.iter().map(|id| table.wait(id)).collect();
+        let notify = |state: State| {
+            for id in &ids {
+                barrier.wait();
+                assert!(table.notify(ResultDocument::new(id, state.clone(), 1)));
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| notify(State::Started));
+            scope.spawn(|| notify(State::Success));
+        });
+        for waiter in &waiters {
+            assert_eq!(waiter.last().unwrap().status, State::Success);
+        }
     }
 }
