@@ -128,6 +128,28 @@ async fn a_refused_publication_takes_no_other_with_it() {
     broker.close().await;
 }
 
+/// An answer to an exchange that does not exist costs no other message that nobody
+/// confirms.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_exchange_loses_no_unconfirmed_message() {
+    let broker = open();
+    let queue = declare(&broker, Queue::new(unique("unconfirmed"))).await;
+    for round in 1..=3 {
+        let mut batch: Vec<_> = (0..400)
+            .map(|at| to(&queue, &at.to_string()).unconfirmed())
+            .collect();
+        let no_exchange = Publication::to_exchange(unique("exchange"), "key", message("bad"));
+        batch.insert(10, no_exchange.unconfirmed());
+        broker.publish_all(batch).await;
+        eventually("all are there", || async {
+            (ready(&broker, &queue).await == Some(400 * round)).then_some(())
+        })
+        .await;
+    }
+    broker.delete_queue(&queue).await.unwrap();
+    broker.close().await;
+}
+
 /// What exists with other arguments is used as it is; what cannot exist is an error.
 #[tokio::test]
 async fn an_existing_queue_is_adopted() {

@@ -10,12 +10,14 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use super::connection::{Connection, Live};
-use super::core::Core;
+use super::core::{Core, random};
 use super::failure::Failure;
 use super::job::Job;
 use super::ledger::{Ledger, Prepared, Sent};
+use crate::broker::Publication;
 use crate::error::Error;
 
 /// How long publications under way may wait for their confirms when the broker closes.
@@ -31,7 +33,7 @@ const OPEN: Duration = Duration::from_secs(10);
 type Write = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The task that publishes: everything goes through one channel with confirms, or
-/// one without, of the publishing connection.
+/// one of two without, of the publishing connection.
 ///
 /// ```text
 /// waiting --channel open--> sent --confirm--> resolved
@@ -49,7 +51,13 @@ pub(super) struct Publisher {
 struct Channels {
     live: Option<Arc<Live>>,
     confirmed: Option<Arc<Channel>>,
-    plain: Option<Channel>,
+    /// Without confirms: to the default exchange, and to others. One that does not exist
+    /// ends the channel, and what is on its way behind on it is lost without a word;
+    /// results must not share it with answers to whatever address somebody made up.
+    plain: [Option<Channel>; 2],
+    /// When to try again to open one.
+    retry: Option<Instant>,
+    failures: u32,
 }
 
 impl Publisher {
@@ -61,20 +69,27 @@ impl Publisher {
         let mut writes: VecDeque<Write> = VecDeque::new();
         let mut incoming = Vec::with_capacity(BATCH);
         let mut live = self.connection.subscribe();
+        let mut link = self.core.link.subscribe();
         let mut closed = self.core.runtime.closed();
         let core = Arc::clone(&self.core);
         let busy = core.busy();
         loop {
             channels.follow(live.borrow_and_update().clone());
             while let Some(job) = ledger.next_to_send() {
-                let channel = match channels.open(job.publication.confirm).await {
+                let channel = match channels.open(&job.publication).await {
                     Ok(Some(channel)) => channel,
                     Ok(None) => {
                         ledger.waiting.push_front(job);
                         break;
                     }
                     Err(failure) => {
-                        tracing::warn!(broker = %self.core.url, reason = %failure, "no channel to publish on");
+                        let wait = self.core.config.backoff.wait(channels.failures, random());
+                        tracing::warn!(
+                            broker = %self.core.url, reason = %failure,
+                            retry_in_ms = wait.as_millis() as u64, "no channel to publish on",
+                        );
+                        channels.retry = Some(Instant::now() + wait);
+                        link.mark_unchanged();
                         ledger.waiting.push_front(job);
                         break;
                     }
@@ -124,6 +139,13 @@ impl Publisher {
                         ledger.send_again(&self.core);
                     }
                 }
+                () = channels.retry_is_due(), if channels.retry.is_some() => channels.retry = None,
+                // A server that blocks answers nothing until it does not.
+                Ok(()) = link.changed(), if channels.retry.is_some() => {
+                    if link.borrow().is_up() {
+                        channels.retry = None;
+                    }
+                }
             }
         }
         self.jobs.close();
@@ -169,32 +191,48 @@ impl Channels {
         }
     }
 
-    /// Returns the channel for publications with or without confirms; `None` while
-    /// there is no connection.
-    async fn open(&mut self, confirm: bool) -> Result<Option<Open<'_>>, Failure> {
+    /// Returns the channel for a publication; `None` while there is no connection, or it
+    /// is not time to try again.
+    async fn open(&mut self, publication: &Publication) -> Result<Option<Open<'_>>, Failure> {
         let Some(live) = &self.live else {
             return Ok(None);
         };
         if !live.is_up() {
             return Ok(None);
         }
-        if confirm {
-            if self.confirmed.is_none() {
-                let channel = live.channel(OPEN).await?;
+        let plain = usize::from(!publication.exchange.is_empty());
+        let is_open = match publication.confirm {
+            true => self.confirmed.is_some(),
+            false => self.plain[plain]
+                .as_ref()
+                .is_some_and(|channel| channel.status().connected()),
+        };
+        if !is_open {
+            if self.retry.is_some() {
+                return Ok(None);
+            }
+            self.failures += 1;
+            let channel = live.channel(OPEN).await?;
+            if publication.confirm {
                 let select = channel.confirm_select(ConfirmSelectOptions::default());
                 tokio::time::timeout(OPEN, select).await??;
                 self.confirmed = Some(Arc::new(channel));
+            } else {
+                self.plain[plain] = Some(channel);
             }
-            return Ok(self.confirmed.as_ref().map(Open::Confirmed));
+            self.failures = 0;
         }
-        if !self
-            .plain
-            .as_ref()
-            .is_some_and(|channel| channel.status().connected())
-        {
-            self.plain = Some(live.channel(OPEN).await?);
+        Ok(match publication.confirm {
+            true => self.confirmed.as_ref().map(Open::Confirmed),
+            false => self.plain[plain].as_ref().map(Open::Plain),
+        })
+    }
+
+    /// Waits until it is time to try again.
+    async fn retry_is_due(&self) {
+        if let Some(at) = self.retry {
+            sleep_until(at).await;
         }
-        Ok(self.plain.as_ref().map(Open::Plain))
     }
 }
 
