@@ -15,17 +15,22 @@ use super::declare::Scratch;
 ///
 /// ```text
 /// watching --stalled--> channel made anew --stalled--> connection made anew
-///    ^                                                        | stalled
-///    +---------------- a delivery ----------------------- only warning
+///    ^                      |     ^                          | stalled
+///    |                      +-----+ stalled, while others    |
+///    |                              receive: only warning    |
+///    +---------------- a delivery ---------------------- only warning
 /// ```
 ///
-/// The last step is for consumers that get nothing by right, such as those that stand
-/// by on a queue with a single active consumer.
+/// The warnings are for consumers that get nothing by right, such as those that stand
+/// by on a queue with a single active consumer. All consumers of a broker share one
+/// connection: it is not at fault while any of them receives.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     timeout: Duration,
     due: Instant,
     stalls: u32,
+    /// What all consumers of the broker had received at the last stall.
+    delivered: u64,
 }
 
 /// What is to be done.
@@ -42,6 +47,7 @@ impl Watchdog {
             timeout,
             due: Instant::now() + timeout,
             stalls: 0,
+            delivered: 0,
         }
     }
 
@@ -90,7 +96,7 @@ impl Watchdog {
             return Verdict::Fine;
         }
         core.stats.stalls.fetch_add(1, Ordering::Relaxed);
-        let verdict = self.stalled();
+        let verdict = self.stalled(core.stats.delivered.load(Ordering::Relaxed));
         tracing::warn!(
             broker = %core.url, queue = %shared.queue, ready, outstanding, prefetch,
             seconds = self.timeout.as_secs(), remedy = ?verdict,
@@ -99,13 +105,16 @@ impl Watchdog {
         verdict
     }
 
-    fn stalled(&mut self) -> Verdict {
-        self.stalls += 1;
-        match self.stalls {
-            1 => Verdict::Channel,
-            2 => Verdict::Connection,
-            _ => Verdict::Fine,
-        }
+    fn stalled(&mut self, delivered: u64) -> Verdict {
+        let others_receive = std::mem::replace(&mut self.delivered, delivered) != delivered;
+        let (stalls, verdict) = match self.stalls {
+            0 => (1, Verdict::Channel),
+            1 if others_receive => (1, Verdict::Fine),
+            1 => (2, Verdict::Connection),
+            stalls => (stalls, Verdict::Fine),
+        };
+        self.stalls = stalls;
+        verdict
     }
 }
 
@@ -116,11 +125,21 @@ mod tests {
     #[tokio::test]
     async fn remedies_grow_and_then_stop() {
         let mut watchdog = Watchdog::new(Duration::from_secs(30));
-        assert_eq!(watchdog.stalled(), Verdict::Channel);
+        assert_eq!(watchdog.stalled(7), Verdict::Channel);
         watchdog.arrived(Instant::now());
-        assert_eq!(watchdog.stalled(), Verdict::Connection);
-        assert_eq!(watchdog.stalled(), Verdict::Fine);
+        assert_eq!(watchdog.stalled(7), Verdict::Connection);
+        assert_eq!(watchdog.stalled(7), Verdict::Fine);
         watchdog.recovered(Instant::now());
-        assert_eq!(watchdog.stalled(), Verdict::Channel);
+        assert_eq!(watchdog.stalled(8), Verdict::Channel);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_serves_others_is_left_alone() {
+        let mut watchdog = Watchdog::new(Duration::from_secs(30));
+        assert_eq!(watchdog.stalled(7), Verdict::Channel);
+        assert_eq!(watchdog.stalled(8), Verdict::Fine);
+        assert_eq!(watchdog.stalled(9), Verdict::Fine);
+        assert_eq!(watchdog.stalled(9), Verdict::Connection);
+        assert_eq!(watchdog.stalled(9), Verdict::Fine);
     }
 }
