@@ -1,7 +1,6 @@
 //! A consumer as its user sees it, and what it shares with the task that feeds it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use celeriac_protocol::Message;
@@ -32,8 +31,6 @@ pub(super) struct Shared {
     /// Deliveries are acknowledged when handed out. The server could do so when it
     /// sends them, but then nothing would bound how many it sends.
     automatic: bool,
-    /// The present channel's, 0 between two.
-    epoch: AtomicU64,
     state: Mutex<State>,
     /// Something is in the buffer, or nothing ever will be.
     ready: Notify,
@@ -43,9 +40,12 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The present channel's, 0 between two. What is below belongs to it.
+    epoch: u64,
     acks: Acks,
     /// Bounded by the prefetch.
     buffer: VecDeque<Arrived>,
+    /// Nothing is handed out any more: what comes goes back.
     ended: bool,
 }
 
@@ -64,7 +64,6 @@ impl Shared {
         Arc::new(Self {
             queue: queue.into(),
             automatic,
-            epoch: AtomicU64::new(0),
             state: Mutex::default(),
             ready: Notify::new(),
             work: Notify::new(),
@@ -77,39 +76,44 @@ impl Shared {
 
     /// Begins a channel.
     pub(super) fn attach(&self, epoch: u64) {
-        self.epoch.store(epoch, Ordering::Release);
+        self.lock().epoch = epoch;
     }
 
     /// Forgets a channel: the server has back what was not settled on it.
     pub(super) fn detach(&self) {
-        self.epoch.store(0, Ordering::Release);
         let mut state = self.lock();
+        state.epoch = 0;
         state.acks = Acks::default();
         state.buffer.clear();
     }
 
-    /// Says that nothing more will come.
+    /// Hands out nothing more; what was not handed out goes back with the next flush.
     pub(super) fn end(&self) {
-        self.lock().ended = true;
+        let mut state = self.lock();
+        state.ended = true;
+        while let Some(arrived) = state.buffer.pop_front() {
+            state.acks.finish(arrived.number, Settlement::Requeue);
+        }
+        drop(state);
         self.ready.notify_one();
     }
 
     /// Adds what came.
     pub(super) fn push(&self, arrived: impl Iterator<Item = Arrived>) {
         let mut state = self.lock();
+        let mut first = false;
         for arrived in arrived {
             state.acks.deliver(arrived.number);
-            state.buffer.push_back(arrived);
+            if state.ended {
+                first |= state.acks.finish(arrived.number, Settlement::Requeue);
+            } else {
+                state.buffer.push_back(arrived);
+            }
         }
         drop(state);
         self.ready.notify_one();
-    }
-
-    /// Gives back what was not handed out.
-    pub(super) fn requeue_buffered(&self) {
-        let mut state = self.lock();
-        while let Some(arrived) = state.buffer.pop_front() {
-            state.acks.finish(arrived.number, Settlement::Requeue);
+        if first {
+            self.work.notify_one();
         }
     }
 
@@ -130,7 +134,7 @@ impl Shared {
         if state.buffer.is_empty() {
             return state.ended.then_some(None);
         }
-        let epoch = self.epoch.load(Ordering::Acquire);
+        let epoch = state.epoch;
         let count = state.buffer.len().min(max.max(1));
         let mut first = false;
         let mut deliveries = Vec::with_capacity(count);
@@ -170,7 +174,7 @@ impl Settler for Shared {
     fn settle(&self, tag: Tag, settlement: Settlement) {
         let mut state = self.lock();
         // Under the lock, because a new channel counts its deliveries from 1 again.
-        if !self.is_current(tag) {
+        if state.epoch != tag.epoch {
             return;
         }
         let first = state.acks.finish(tag.number, settlement);
@@ -181,7 +185,8 @@ impl Settler for Shared {
     }
 
     fn is_current(&self, tag: Tag) -> bool {
-        self.epoch.load(Ordering::Acquire) == tag.epoch
+        // Between two channels there are no receipts.
+        tag.epoch != 0 && self.lock().epoch == tag.epoch
     }
 }
 
@@ -219,5 +224,69 @@ impl Consumer for AmqpConsumer {
             }
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn arrived(number: u64) -> Arrived {
+        Arrived {
+            number,
+            message: Arc::default(),
+            exchange: String::new(),
+            routing_key: "q".to_owned(),
+            redelivered: false,
+        }
+    }
+
+    fn returned(shared: &Shared) -> Vec<u64> {
+        let mut commands = Vec::new();
+        shared.flush(&mut commands);
+        let number = |command| match command {
+            Command::Return {
+                number,
+                requeue: true,
+            } => number,
+            other => panic!("{other:?}"),
+        };
+        commands.into_iter().map(number).collect()
+    }
+
+    #[test]
+    fn receipts_are_of_one_channel() {
+        let shared = Shared::new("q", false);
+        let between = Tag {
+            epoch: 0,
+            number: 1,
+        };
+        shared.attach(1);
+        shared.push((1..=2).map(arrived));
+        let held = shared.take(1).unwrap().unwrap();
+        assert!(held[0].receipt.is_current());
+        shared.detach();
+        assert!(!held[0].receipt.is_current() && !shared.is_current(between));
+        assert!(shared.take(1).is_none());
+        shared.attach(2);
+        shared.push((1..=2).map(arrived));
+        shared.settle(between, Settlement::Acknowledge);
+        drop(held);
+        assert_eq!((shared.load(), returned(&shared)), ((2, 2), vec![]));
+    }
+
+    #[test]
+    fn what_comes_after_the_end_goes_back() {
+        let shared = Shared::new("q", false);
+        shared.attach(1);
+        shared.push((1..=3).map(arrived));
+        let held = shared.take(1).unwrap().unwrap();
+        shared.end();
+        shared.push((4..=5).map(arrived));
+        assert!(shared.take(1).unwrap().is_none());
+        assert_eq!(returned(&shared), [2, 3, 4, 5]);
+        assert!(held[0].receipt.is_current());
+        assert_eq!(shared.load(), (1, 0));
     }
 }

@@ -177,7 +177,9 @@ impl Feed {
                     Some(Ok(delivery)) => {
                         *failures = 0;
                         watchdog.recovered(Instant::now());
-                        session.receive(delivery);
+                        if session.receive(delivery) {
+                            session.cancelled("the consumer ended");
+                        }
                     }
                     Some(Err(error)) => return End::Failed(error.into()),
                     None if session.is_up() => session.cancelled("the server cancelled the consumer"),
@@ -220,7 +222,6 @@ impl Feed {
     /// Stops, and keeps the channel for as long as receipts are out.
     async fn finish(&mut self, session: &mut Session, answer: Option<oneshot::Sender<()>>) -> End {
         session.stop().await;
-        self.shared.end();
         if let Some(answer) = answer {
             let _ = answer.send(());
         }
@@ -230,6 +231,10 @@ impl Feed {
                 biased;
                 () = closed.wait() => break,
                 () = self.shared.work.notified() => session.flush(),
+                // The server was slow to stop; these go back.
+                Some(Ok(delivery)) = session.next() => {
+                    session.receive(delivery);
+                }
                 // For a channel that ends without a word.
                 () = sleep(Duration::from_secs(1)) => {}
             }

@@ -23,7 +23,8 @@ use super::table;
 /// The most deliveries moved to the buffer at once, so that settlements get their turn.
 const BATCH: usize = 256;
 
-/// How long the server may take to answer when a channel ends.
+/// How long to wait for the server's answer when a consumer or channel ends. What comes
+/// later is not lost, only not waited for.
 const GOODBYE: Duration = Duration::from_millis(500);
 
 /// What to consume, and how.
@@ -83,8 +84,9 @@ impl Session {
         next(&mut self.stream).await
     }
 
-    /// Moves a delivery, and those that came with it, to the buffer.
-    pub(super) fn receive(&mut self, first: Delivery) {
+    /// Moves a delivery, and those that came with it, to the buffer; says whether the
+    /// consumer ended with them.
+    pub(super) fn receive(&mut self, first: Delivery) -> bool {
         self.retries = 0;
         let mut count = 0;
         let mut ended = false;
@@ -110,8 +112,9 @@ impl Session {
             .delivered
             .fetch_add(count, Ordering::Relaxed);
         if ended {
-            self.cancelled("the consumer ended");
+            self.stream = None;
         }
+        ended
     }
 
     /// Notes that the server cancelled the consumer: the queue was deleted, or moved.
@@ -164,11 +167,11 @@ impl Session {
         // The new one first, or a queue that goes with its last consumer would go; but
         // an exclusive consumer must leave before another can come.
         self.stream = Some(if wanted.exclusive {
-            self.unsubscribe(old).await?;
+            self.unsubscribe(old, limit).await?;
             timeout(limit, subscribe(&self.channel, wanted)).await??
         } else {
             let new = timeout(limit, subscribe(&self.channel, wanted)).await??;
-            self.unsubscribe(old).await?;
+            self.unsubscribe(old, limit).await?;
             new
         });
         Ok(())
@@ -176,21 +179,29 @@ impl Session {
 
     /// Stops new deliveries and gives back those that nobody took.
     pub(super) async fn stop(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            // When it fails the channel is gone, and everything went back with it.
-            let _ = self.unsubscribe(stream).await;
+        // First, so that what comes until the server has stopped goes back as well.
+        self.shared.end();
+        if let Some(stream) = &mut self.stream {
+            let cancel = self.channel.basic_cancel(stream.tag(), Default::default());
+            // When it fails the channel is gone, and everything went back with it; when
+            // the server is slow, what it still sends is for `receive`.
+            if timeout(GOODBYE, cancel).await.is_ok() {
+                drain(stream, &self.shared);
+                self.stream = None;
+            }
         }
-        self.shared.requeue_buffered();
         self.flush();
     }
 
     /// Cancels on the server and moves what came until then to the buffer.
-    async fn unsubscribe(&self, stream: lapin::Consumer) -> Result<(), Failure> {
+    async fn unsubscribe(
+        &self,
+        mut stream: lapin::Consumer,
+        limit: Duration,
+    ) -> Result<(), Failure> {
         let cancel = self.channel.basic_cancel(stream.tag(), Default::default());
-        let cancelled = timeout(GOODBYE, cancel).await;
-        let mut stream = Some(stream);
-        let rest = std::iter::from_fn(|| next(&mut stream).now_or_never()??.ok());
-        self.shared.push(rest.map(arrived));
+        let cancelled = timeout(limit, cancel).await;
+        drain(&mut stream, &self.shared);
         Ok(cancelled??)
     }
 
@@ -258,6 +269,12 @@ async fn next(stream: &mut Option<lapin::Consumer>) -> Option<lapin::Result<Deli
         Some(stream) => stream.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// Moves what is here to the buffer.
+fn drain(stream: &mut lapin::Consumer, shared: &Shared) {
+    let rest = std::iter::from_fn(|| stream.next().now_or_never()??.ok());
+    shared.push(rest.map(arrived));
 }
 
 fn arrived(delivery: Delivery) -> Arrived {
