@@ -11,7 +11,7 @@ use super::connection::Live;
 use super::core::{Core, Role};
 use super::failure::{Failure, code};
 use super::table::{short, table};
-use super::topology::Remembered;
+use super::topology::Item;
 use crate::broker::{Binding, Exchange, ExchangeKind, Queue, Topology};
 use crate::error::Result;
 
@@ -238,8 +238,8 @@ impl<'a> Wire<'a> {
     /// Declares all of it; stops at the first refusal and says of what.
     pub(super) async fn declare(&self, scratch: &mut Scratch<'_>) -> Result<(), (String, Failure)> {
         let mut first = Ok(());
-        self.each(scratch, |what, failure| {
-            first = Err((what, failure));
+        self.each(scratch, |item, failure| {
+            first = Err((item.to_string(), failure));
             false
         })
         .await;
@@ -250,31 +250,25 @@ impl<'a> Wire<'a> {
     async fn each(
         &self,
         scratch: &mut Scratch<'_>,
-        mut failed: impl FnMut(String, Failure) -> bool,
+        mut failed: impl FnMut(Item<'_>, Failure) -> bool,
     ) {
         for (exchange, parts) in &self.exchanges {
             if let Err(failure) = scratch.exchange(exchange, parts.clone()).await
-                && !failed(format!("declaring exchange {:?}", exchange.name), failure)
+                && !failed(Item::Exchange(exchange), failure)
             {
                 return;
             }
         }
         for (queue, parts) in &self.queues {
             if let Err(failure) = scratch.queue(queue, parts.clone()).await
-                && !failed(format!("declaring queue {:?}", queue.name), failure)
+                && !failed(Item::Queue(queue), failure)
             {
                 return;
             }
         }
         for (binding, parts) in &self.bindings {
             if let Err(failure) = scratch.bind(binding, parts.clone()).await
-                && !failed(
-                    format!(
-                        "binding {:?} to {:?}",
-                        binding.destination, binding.exchange
-                    ),
-                    failure,
-                )
+                && !failed(Item::Binding(binding), failure)
             {
                 return;
             }
@@ -285,8 +279,7 @@ impl<'a> Wire<'a> {
 /// Declares what is remembered on a new connection.
 ///
 /// A refusal is a warning: it must not keep everything else from working, and who
-/// needs the refused thing hears of it. One that took the connection with it is
-/// forgotten, or no connection would live.
+/// needs the refused thing hears of it.
 pub(super) async fn restore(core: &Core, live: &Live, role: Role) -> Result<(), Failure> {
     let topology = core.remembered().all(role);
     // What is remembered was converted before.
@@ -295,13 +288,15 @@ pub(super) async fn restore(core: &Core, live: &Live, role: Role) -> Result<(), 
     };
     let mut scratch = Scratch::new(live, core.config.call_timeout);
     let mut lost = None;
-    wire.each(&mut scratch, |what, failure| {
-        tracing::warn!(broker = %core.url, what, reason = %failure, "could not restore after a reconnect");
-        let go_on = live.is_up();
+    wire.each(&mut scratch, |item, failure| {
+        let expelled = matches!(failure, Failure::Expelled { .. });
+        let forgotten = expelled && core.remembered().accuse(role, item);
+        tracing::warn!(
+            broker = %core.url, what = %item, reason = %failure, forgotten,
+            "could not restore after a reconnect",
+        );
+        let go_on = live.is_up() && !expelled;
         if !go_on {
-            if matches!(failure, Failure::Refused { .. }) {
-                *core.remembered() = Remembered::default();
-            }
             lost = Some(failure);
         }
         go_on
@@ -309,7 +304,10 @@ pub(super) async fn restore(core: &Core, live: &Live, role: Role) -> Result<(), 
     .await;
     match lost {
         Some(failure) => Err(failure),
-        None if live.is_up() => Ok(()),
+        None if live.is_up() => {
+            core.remembered().acquit(role);
+            Ok(())
+        }
         None => Err(Failure::Late),
     }
 }

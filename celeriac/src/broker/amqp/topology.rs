@@ -1,13 +1,37 @@
 //! What was declared, remembered for after a reconnect.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use super::core::Role;
+use super::failure::EXPULSIONS;
 use crate::broker::{Binding, Exchange, ExchangeKind, Queue, Topology};
 
 /// The most things remembered of each kind; the oldest are forgotten first. Reached
 /// only by programs that make up names for ever.
 const MOST: usize = 16_384;
+
+/// One thing that is declared.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Item<'a> {
+    Exchange(&'a Exchange),
+    Queue(&'a Queue),
+    Binding(&'a Binding),
+}
+
+impl fmt::Display for Item<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exchange(exchange) => write!(f, "declaring exchange {:?}", exchange.name),
+            Self::Queue(queue) => write!(f, "declaring queue {:?}", queue.name),
+            Self::Binding(binding) => write!(
+                f,
+                "binding {:?} to {:?} with routing key {:?}",
+                binding.destination, binding.exchange, binding.key
+            ),
+        }
+    }
+}
 
 /// Everything that was declared here, by its name.
 #[derive(Debug, Default)]
@@ -16,6 +40,8 @@ pub(super) struct Remembered {
     exchanges: HashMap<String, (u64, Exchange)>,
     queues: HashMap<String, (u64, Queue)>,
     bindings: HashMap<(String, String, bool, String), (u64, Binding)>,
+    /// By role: at what the server closed the last connection, and how often in a row.
+    suspects: [Option<(String, u32)>; 2],
 }
 
 impl Remembered {
@@ -43,6 +69,34 @@ impl Remembered {
         self.queues.remove(name);
         self.bindings
             .retain(|_, (_, binding)| binding.to_exchange || binding.destination != name);
+    }
+
+    /// Notes that the server closed the connection of a role when something was declared
+    /// on it. Often in a row, that thing is forgotten, or no connection would live; says
+    /// whether it is. Once is most often a fault of the server's own.
+    pub(super) fn accuse(&mut self, role: Role, item: Item<'_>) -> bool {
+        let what = item.to_string();
+        let suspect = &mut self.suspects[role as usize];
+        let times = match suspect {
+            Some((before, times)) if *before == what => *times + 1,
+            _ => 1,
+        };
+        if times < EXPULSIONS {
+            *suspect = Some((what, times));
+            return false;
+        }
+        *suspect = None;
+        match item {
+            Item::Exchange(exchange) => drop(self.exchanges.remove(&exchange.name)),
+            Item::Queue(queue) => self.forget_queue(&queue.name),
+            Item::Binding(binding) => drop(self.bindings.remove(&key(binding))),
+        }
+        true
+    }
+
+    /// Notes that everything could be declared, or was refused in peace.
+    pub(super) fn acquit(&mut self, role: Role) {
+        self.suspects[role as usize] = None;
     }
 
     /// Returns everything that a connection of a role may declare: an exclusive queue
@@ -174,6 +228,27 @@ mod tests {
         let publishing = remembered.all(Role::Publishing);
         assert!(publishing.queues.is_empty() && publishing.bindings.is_empty());
         assert_eq!(remembered.all(Role::Consuming).bindings.len(), 1);
+    }
+
+    #[test]
+    fn only_what_ends_connections_again_and_again_is_forgotten() {
+        let mut remembered = Remembered::default();
+        remembered.add(&Topology::task_queue("a"));
+        remembered.add(&Topology::task_queue("b"));
+        let bad = Queue::new("a");
+        let accuse = |remembered: &mut Remembered, role| remembered.accuse(role, Item::Queue(&bad));
+        assert!(!accuse(&mut remembered, Role::Consuming));
+        assert!(!accuse(&mut remembered, Role::Consuming));
+        remembered.acquit(Role::Consuming);
+        assert!(!accuse(&mut remembered, Role::Consuming));
+        assert!(!accuse(&mut remembered, Role::Publishing));
+        assert!(!remembered.accuse(Role::Consuming, Item::Queue(&Queue::new("b"))));
+        assert!(!accuse(&mut remembered, Role::Consuming));
+        assert!(!accuse(&mut remembered, Role::Consuming));
+        assert_eq!(remembered.all(Role::Consuming).queues.len(), 2);
+        assert!(accuse(&mut remembered, Role::Consuming));
+        assert_eq!(remembered.of_queue("a"), Topology::default());
+        assert_eq!(remembered.of_queue("b"), Topology::task_queue("b"));
     }
 
     #[test]
