@@ -18,8 +18,15 @@ pub struct Waiters(Arc<DashMap<String, Slot>>);
 /// One who waits for a task's result.
 #[derive(Debug)]
 pub struct Waiter {
-    id: String,
+    // Dropped in this order: the place is left when this one does not count any more.
     receiver: watch::Receiver<Option<Arc<ResultDocument>>>,
+    place: Place,
+}
+
+/// A waiter's place in the table; the last one to leave takes the entry along.
+#[derive(Debug)]
+struct Place {
+    id: String,
     table: Waiters,
 }
 
@@ -31,11 +38,11 @@ impl Waiters {
             .entry(id.to_owned())
             .or_insert_with(|| watch::Sender::new(None))
             .subscribe();
-        Waiter {
+        let place = Place {
             id: id.to_owned(),
-            receiver,
             table: self.clone(),
-        }
+        };
+        Waiter { receiver, place }
     }
 
     /// Hands a document to those who wait for it; says whether there were any.
@@ -68,7 +75,7 @@ impl Waiters {
 impl Waiter {
     /// Returns the task's id.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.place.id
     }
 
     /// Returns the last document seen, if any.
@@ -111,16 +118,15 @@ impl Waiter {
 /// A clone is one more waiter.
 impl Clone for Waiter {
     fn clone(&self) -> Self {
-        self.table.wait(&self.id)
+        self.place.table.wait(&self.place.id)
     }
 }
 
-impl Drop for Waiter {
+impl Drop for Place {
     fn drop(&mut self) {
-        // This receiver still counts, so the last one sees a count of 1.
         self.table
             .0
-            .remove_if(&self.id, |_, slot| slot.receiver_count() <= 1);
+            .remove_if(&self.id, |_, slot| slot.receiver_count() == 0);
     }
 }
 
@@ -156,5 +162,33 @@ mod tests {
         for waiter in &waiters {
             assert_eq!(waiter.last().unwrap().status, State::Success);
         }
+    }
+
+    #[test]
+    fn the_last_waiter_takes_the_entry_along() {
+        let table = Waiters::default();
+        let (first, second) = (table.wait("a"), table.wait("a"));
+        drop(first);
+        assert!(table.contains("a"));
+        drop(second);
+        assert!(!table.contains("a"));
+    }
+
+    #[test]
+    fn waiters_that_leave_at_once_leave_nothing() {
+        let table = Waiters::default();
+        let (first, second) = (table.wait("a"), table.wait("a"));
+        // As on two threads, each step of the one beside that of the other.
+        drop((first.receiver, second.receiver));
+        drop((first.place, second.place));
+        assert!(!table.contains("a"));
+
+        // Nor do they take along one who came meanwhile.
+        let leaves = table.wait("a");
+        drop(leaves.receiver);
+        let stays = table.wait("a");
+        drop(leaves.place);
+        assert!(table.notify(ResultDocument::new("a", State::Success, 1)));
+        assert!(stays.last().is_some());
     }
 }
