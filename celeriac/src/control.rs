@@ -1,16 +1,20 @@
 //! Remote control: requests to every node, and their replies.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use celeriac_protocol::control::{Reply, ReplyTo, Request};
 use celeriac_protocol::naming::{self, argument, defaults};
 use celeriac_protocol::{Table, Value};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::broker::{Binding, Exchange, ExchangeKind, Publication, Queue, Subscription, Topology};
+use crate::broker::{
+    Binding, Broker, Exchange, ExchangeKind, Publication, Queue, Subscription, Topology,
+};
 use crate::error::Result;
 
 /// No more replies than this are kept: a bound, not a limit.
@@ -95,15 +99,10 @@ impl Control {
             expires: seconds_since_epoch(crate::clock::now() + within),
             ..Request::default()
         };
-        let broker = self.0.broker();
-        broker.declare(&topology).await?;
-        let replies = self.collect(request, &queue, &ticket, enough, within).await;
-        // It would go with its consumer; this makes the broker's client forget it too,
-        // which would declare it again after a reconnect.
-        let gone = broker.delete_queue(&queue).await;
-        let replies = replies?;
-        gone?;
-        Ok(replies)
+        let replies = ReplyQueue::declare(self.0.broker(), &topology, &queue).await?;
+        let collected = self.collect(request, &queue, &ticket, enough, within).await;
+        replies.delete().await;
+        collected
     }
 
     /// Sends a request and collects what answers its ticket on a queue.
@@ -136,7 +135,9 @@ impl Control {
                 }
             }
         }
-        consumer.cancel().await?;
+        if let Err(error) = consumer.cancel().await {
+            tracing::warn!(queue, %error, "could not cancel the consumer of replies");
+        }
         Ok(replies)
     }
 
@@ -171,6 +172,51 @@ impl Control {
                 message,
             ))
             .await
+    }
+}
+
+/// The queue of one call's replies.
+///
+/// The server deletes it after its consumer, but the broker's client would declare it
+/// again at every reconnect. So it is deleted by name, also when the call is dropped.
+struct ReplyQueue {
+    broker: Arc<dyn Broker>,
+    /// `None` when it is deleted already.
+    name: Option<String>,
+}
+
+impl ReplyQueue {
+    async fn declare(broker: &Arc<dyn Broker>, topology: &Topology, name: &str) -> Result<Self> {
+        let queue = Self {
+            broker: Arc::clone(broker),
+            name: Some(name.to_owned()),
+        };
+        broker.declare(topology).await?;
+        Ok(queue)
+    }
+
+    async fn delete(mut self) {
+        if let Some(name) = &self.name {
+            forget(&*self.broker, name).await;
+            self.name = None;
+        }
+    }
+}
+
+impl Drop for ReplyQueue {
+    fn drop(&mut self) {
+        // Without a runtime the process ends, and the connection with all it has.
+        if let (Some(name), Ok(runtime)) = (self.name.take(), Handle::try_current()) {
+            let broker = Arc::clone(&self.broker);
+            runtime.spawn(async move { forget(&*broker, &name).await });
+        }
+    }
+}
+
+/// Deletes a queue of replies. Those that came count, whatever becomes of the queue.
+async fn forget(broker: &dyn Broker, queue: &str) {
+    if let Err(error) = broker.delete_queue(queue).await {
+        tracing::warn!(queue, %error, "could not delete a queue of replies");
     }
 }
 

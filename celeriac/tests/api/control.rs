@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac::App;
 use celeriac::broker::{
-    Binding, Broker, Consumer, Exchange, ExchangeKind, MemoryBroker, Publication, Queue,
-    Subscription, Topology,
+    Binding, BoxFuture, Broker, Capabilities, Consumer, Exchange, ExchangeKind, Link, MemoryBroker,
+    Publication, Queue, QueueStatus, Subscription, Topology,
 };
 use celeriac::protocol::control::{self, Reply, Request};
 use celeriac::protocol::{Table, Value, naming};
+use celeriac::{App, Error, Result};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 const WITHIN: Duration = Duration::from_secs(5);
 
@@ -134,6 +136,95 @@ async fn no_reply_and_foreign_replies_are_no_error() {
     };
     let (replies, ()) = tokio::join!(ask, stale);
     assert!(replies.unwrap().is_empty());
+}
+
+/// A broker that notes which queues were deleted, and says that it could not.
+#[derive(Debug)]
+struct Noting(MemoryBroker, mpsc::UnboundedSender<String>);
+
+impl Broker for Noting {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn url(&self) -> String {
+        self.0.url()
+    }
+
+    fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<()>> {
+        self.0.declare(topology)
+    }
+
+    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<()>> {
+        self.0.publish(publication)
+    }
+
+    fn consume(&self, subscription: Subscription) -> BoxFuture<'_, Result<Box<dyn Consumer>>> {
+        self.0.consume(subscription)
+    }
+
+    fn queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<QueueStatus>>> {
+        self.0.queue(name)
+    }
+
+    fn purge<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64>> {
+        self.0.purge(name)
+    }
+
+    fn delete_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            self.1.send(name.to_owned()).unwrap();
+            Err(Error::unavailable("broker", "the connection is lost"))
+        })
+    }
+
+    fn link(&self) -> watch::Receiver<Link> {
+        self.0.link()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.0.close()
+    }
+}
+
+fn noting(broker: &MemoryBroker) -> (App, mpsc::UnboundedReceiver<String>) {
+    let (deleted, queues) = mpsc::unbounded_channel();
+    let app = App::builder("test")
+        .broker_value(Arc::new(Noting(broker.clone(), deleted)))
+        .build()
+        .unwrap();
+    (app, queues)
+}
+
+fn reply_queue(request: &Request) -> String {
+    naming::reply_queue(&request.reply_to.as_ref().unwrap().routing_key)
+}
+
+#[tokio::test]
+async fn replies_count_though_their_queue_cannot_be_deleted() {
+    let broker = MemoryBroker::new();
+    let (app, mut deleted) = noting(&broker);
+    let mut node = Node::new("a@x", &broker).await;
+    let control = app.control();
+    let ask = control.ask("ping", Table::new(), Some(vec!["a@x".into()]), WITHIN);
+    let (replies, request) = tokio::join!(ask, node.answer());
+    assert_eq!(replies.unwrap().len(), 1);
+    assert_eq!(deleted.recv().await, Some(reply_queue(&request)));
+    assert!(deleted.try_recv().is_err(), "deleted once");
+}
+
+#[tokio::test]
+async fn a_dropped_call_leaves_no_queue_to_remember() {
+    let broker = MemoryBroker::new();
+    let (app, mut deleted) = noting(&broker);
+    let mut node = Node::new("a@x", &broker).await;
+    let control = app.control();
+    let request = tokio::select! {
+        _ = control.ask("ping", Table::new(), None, WITHIN) => panic!("nobody replied"),
+        request = node.heard() => request,
+    };
+    let gone = timeout(WITHIN, deleted.recv()).await.unwrap();
+    assert_eq!(gone, Some(reply_queue(&request)));
 }
 
 #[tokio::test]
