@@ -8,6 +8,10 @@ use super::Config;
 use crate::broker::mask;
 use crate::error::{Error, Result};
 
+/// The largest frame, unless the URL says otherwise. Bodies are cut into frames;
+/// properties and headers together must fit into one.
+const FRAME_MAX: u32 = 65_536;
+
 /// Reads a URL and what its query says about the settings.
 ///
 /// An empty path is the virtual host `/`, as in Celery; so are `//` and `/%2F`.
@@ -63,6 +67,9 @@ pub(super) fn parse(text: &str, config: &mut Config) -> Result<AMQPUri> {
             }
         }
     }
+    // The client keeps 64 frames of buffers for each of two connections, all of it
+    // resident: the server's usual 128 KiB would make that most of an idle node.
+    query.frame_max.get_or_insert(FRAME_MAX);
     query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX));
     let port = url.port().unwrap_or_else(|| scheme.default_port());
     Ok(AMQPUri {
