@@ -34,7 +34,7 @@ pub struct RpcBackend {
     broker: Arc<dyn Broker>,
     config: Config,
     queue: String,
-    inbox: Arc<Inbox>,
+    inbox: Inbox,
 }
 
 /// What can be set on an [`RpcBackend`].
@@ -192,10 +192,9 @@ impl Backend for RpcBackend {
         })
     }
 
-    /// Returns the caller's queue, and begins to declare it. It surely exists once
-    /// [`Backend::watch`] returned; results sent to it before may be lost.
+    /// Returns the caller's queue. It exists once [`Backend::watch`] returned; results
+    /// sent to it before are lost.
     fn reply_to(&self) -> Option<String> {
-        self.inbox.open_soon();
         Some(self.queue.clone())
     }
 
@@ -265,6 +264,22 @@ mod tests {
             caller.watch("a").await.unwrap().ready().await.result,
             Value::Int(5)
         );
+    }
+
+    #[tokio::test]
+    async fn a_process_that_waits_for_nothing_has_no_queue() {
+        let (caller, node) = pair();
+        let queue = caller.reply_to().unwrap();
+        node.store(vec![store(&caller, "a", State::Success, 5)])
+            .await;
+        // Long enough for anything that would declare it in the background.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(caller.broker.queue(&queue).await.unwrap(), None);
+        caller.watch("b").await.unwrap();
+        let status = caller.broker.queue(&queue).await.unwrap().unwrap();
+        assert_eq!(status.consumers, 1);
     }
 
     #[tokio::test]

@@ -142,6 +142,8 @@ impl Ends {
 
     /// Stores documents as a node does.
     pub async fn store(&self, documents: impl IntoIterator<Item = ResultDocument>) -> Vec<Stored> {
+        // A client whose results are sent to it has its queue once it asked for one.
+        within("asking", self.client.fetch(&[])).await.unwrap();
         let reply_to = self.client.reply_to();
         let batch = documents.into_iter().map(|document| Store {
             reply_to: reply_to.clone(),

@@ -22,7 +22,6 @@ pub(super) struct Inbox {
     queue: Queue,
     /// That of who made the backend: callers may run on one that ends before.
     runtime: Handle,
-    opening: AtomicBool,
     task: OnceCell<AbortHandle>,
     seen: Arc<Seen>,
 }
@@ -38,32 +37,18 @@ impl Inbox {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub(super) fn new(broker: Arc<dyn Broker>, queue: Queue, kept: usize) -> Arc<Self> {
+    pub(super) fn new(broker: Arc<dyn Broker>, queue: Queue, kept: usize) -> Self {
         let seen = Seen {
             waiters: Waiters::default(),
             cache: Mutex::new(Cache::new(kept)),
             closed: AtomicBool::new(false),
         };
-        Arc::new(Self {
+        Self {
             broker,
             queue,
             runtime: Handle::current(),
-            opening: AtomicBool::new(false),
             task: OnceCell::new(),
             seen: Arc::new(seen),
-        })
-    }
-
-    /// Opens it in the background, once.
-    pub(super) fn open_soon(self: &Arc<Self>) {
-        if !self.opening.swap(true, Ordering::AcqRel) && !self.task.initialized() {
-            let this = Arc::clone(self);
-            self.runtime.spawn(async move {
-                if let Err(error) = this.open().await {
-                    this.opening.store(false, Ordering::Release);
-                    tracing::warn!(queue = %this.queue.name, %error, "no queue for results yet");
-                }
-            });
         }
     }
 
