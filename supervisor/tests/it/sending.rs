@@ -111,6 +111,23 @@ async fn a_task_nobody_runs_yet_is_accepted_and_its_result_comes_later() {
 }
 
 #[tokio::test]
+async fn the_options_of_a_task_are_in_its_message() {
+    let fixture = Fixture::start().await;
+    let order = r#"{"name":"app.add","queue":"own","priority":7,"expires":90.5}"#;
+    let answer = fixture.post("/api/v1/tasks", order).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let subscription = Subscription::unacknowledged("own");
+    let mut consumer = fixture.broker.consume(subscription).await.unwrap();
+    let message = &consumer.next(1).await.unwrap()[0].message;
+    assert_eq!(message.properties.priority, Some(7));
+    let expiration = message.properties.expiration.as_deref();
+    let millis: u32 = expiration.unwrap().parse().unwrap();
+    assert!((90_000..=90_500).contains(&millis), "{millis}");
+    assert!(message.headers.get("expires").unwrap().as_str().is_some());
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn a_revocation_reaches_the_nodes() {
     let fixture = Fixture::start().await;
     let mut asked = answer_control(&fixture.broker, "w1@host").await;

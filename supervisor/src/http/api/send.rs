@@ -32,6 +32,9 @@ struct Order {
     queue: Option<String>,
     /// Seconds.
     countdown: Option<f64>,
+    /// Seconds from now, in which it must have started.
+    expires: Option<f64>,
+    priority: Option<u8>,
     id: Option<String>,
     wait_ms: Option<u64>,
 }
@@ -45,8 +48,8 @@ struct Revocation {
     signal: Option<String>,
 }
 
-/// The longest delay: what the delay queues of Celery can hold.
-const COUNTDOWN: f64 = 268_435_455.0;
+/// The longest delay: what the delay queues of Celery can hold. No expiry needs more.
+const LONGEST: f64 = 268_435_455.0;
 /// Arguments are shown as texts, cut to this many bytes.
 const TEXT: usize = 4 * 1024;
 
@@ -169,6 +172,16 @@ fn text(field: &str, value: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// A time from now on.
+fn seconds(field: &str, value: Option<f64>) -> Result<(), Problem> {
+    match value.filter(|seconds| !(0.0..=LONGEST).contains(seconds)) {
+        Some(found) => Err(Problem::invalid(format!(
+            "{field}: expected 0 to {LONGEST} seconds, found {found}"
+        ))),
+        None => Ok(()),
+    }
+}
+
 impl Order {
     fn check(&self, desk: &Desk) -> Result<(), Problem> {
         text("name", &self.name)?;
@@ -176,11 +189,8 @@ impl Order {
             .as_deref()
             .map_or(Ok(()), |queue| text("queue", queue))?;
         self.id.as_deref().map_or(Ok(()), |id| text("id", id))?;
-        if let Some(countdown) = self.countdown.filter(|s| !(0.0..=COUNTDOWN).contains(s)) {
-            let message =
-                format!("countdown: expected 0 to {COUNTDOWN} seconds, found {countdown}");
-            return Err(Problem::invalid(message));
-        }
+        seconds("countdown", self.countdown)?;
+        seconds("expires", self.expires)?;
         let most = desk.config.max_wait.as_millis();
         if let Some(wait) = self.wait_ms.filter(|wait| u128::from(*wait) > most) {
             return Err(Problem::invalid(format!(
@@ -214,6 +224,12 @@ impl Order {
         }
         if let Some(seconds) = self.countdown.filter(|seconds| *seconds > 0.0) {
             call = call.countdown(Duration::from_secs_f64(seconds));
+        }
+        if let Some(seconds) = self.expires {
+            call = call.expires(Duration::from_secs_f64(seconds));
+        }
+        if let Some(priority) = self.priority {
+            call = call.priority(priority);
         }
         if let Some(id) = self.id {
             call = call.id(id);
