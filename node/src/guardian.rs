@@ -104,6 +104,9 @@ pub(crate) struct Guardian {
     parent: Recipient<Ended>,
     budget: Budget,
     children: BTreeMap<Arc<str>, Child>,
+    /// Counts the lives of all children: the end of a released child must not be taken
+    /// for that of a later one with its name.
+    lives: u64,
 }
 
 struct Child {
@@ -122,6 +125,7 @@ impl Guardian {
             parent,
             budget,
             children: BTreeMap::new(),
+            lives: 0,
         }
     }
 
@@ -148,7 +152,8 @@ impl Guardian {
         if let Some((name, child)) = self.children.iter_mut().find(|(key, _)| &***key == name)
             && child.stop.is_none()
         {
-            child.life += 1;
+            self.lives += 1;
+            child.life = self.lives;
             let guard = Guard {
                 parent,
                 child: Arc::clone(name),

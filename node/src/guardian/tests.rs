@@ -172,3 +172,26 @@ async fn a_released_child_may_end() {
         Verdict::Expected
     );
 }
+
+#[actix::test]
+async fn the_end_of_a_released_child_is_not_that_of_its_namesake() {
+    let mut family = family(5);
+    let old = family.guardian.release("counting").unwrap();
+    let (give, mut addresses) = mpsc::unbounded_channel();
+    let factory = move |guard| {
+        let (told, _) = mpsc::unbounded_channel();
+        let count = 0;
+        let address = Counting { count, told, guard }.start();
+        give.send(address.clone()).unwrap();
+        address.recipient()
+    };
+    family.guardian.start("counting", Box::new(factory));
+    assert!(addresses.recv().await.is_some());
+    old.send(Stop).await.unwrap();
+    let ended = family.ended.recv().await.unwrap();
+    assert_eq!(
+        family.guardian.ended(&ended, Instant::now()),
+        Verdict::Expected
+    );
+    assert!(family.guardian.release("counting").is_some());
+}
