@@ -22,7 +22,7 @@
 //! message ends a node.
 
 mod intake;
-mod topology;
+pub(crate) mod topology;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -69,8 +69,12 @@ struct Intake {
 ///
 /// Ends by itself only when the broker is closed or refuses the queue for good; its
 /// keeper ends with it, and is made anew.
-pub(crate) async fn run(shared: Arc<Shared>, queue: String, stop: CancellationToken) {
-    let state = shared.queues.entry(queue.clone()).or_default().clone();
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    queue: String,
+    state: Arc<QueueState>,
+    stop: CancellationToken,
+) {
     let prefetch = prefetch(&shared);
     let subscribed = tokio::select! {
         subscribed = subscribe(&shared, &queue, prefetch) => subscribed,

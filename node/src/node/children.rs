@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::guardian::Factory;
 use crate::keeper::Keeper;
-use crate::shared::Shared;
+use crate::shared::{QueueState, Shared};
 use crate::{backend, consumer, heart, mailroom};
 
 /// The name of the part that delivers outcomes.
@@ -29,9 +29,9 @@ pub(super) fn consumer_name(queue: &str) -> String {
     format!("{CONSUMER}{queue}")
 }
 
-/// Tells whether a part takes tasks from a queue.
-pub(super) fn is_consumer(name: &str) -> bool {
-    name.starts_with(CONSUMER)
+/// Returns the queue that a part takes tasks from, if that is what it does.
+pub(super) fn queue_of(name: &str) -> Option<&str> {
+    name.strip_prefix(CONSUMER)
 }
 
 /// Returns the parts that every node has, in the order they start. They end in the
@@ -46,13 +46,13 @@ pub(super) fn standing(shared: &Arc<Shared>) -> Vec<(&'static str, Factory)> {
 }
 
 /// Returns the way to make a queue's consumer.
-pub(super) fn consumer(shared: &Arc<Shared>, queue: &str) -> Factory {
+pub(super) fn consumer(shared: &Arc<Shared>, queue: &str, state: Arc<QueueState>) -> Factory {
     let (shared, queue) = (Arc::clone(shared), queue.to_owned());
     Box::new(move |guard| {
-        let (shared, queue) = (Arc::clone(&shared), queue.clone());
+        let (shared, queue, state) = (Arc::clone(&shared), queue.clone(), Arc::clone(&state));
         let work = shared.work.clone();
         Keeper::start_loop(guard, &work, |stop| {
-            Box::pin(consumer::run(shared, queue, stop))
+            Box::pin(consumer::run(shared, queue, state, stop))
         })
     })
 }

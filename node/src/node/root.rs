@@ -18,6 +18,7 @@ use crate::shutdown::{Reason, Stopped, Wish};
 /// Ended --budget left--> wait --> made anew
 ///   |
 ///   +-----budget gone--> fault: the node stops
+///                   +--> let go: the consumer of a queue that was added later
 /// ```
 pub(super) struct Root {
     shared: Arc<Shared>,
@@ -60,15 +61,45 @@ impl Root {
     }
 
     fn add_consumer(&mut self, queue: &str) {
-        self.shared.queues.entry(queue.to_owned()).or_default();
+        let state = Arc::clone(&*self.shared.queues.entry(queue.to_owned()).or_default());
         if let Some(guardian) = &mut self.guardian {
             let name = children::consumer_name(queue);
-            guardian.start(&name, children::consumer(&self.shared, queue));
+            guardian.start(&name, children::consumer(&self.shared, queue, state));
         }
         // Queues share the prefetch.
         self.shared
             .resized
             .send_replace(self.shared.slots.capacity());
+    }
+
+    /// Lets go of a queue, and returns the way to stop its consumer if that is alive.
+    fn cancel_consumer(&mut self, queue: &str) -> Option<Recipient<Stop>> {
+        let name = children::consumer_name(queue);
+        let released = self
+            .guardian
+            .as_mut()
+            .and_then(|guardian| guardian.release(&name));
+        self.shared.queues.remove(queue);
+        self.shared
+            .resized
+            .send_replace(self.shared.slots.capacity());
+        released
+    }
+
+    /// Decides about a child that ends again and again. Without a part that every node
+    /// has, or a queue that it was made for, a node is of no use; a queue that somebody
+    /// added while it ran is his affair.
+    fn give_up(&mut self, child: &str, panicked: bool) {
+        let ends = if panicked { "panics" } else { "ends" };
+        let what = format!("{child} {ends} again and again");
+        match children::queue_of(child) {
+            Some(queue) if !self.shared.config.queues.iter().any(|own| own == queue) => {
+                tracing::error!(queue, reason = what, "queue is not consumed any more");
+                self.cancel_consumer(queue);
+            }
+            // One fault is enough to stop.
+            _ => drop(self.fault.try_send(what)),
+        }
     }
 }
 
@@ -121,13 +152,7 @@ impl Handler<Ended> for Root {
                     }
                 });
             }
-            Verdict::GiveUp => {
-                let ends = if ended.panicked { "panics" } else { "ends" };
-                // One fault is enough to stop.
-                let _ = self
-                    .fault
-                    .try_send(format!("{child} {ends} again and again"));
-            }
+            Verdict::GiveUp => self.give_up(&child, ended.panicked),
         }
     }
 }
@@ -143,21 +168,12 @@ impl Handler<Command> for Root {
         match command {
             Command::AddConsumer(queue) => self.add_consumer(&queue),
             Command::CancelConsumer(queue) => {
-                let name = children::consumer_name(&queue);
-                let released = self
-                    .guardian
-                    .as_mut()
-                    .and_then(|guardian| guardian.release(&name));
-                self.shared.queues.remove(&queue);
-                if let Some(consumer) = released {
+                if let Some(consumer) = self.cancel_consumer(&queue) {
                     actix::spawn(async move {
                         // An error means that it has ended already.
                         let _ = consumer.send(Stop).await;
                     });
                 }
-                self.shared
-                    .resized
-                    .send_replace(self.shared.slots.capacity());
             }
         }
     }
@@ -185,7 +201,8 @@ impl Handler<Release> for Root {
         let names: Vec<String> = match release {
             Release::Consumers => {
                 let all = guardian.names().into_iter().map(|name| name.to_string());
-                all.filter(|name| children::is_consumer(name)).collect()
+                all.filter(|name| children::queue_of(name).is_some())
+                    .collect()
             }
             Release::Rest => {
                 let standing = children::standing(&self.shared).into_iter();
