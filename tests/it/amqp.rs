@@ -1,5 +1,7 @@
 //! What the AMQP broker does beyond what every broker must do.
 
+mod slow;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;

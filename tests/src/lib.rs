@@ -11,6 +11,7 @@ pub mod flaky;
 pub mod http;
 pub mod program;
 pub mod rabbit;
+pub mod relay;
 pub mod servers;
 
 /// The first page of the project compiles and runs.

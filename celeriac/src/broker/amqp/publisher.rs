@@ -26,7 +26,7 @@ const LAST_CONFIRMS: Duration = Duration::from_millis(800);
 /// How many publications are taken over from callers at once.
 const BATCH: usize = 512;
 
-/// How long opening a channel may take.
+/// How long opening a channel may take at most; the broker's own limit may be shorter.
 const OPEN: Duration = Duration::from_secs(10);
 
 /// A write that nobody waits for. Writes end in their order.
@@ -72,11 +72,12 @@ impl Publisher {
         let mut link = self.core.link.subscribe();
         let mut closed = self.core.runtime.closed();
         let core = Arc::clone(&self.core);
+        let limit = core.config.call_timeout.min(OPEN);
         let busy = core.busy();
         loop {
             channels.follow(live.borrow_and_update().clone());
             while let Some(job) = ledger.next_to_send() {
-                let channel = match channels.open(&job.publication).await {
+                let channel = match channels.open(&job.publication, limit).await {
                     Ok(Some(channel)) => channel,
                     Ok(None) => {
                         ledger.waiting.push_front(job);
@@ -193,7 +194,11 @@ impl Channels {
 
     /// Returns the channel for a publication; `None` while there is no connection, or it
     /// is not time to try again.
-    async fn open(&mut self, publication: &Publication) -> Result<Option<Open<'_>>, Failure> {
+    async fn open(
+        &mut self,
+        publication: &Publication,
+        limit: Duration,
+    ) -> Result<Option<Open<'_>>, Failure> {
         let Some(live) = &self.live else {
             return Ok(None);
         };
@@ -212,10 +217,10 @@ impl Channels {
                 return Ok(None);
             }
             self.failures += 1;
-            let channel = live.channel(OPEN).await?;
+            let channel = live.channel(limit).await?;
             if publication.confirm {
                 let select = channel.confirm_select(ConfirmSelectOptions::default());
-                tokio::time::timeout(OPEN, select).await??;
+                tokio::time::timeout(limit, select).await??;
                 self.confirmed = Some(Arc::new(channel));
             } else {
                 self.plain[plain] = Some(channel);
