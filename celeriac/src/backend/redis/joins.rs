@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use celeriac_protocol::naming::keys::ChordKeys;
-use celeriac_protocol::{Codec, State, Value};
+use celeriac_protocol::{State, Value};
 use redis::Script;
 
 use super::link::Link;
 use super::options::RedisOptions;
+use super::stored;
 use crate::backend::{Joined, Member};
 use crate::error::{Error, Result};
 
@@ -69,7 +70,7 @@ impl Joins {
             call.key(key);
         }
         call.arg(format!("{}:{place}", member.task_id))
-            .arg(Codec::Json.to_vec(&entry(member))?)
+            .arg(write(member, options)?)
             .arg(score)
             .arg(options.ttl(false))
             .arg(CLAIM);
@@ -79,7 +80,7 @@ impl Joins {
             .run(|mut connection| async move { call.invoke_async(&mut connection).await })
             .await?;
         entries
-            .map(|entries| entries.iter().map(|entry| read(entry)).collect())
+            .map(|entries| entries.iter().map(|entry| read(entry, options)).collect())
             .transpose()
     }
 
@@ -111,18 +112,19 @@ fn names(group: &str, options: &RedisOptions) -> ChordKeys {
     }
 }
 
-/// `[1, id, state, result]`.
-fn entry(member: &Member) -> Value {
-    Value::Array(vec![
+/// Writes `[1, id, state, result]`, as results are written.
+fn write(member: &Member, options: &RedisOptions) -> Result<Vec<u8>> {
+    let entry = Value::Array(vec![
         Value::Int(1),
         Value::from(member.task_id.as_str()),
         Value::from(member.state.as_str()),
         member.result.clone(),
-    ])
+    ]);
+    Ok(options.codec.to_vec(&entry)?)
 }
 
-fn read(bytes: &[u8]) -> Result<Joined> {
-    match Codec::Json.to_value(bytes, "chord entry")? {
+fn read(bytes: &[u8], options: &RedisOptions) -> Result<Joined> {
+    match stored::value(bytes, options.decompressed_limit, "chord entry")? {
         Value::Array(fields) => match <[Value; 4]>::try_from(fields) {
             Ok([_, Value::Str(task_id), Value::Str(state), result]) => Ok(Joined {
                 task_id,
@@ -137,4 +139,50 @@ fn read(bytes: &[u8]) -> Result<Joined> {
 
 fn wrong_entry(found: &str) -> Error {
     Error::invalid("chord entry", "[1, task id, state, result]", found)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use celeriac_protocol::Codec;
+
+    use super::*;
+
+    fn member() -> Member {
+        Member {
+            group: "g".to_owned(),
+            index: Some(0),
+            task_id: "a".to_owned(),
+            state: State::Success,
+            result: Value::from(vec![Value::Int(5)]),
+        }
+    }
+
+    #[test]
+    fn an_entry_is_written_as_results_are() {
+        for (codec, first) in [(Codec::Json, b'['), (Codec::Msgpack, 0x94)] {
+            let options = RedisOptions {
+                codec,
+                ..RedisOptions::default()
+            };
+            let entry = write(&member(), &options).unwrap();
+            assert_eq!(entry[0], first, "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_of_any_codec_is_read() {
+        let json = br#"[1, "a", "SUCCESS", [5]]"#;
+        let msgpack = b"\x94\x01\xa1a\xa7SUCCESS\x91\x05";
+        for entry in [&json[..], msgpack] {
+            let joined = read(entry, &RedisOptions::default()).unwrap();
+            assert_eq!(
+                (joined.task_id, joined.state, joined.result),
+                ("a".to_owned(), State::Success, member().result)
+            );
+        }
+        for entry in [&b""[..], b"[1]", b"{}", b"\x94", b"\0celery-compressed\0x"] {
+            assert!(read(entry, &RedisOptions::default()).is_err(), "{entry:?}");
+        }
+    }
 }

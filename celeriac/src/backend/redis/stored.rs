@@ -1,14 +1,28 @@
-//! A stored value: the document's bytes, which Celery may have compressed.
+//! A stored value: a document or another one, whatever codec and compression wrote it.
+
+use std::borrow::Cow;
 
 use celeriac_protocol::compression::Compression;
 use celeriac_protocol::error::{DecodeError, Fault};
 use celeriac_protocol::naming::keys::COMPRESSED;
-use celeriac_protocol::{Codec, ResultDocument};
+use celeriac_protocol::{Codec, ResultDocument, Value};
 
-/// Reads a stored value, whatever codec and compression wrote it.
+/// Reads a document.
 pub(super) fn decode(bytes: &[u8], limit: usize) -> Result<ResultDocument, DecodeError> {
+    let plain = unpack(bytes, limit)?;
+    ResultDocument::decode(codec(&plain), &plain)
+}
+
+/// Reads a list or map that is no document; `what` names it in errors.
+pub(super) fn value(bytes: &[u8], limit: usize, what: &'static str) -> Result<Value, DecodeError> {
+    let plain = unpack(bytes, limit)?;
+    codec(&plain).to_value(&plain, what)
+}
+
+/// Returns the bytes of the codec, which Celery may have compressed.
+fn unpack(bytes: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, DecodeError> {
     let Some(packed) = bytes.strip_prefix(COMPRESSED) else {
-        return decode_plain(bytes);
+        return Ok(Cow::Borrowed(bytes));
     };
     let end = packed.iter().position(|&byte| byte == 0);
     let (mime, packed) = end
@@ -26,17 +40,16 @@ pub(super) fn decode(bytes: &[u8], limit: usize) -> Result<ResultDocument, Decod
     let plain = method
         .decompress(packed, limit)
         .map_err(|error| error.within("stored result"))?;
-    decode_plain(&plain)
+    Ok(Cow::Owned(plain.into()))
 }
 
-fn decode_plain(bytes: &[u8]) -> Result<ResultDocument, DecodeError> {
-    // All of them are maps, and the first byte of a map tells the codecs apart.
-    let codec = match bytes.first() {
-        Some(b'{') => Codec::Json,
-        Some(0x80..=0x8f | 0xde | 0xdf) => Codec::Msgpack,
+/// Returns the codec of a list or map: the first byte tells.
+fn codec(bytes: &[u8]) -> Codec {
+    match bytes.first() {
+        Some(b'{' | b'[') => Codec::Json,
+        Some(0x80..=0x9f | 0xdc..=0xdf) => Codec::Msgpack,
         _ => Codec::Yaml,
-    };
-    ResultDocument::decode(codec, bytes)
+    }
 }
 
 #[cfg(test)]
