@@ -88,42 +88,44 @@ fn with_options(mut call: Call<Value>, args: &args::Call) -> Call<Value> {
 }
 
 async fn through_api(settings: &Settings, args: args::Call, url: &str) -> Result<(), Error> {
-    let parse = |what, text: &str| {
-        serde_json::from_str::<serde_json::Value>(text).map_err(|error| {
-            Error::Usage(format!("{what}: expected JSON, found {text:?} ({error})"))
-        })
-    };
-    let mut body = json!({
-        "name": args.name,
-        "args": parse("--args", &args.args)?,
-        "kwargs": parse("--kwargs", &args.kwargs)?,
-    });
-    let options = [
-        ("queue", args.queue.map(serde_json::Value::from)),
-        ("id", args.id.map(serde_json::Value::from)),
-        ("priority", args.priority.map(serde_json::Value::from)),
-        ("countdown", args.countdown.map(|d| d.as_secs_f64().into())),
-        ("expires", args.expires.map(|d| d.as_secs_f64().into())),
-        (
-            "wait_ms",
-            args.wait
-                .map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX).into()),
-        ),
-    ];
-    for (key, value) in options {
-        if let Some(value) = value {
-            body[key] = value;
-        }
-    }
     let within = args.wait.unwrap_or_default() + Duration::from_secs(10);
     let answer = Api::new(url, settings.text("token"))?
-        .post("/api/v1/tasks", &body, within)
+        .post("/api/v1/tasks", &order(&args)?, within)
         .await?;
     if args.wait.is_none() {
         print(answer["id"].as_str().unwrap_or_default());
         return Ok(());
     }
     super::result::show(&answer)
+}
+
+/// Makes what a supervisor takes for a task to send.
+fn order(args: &args::Call) -> Result<serde_json::Value, Error> {
+    let parse = |what, text: &str| {
+        serde_json::from_str::<serde_json::Value>(text).map_err(|error| {
+            Error::Usage(format!("{what}: expected JSON, found {text:?} ({error})"))
+        })
+    };
+    let mut order = json!({
+        "name": args.name,
+        "args": parse("--args", &args.args)?,
+        "kwargs": parse("--kwargs", &args.kwargs)?,
+    });
+    let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+    let options = [
+        ("queue", args.queue.as_deref().map(Into::into)),
+        ("id", args.id.as_deref().map(Into::into)),
+        ("priority", args.priority.map(Into::into)),
+        ("countdown", args.countdown.map(|d| d.as_secs_f64().into())),
+        ("expires", args.expires.map(|d| d.as_secs_f64().into())),
+        ("wait_ms", args.wait.map(|wait| millis(wait).into())),
+    ];
+    for (key, value) in options {
+        if let Some(value) = value {
+            order[key] = value;
+        }
+    }
+    Ok(order)
 }
 
 fn positional(text: &str) -> Result<Vec<Value>, Error> {
@@ -145,5 +147,53 @@ fn keyword(text: &str) -> Result<Table, Error> {
             other.kind()
         ))),
         Err(error) => Err(Error::Usage(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn call(line: &str) -> args::Call {
+        let words = ["celeriac", "call"].into_iter().chain(line.split(' '));
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Call(call) => call,
+            other => panic!("expected a call, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_option_is_sent_to_a_supervisor() {
+        let line = "app.add --args [2,3] --queue own --id a --priority 7 --countdown 1m \
+                    --expires 90s --wait=2s";
+        let expected = json!({
+            "name": "app.add", "args": [2, 3], "kwargs": {}, "queue": "own", "id": "a",
+            "priority": 7, "countdown": 60.0, "expires": 90.0, "wait_ms": 2000,
+        });
+        assert_eq!(order(&call(line)).unwrap(), expected);
+        let plain = json!({"name": "app.add", "args": [], "kwargs": {}});
+        assert_eq!(order(&call("app.add")).unwrap(), plain);
+        assert!(matches!(order(&call("a --args [2")), Err(Error::Usage(_))));
+    }
+
+    #[test]
+    fn every_option_is_in_the_message_to_a_broker() {
+        let line = "app.add --queue own --id a --priority 7 --countdown 1m --expires 90s";
+        let options = with_options(Call::new("app.add"), &call(line))
+            .signature()
+            .options;
+        for (key, value) in [
+            ("queue", Value::from("own")),
+            ("task_id", Value::from("a")),
+            ("priority", Value::from(7_u8)),
+            ("countdown", Value::from(60.0)),
+            ("expires", Value::from(90.0)),
+        ] {
+            assert_eq!(options.get(key), Some(&value), "{key}");
+        }
     }
 }
