@@ -14,7 +14,7 @@ pub(super) fn decode(bytes: &[u8], limit: usize) -> Result<ResultDocument, Decod
 }
 
 /// Reads a list or map that is no document; `what` names it in errors.
-pub(super) fn value(bytes: &[u8], limit: usize, what: &'static str) -> Result<Value, DecodeError> {
+pub(super) fn value(bytes: &[u8], limit: usize, what: &str) -> Result<Value, DecodeError> {
     let plain = unpack(bytes, limit)?;
     codec(&plain).to_value(&plain, what)
 }
