@@ -18,6 +18,7 @@ fmt:
 
 # the benchmarks, against private servers
 bench *arguments:
+    cargo build --release
     ./tests/run with cargo bench -p celeriac-tests {{arguments}}
 
 # one fuzz target for a minute, or as long as told: just fuzz message 600

@@ -98,8 +98,13 @@ fn measurements() -> Vec<Measurement> {
             ours: "amqp-run",
             peers: &[
                 Peer {
-                    name: "bare lapin",
+                    name: "bare lapin, acks one by one",
                     role: "lapin-consume",
+                    share: 1,
+                },
+                Peer {
+                    name: "bare lapin, acks by 64",
+                    role: "lapin-consume-64",
                     share: 1,
                 },
                 Peer {

@@ -88,6 +88,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
 pub(crate) fn idle_node_memory() -> f64 {
     let binary = release_binary("celeriac");
     let queue = fresh_queue();
+    let name = format!("{queue}@bench");
     let mut node = Command::new(&binary)
         .args([
             "node",
@@ -98,7 +99,7 @@ pub(crate) fn idle_node_memory() -> f64 {
             "-Q",
             &queue,
             "-n",
-            &queue,
+            &name,
             "-l",
             "error",
         ])
@@ -116,6 +117,7 @@ pub(crate) fn idle_node_memory() -> f64 {
         highest = highest.max(resident_mib(node.id()));
         pause(Duration::from_millis(200));
     }
+    assert!(node.try_wait().unwrap().is_none(), "the node runs");
     node.kill().unwrap();
     node.wait().unwrap();
     delete_queue(&queue);

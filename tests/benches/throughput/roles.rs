@@ -45,7 +45,8 @@ pub(crate) fn play(role: &str, options: &Options) {
             "amqp-send" => amqp_send(tasks, queue).await,
             "amqp-run" => amqp_run(tasks, queue).await,
             "lapin-send" => lapin_send(tasks, queue).await,
-            "lapin-consume" => lapin_consume(tasks, queue).await,
+            "lapin-consume" => lapin_consume(tasks, queue, 1).await,
+            "lapin-consume-64" => lapin_consume(tasks, queue, 64).await,
             other => panic!("no role {other}"),
         }
     });
@@ -235,7 +236,8 @@ async fn lapin_send(tasks: usize, queue: &str) -> Sample {
     sample
 }
 
-async fn lapin_consume(tasks: usize, queue: &str) -> Sample {
+/// Consumes and acknowledges every `at_once` deliveries, and the last.
+async fn lapin_consume(tasks: usize, queue: &str, at_once: usize) -> Sample {
     let connection = connect().await;
     let channel = connection.create_channel().await.unwrap();
     channel
@@ -252,10 +254,13 @@ async fn lapin_consume(tasks: usize, queue: &str) -> Sample {
         .await
         .unwrap();
     let mut watch = None;
-    for _ in 0..tasks {
+    for number in 1..=tasks {
         let delivery = consumer.next().await.unwrap().unwrap();
         watch.get_or_insert_with(Watch::start);
-        delivery.ack(BasicAckOptions::default()).await.unwrap();
+        if number % at_once == 0 || number == tasks {
+            let multiple = at_once > 1;
+            delivery.ack(BasicAckOptions { multiple }).await.unwrap();
+        }
     }
     let sample = watch.unwrap().stop(tasks);
     connection.close(200, "".into()).await.unwrap();
