@@ -1,6 +1,7 @@
 //! The app: a value that holds everything a producer or a node needs.
 
 mod builder;
+mod follow;
 mod send;
 
 use std::fmt;

@@ -6,23 +6,33 @@
 //!   +--- slots held ---  +----- again, after a while -----+ (backend or broker away)
 //! ```
 //!
+//! A server that is away, or a backend that refuses everything, makes outcomes wait. A
+//! message that is refused becomes another outcome, so that nothing waits for ever: a
+//! task that cannot be parked waits here, a next try that cannot be published is a
+//! failure and a dead letter, and a follower that cannot be sent fails in its place.
+//!
 //! # Delivery guarantee
 //!
 //! A message is settled after its result is stored and what follows is sent. A crash on
 //! the way means that it is delivered again.
 
 mod deliver;
+mod follow;
+mod home;
+mod store;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use celeriac::Error;
 use celeriac::retry::Backoff;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::execution::report::Report;
+use crate::execution::report::{Report, Settle};
 use crate::job::Claim;
 use crate::pulse::BEAT;
 use crate::shared::Shared;
@@ -32,12 +42,79 @@ pub(crate) struct Parcel {
     /// The job it ends; `None` for a state on the way.
     pub(crate) claim: Option<Claim>,
     pub(crate) report: Report,
+    /// Where a task that is to be parked goes back to when it has waited here.
+    back: Option<mpsc::Sender<Claim>>,
+    /// Why it could not be delivered the last time.
+    waits: Option<Box<Error>>,
+}
+
+/// What is to be done about an outcome next; each comes after those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Its next run is published.
+    Publish,
+    /// Its results are stored.
+    Store,
+    /// What follows is sent.
+    Follow,
+    /// Its message is dead-lettered.
+    Bury,
+    /// It is ended here.
+    End,
 }
 
 impl Parcel {
     pub(crate) const fn new(claim: Option<Claim>, report: Report) -> Self {
-        Self { claim, report }
+        Self {
+            claim,
+            report,
+            back: None,
+            waits: None,
+        }
     }
+
+    /// Says where a task waits whose message is refused.
+    pub(crate) fn or_back(mut self, back: mpsc::Sender<Claim>) -> Self {
+        self.back = Some(back);
+        self
+    }
+
+    fn due(&self) -> Due {
+        let report = &self.report;
+        if report.before.is_some() {
+            Due::Publish
+        } else if !report.stores.is_empty() {
+            Due::Store
+        } else if !report.steps.is_empty() {
+            Due::Follow
+        } else if matches!(report.settle, Settle::Dead(_)) && self.claim.is_some() {
+            Due::Bury
+        } else {
+            Due::End
+        }
+    }
+
+    /// Tells whether this is due now.
+    fn is(&self, due: Due) -> bool {
+        self.waits.is_none() && self.due() == due
+    }
+
+    /// Leaves the rest for another time.
+    fn wait(&mut self, why: Error) {
+        tracing::debug!(error = %why, "outcome is not delivered yet");
+        self.waits = Some(Box::new(why));
+    }
+
+    /// The tasks of which it is to store something.
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        let stores = self.report.stores.iter();
+        stores.map(|store| store.document.task_id.as_str())
+    }
+}
+
+/// Tells whether the same call may work later: a server is away.
+const fn passes(error: &Error) -> bool {
+    error.is_retryable() || matches!(error, Error::Closed(_))
 }
 
 /// The bounded way of outcomes from runs to the one who delivers them.
@@ -72,9 +149,7 @@ impl Outcomes {
     /// Ends a job here and now when nobody else is needed for it, or hands its outcome
     /// over; returns it when too many are on the way already.
     pub(crate) fn offer(&self, shared: &Shared, parcel: Parcel) -> Option<Box<Parcel>> {
-        let report = &parcel.report;
-        let alone = report.before.is_none() && report.stores.is_empty() && report.steps.is_empty();
-        if alone && report.settle.is_local() {
+        if parcel.due() == Due::End {
             deliver::end(shared, parcel);
             return None;
         }
@@ -111,6 +186,7 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
                 if count == 0 {
                     return;
                 }
+                queue_up(&mut batch, &mut late);
             }
             _ = beat.tick() => {}
         }
@@ -128,14 +204,26 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             continue;
         }
         if failures == 0 {
-            tracing::warn!(
-                outcomes = left.len(),
-                "outcomes wait: backend or broker is away"
-            );
+            let why = left.first().and_then(|parcel| parcel.waits.as_deref());
+            let why = why.map(tracing::field::display);
+            tracing::warn!(outcomes = left.len(), why, "outcomes wait");
         }
         shared.counters.retries.add(left.len() as u64);
         again = Instant::now() + BACKOFF.delay(failures, 0.0);
         failures += 1;
         late.extend(left);
     }
+}
+
+/// Moves behind the late ones what concerns the same tasks: the end of a task is not
+/// overtaken by what came before it.
+#[allow(clippy::vec_box, reason = "parcels come boxed")]
+fn queue_up(batch: &mut Vec<Box<Parcel>>, late: &mut Vec<Box<Parcel>>) {
+    if late.is_empty() {
+        return;
+    }
+    let ids: HashSet<&str> = late.iter().flat_map(|parcel| parcel.ids()).collect();
+    let behind = batch.extract_if(.., |parcel| parcel.ids().any(|id| ids.contains(id)));
+    let behind: Vec<_> = behind.collect();
+    late.extend(behind);
 }

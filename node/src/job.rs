@@ -246,14 +246,14 @@ impl Claim {
     }
 
     /// Ends a job whose task is done: the same message, delivered again, is known.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(self, settlement: Settlement) {
         let headers = self.job.headers();
         // Before the settlement: a redelivery that overtakes it must find one or the
         // other.
         self.jobs
             .finished
             .insert(&headers.id, headers.retries, Instant::now());
-        self.settle(Settlement::Acknowledge);
+        self.settle(settlement);
     }
 
     /// Ends a job whose task is not done here.

@@ -18,7 +18,6 @@ use crate::backend::Parcel;
 use crate::execution::admit::{self, Admission, View, Waiting};
 use crate::execution::outcome::{Outcome, Revocation};
 use crate::execution::report::{Report, Settle};
-use crate::execution::workflow::Step;
 use crate::execution::{republish, run};
 use crate::job::{Claim, Job};
 use crate::jobs::Known;
@@ -231,20 +230,13 @@ impl Intake {
         let shared = &self.shared;
         match republish::later(&claim, at, &self.shared.limits) {
             Ok(publication) => {
-                self.shared.counters.parked.add(1);
-                self.shared
-                    .parked
-                    .add(at, claim.headers(), &claim.context.request().delivery);
-                let steps = [Step::Publish(Box::new(publication))].into();
                 let report = Report {
-                    steps,
-                    settle: Settle::Moved,
+                    before: Some(publication),
+                    settle: Settle::Parked(at),
                     ..Report::default()
                 };
-                if let Some(parcel) = shared
-                    .outcomes
-                    .offer(shared, Parcel::new(Some(claim), report))
-                {
+                let parcel = Parcel::new(Some(claim), report).or_back(self.back.clone());
+                if let Some(parcel) = shared.outcomes.offer(shared, parcel) {
                     let shared = Arc::clone(shared);
                     tokio::spawn(async move { shared.outcomes.send(parcel).await });
                 }

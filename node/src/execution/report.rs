@@ -57,21 +57,14 @@ pub(crate) enum Settle {
     /// Its task is done.
     #[default]
     Done,
-    /// It is with the broker again, as another message.
-    Moved,
+    /// It is with the broker again until then, as another message.
+    Parked(SystemTime),
     /// Nobody can run it, for this reason: it goes to the dead-letter queue.
     Dead(String),
     /// The broker drops it, or dead-letters it by itself.
     Reject,
     /// The broker delivers it again.
     GiveBack,
-}
-
-impl Settle {
-    /// Tells whether ending the job needs nobody else.
-    pub(crate) const fn is_local(&self) -> bool {
-        !matches!(self, Self::Dead(_))
-    }
 }
 
 /// What is counted.

@@ -57,14 +57,27 @@ pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
 
 /// Ends a job whose task does not run.
 pub(crate) async fn conclude(shared: &Shared, claim: Claim, outcome: Outcome) {
-    // Others wait for its end all the same. A body that cannot be read names none.
-    let body = claim.open(&shared.limits).ok();
-    let embed = body
-        .and_then(|body| Some(body.parts().ok()?.embed))
-        .unwrap_or_default();
+    let embed = followers(shared, &claim);
     if let Some(parcel) = hand_over(shared, claim, outcome, embed) {
         shared.outcomes.send(parcel).await;
     }
+}
+
+/// Makes the report of a job that fails for what came after its run.
+pub(crate) fn failed(shared: &Shared, job: &Job, exception: Exception) -> Report {
+    let outcome = Outcome::Failure {
+        exception,
+        causes: Vec::new(),
+    };
+    log(job, &outcome);
+    report_of(shared, job, outcome, followers(shared, job))
+}
+
+/// Returns what waits for a job's end. A body that cannot be read names nothing.
+fn followers(shared: &Shared, job: &Job) -> Embed {
+    let body = job.open(&shared.limits).ok();
+    body.and_then(|body| Some(body.parts().ok()?.embed))
+        .unwrap_or_default()
 }
 
 /// Notes that a task starts; returns what is still to be delivered of that.
@@ -244,9 +257,19 @@ fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed) -> O
     let job = Arc::clone(&claim);
     job.advance(Stage::Delivering);
     log(&job, &outcome);
-    let none = TaskOptions::default();
     let lost = outcome == Outcome::Lost;
-    let report = report::report(
+    let report = report_of(shared, &job, outcome, embed);
+    if lost {
+        shared.note_unfinished(job.id());
+    }
+    shared
+        .outcomes
+        .offer(shared, Parcel::new(Some(claim), report))
+}
+
+fn report_of(shared: &Shared, job: &Job, outcome: Outcome, embed: Embed) -> Report {
+    let none = TaskOptions::default();
+    report::report(
         outcome,
         embed,
         Facts {
@@ -262,15 +285,9 @@ fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed) -> O
             stores: shared.app.backend().capabilities().stores,
             events: shared.events.enabled(),
             plan: &|signature, rest| shared.app.plan(signature, rest),
-            again: &|again| republish::again(&job, again, &shared.limits),
+            again: &|again| republish::again(job, again, &shared.limits),
         },
-    );
-    if lost {
-        shared.note_unfinished(job.id());
-    }
-    shared
-        .outcomes
-        .offer(shared, Parcel::new(Some(claim), report))
+    )
 }
 
 fn log(job: &Job, outcome: &Outcome) {

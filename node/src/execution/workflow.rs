@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use celeriac::Result;
 use celeriac::backend::{Joined, Member, Store};
-use celeriac::broker::Publication;
+use celeriac::canvas::plan::Send;
 use celeriac::canvas::{Kind, Plan, group, with_previous};
 use celeriac::producer::Lineage;
 use celeriac::protocol::{
@@ -24,8 +24,6 @@ pub(crate) type Planner<'a> = &'a dyn Fn(Signature, Option<Vec<Signature>>) -> R
 pub(crate) enum Step {
     /// Send a workflow.
     Send { plan: Plan, lineage: Lineage },
-    /// Publish a message.
-    Publish(Box<Publication>),
     /// Count a member of a chord's header.
     Join {
         member: Box<Member>,
@@ -215,6 +213,39 @@ pub(crate) fn on_chord_error(
         &mut next,
     );
     next
+}
+
+/// Plans the end of a task that could not be sent: what follows it follows its failure.
+pub(crate) fn on_unsent(
+    send: Send,
+    why: &Exception,
+    lineage: &Lineage,
+    now: SystemTime,
+    plan: Planner<'_>,
+) -> Next {
+    let Send { signature, embed } = send;
+    let headers = TaskHeaders {
+        task: signature.task.clone(),
+        id: signature.task_id().unwrap_or_default().to_owned(),
+        group: signature.group_id().map(str::to_owned),
+        group_index: signature.group_index(),
+        root_id: lineage.root_id.clone(),
+        parent_id: lineage.parent_id.clone(),
+        ..TaskHeaders::default()
+    };
+    let cause = Cause {
+        state: &State::Failure,
+        exception: why,
+        traceback: None,
+        now,
+        reply_to: signature.reply_to(),
+    };
+    let mut own = Next::default();
+    abandon(&signature, cause, &headers, &mut own, 0);
+    let rest = on_failure(cause, embed, &headers, plan);
+    own.steps.extend(rest.steps);
+    own.stores.extend(rest.stores);
+    own
 }
 
 /// Workflows deeper than this are cut here, as the planner refuses them.
