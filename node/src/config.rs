@@ -34,7 +34,8 @@ pub struct Config {
     /// How long running tasks may go on after the first signal. Default 30 s.
     pub drain_deadline: Duration,
     /// How long a task that was asked to stop may go on before it is stopped: after its
-    /// soft limit, after a terminating revoke, after the drain deadline. Default 2 s.
+    /// soft limit when it has no hard one, after a terminating revoke, after the drain
+    /// deadline. Default 2 s.
     pub cancel_grace: Duration,
     /// The soft time limit of tasks that have none of their own. Default none.
     pub default_soft_time_limit: Option<Duration>,

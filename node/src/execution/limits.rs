@@ -58,13 +58,13 @@ impl RunLimits {
     /// Returns what happens next, and how long after the start.
     ///
     /// ```text
-    /// running --soft--> asked to stop --grace--> stopped
-    ///    |                    |                     ^
-    ///    +-------hard---------+---------------------+
+    /// running --soft--> asked to stop --grace, when there is no hard limit--> stopped
+    ///    |                    |                                               ^
+    ///    +-------hard---------+-----------------------------------------------+
     /// ```
     ///
-    /// Code that cannot be stopped after the soft limit, because it has a thread, goes
-    /// on until the hard one.
+    /// Code that cannot be stopped, because it has a thread, only hears of its soft
+    /// limit.
     pub(crate) fn next(
         &self,
         asked: bool,
@@ -73,7 +73,7 @@ impl RunLimits {
     ) -> Option<(Duration, Alarm)> {
         let soft = match self.soft {
             Some(soft) if !asked => Some((soft, Alarm::Ask)),
-            Some(soft) if stoppable => Some((soft.saturating_add(grace), Alarm::Soft)),
+            Some(soft) if stoppable && self.hard.is_none() => Some((soft.saturating_add(grace), Alarm::Soft)),
             _ => None,
         };
         let hard = self.hard.map(|hard| (hard, Alarm::Hard));
@@ -184,7 +184,7 @@ mod tests {
             (limits(3, 0), true, true, Some((second(5), Alarm::Soft))),
             (limits(3, 0), true, false, None),
             (limits(3, 4), true, true, Some((second(4), Alarm::Hard))),
-            (limits(3, 9), true, true, Some((second(5), Alarm::Soft))),
+            (limits(3, 9), true, true, Some((second(9), Alarm::Hard))),
             (limits(3, 9), true, false, Some((second(9), Alarm::Hard))),
             (limits(0, 9), false, true, Some((second(9), Alarm::Hard))),
             (limits(9, 3), false, true, Some((second(3), Alarm::Hard))),

@@ -95,6 +95,21 @@ async fn the_soft_limit_is_a_signal_and_then_an_end() {
 }
 
 #[tokio::test]
+async fn the_soft_limit_is_only_a_signal_when_there_is_a_hard_one() {
+    let rig = Rig::start().await;
+    // Far beyond the grace, which is 200 ms here.
+    let result = wait
+        .call("soft and hard".to_owned())
+        .soft_time_limit(Duration::from_millis(10))
+        .time_limit(Duration::from_millis(800))
+        .send(&rig.app)
+        .await
+        .unwrap();
+    let document = result.ready(PATIENCE).await.unwrap();
+    assert_eq!(error(&document), "TimeLimitExceeded(0.8)");
+}
+
+#[tokio::test]
 async fn the_hard_limit_is_an_end() {
     let rig = Rig::start().await;
     let result = wait
