@@ -13,7 +13,7 @@ use celeriac::protocol::task::Limits;
 use dashmap::DashMap;
 use serde::Serialize;
 use tokio::runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::backend::Outcomes;
 use crate::config::Config;
@@ -36,6 +36,9 @@ pub(crate) struct Shared {
     /// What the decoder may be made to hold.
     pub(crate) limits: Limits,
     pub(crate) slots: Arc<Slots>,
+    /// How many blocking tasks may have a thread. A thread that was given up has its
+    /// permit until it returns.
+    pub(crate) threads: Arc<Semaphore>,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) revoked: Revoked,
     pub(crate) rates: Rates,
@@ -130,6 +133,7 @@ impl Shared {
                 body: config.max_body,
             },
             slots: Slots::new(config.concurrency),
+            threads: Arc::new(Semaphore::new(config.threads())),
             jobs: Arc::default(),
             revoked: Revoked::default(),
             rates: Rates::new(app.registry()),

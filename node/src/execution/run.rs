@@ -153,7 +153,23 @@ async fn run_blocking(
     limits: RunLimits,
     slot: &mut Option<Slot>,
 ) -> Ended {
-    let mut thread = shared.work.spawn_blocking(code);
+    // Limits are those of its code, which has not started before it has a thread.
+    let permit = tokio::select! {
+        biased;
+        permit = Arc::clone(&shared.threads).acquire_owned() => permit,
+        () = job.context.cancelled() => {
+            discard(code, job);
+            return Ended::Stopped;
+        }
+    };
+    // Nobody closes the semaphore.
+    let Ok(permit) = permit else {
+        return Ended::Lost;
+    };
+    let mut thread = shared.work.spawn_blocking(move || {
+        let _permit = permit;
+        code()
+    });
     let code = pin!((&mut thread).map(|end| match end {
         Ok(result) => Ended::Returned(result),
         Err(error) => match error.try_into_panic() {
@@ -163,8 +179,9 @@ async fn run_blocking(
     }));
     let ended = supervise(code, shared, job, limits, false).await;
     if matches!(ended, Ended::Stopped | Ended::TimedOut(..)) {
-        // Nobody can stop a thread from outside. It keeps its place until it ends by
-        // itself, or the node would run more than it may.
+        // Nobody can stop a thread from outside, once it has begun. It keeps its place
+        // until it ends by itself, or the node would run more than it may.
+        thread.abort();
         let slot = slot.take();
         let counters = Arc::clone(&shared.counters);
         counters.lost_threads.fetch_add(1, Ordering::Relaxed);

@@ -3,6 +3,11 @@
 use celeriac::{Error, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+/// So many threads more are there for what else blocks: names that a client of a server
+/// looks up, files and calls of asynchronous tasks. As many as tokio has by itself; they
+/// start when they are needed. Blocking tasks cannot take them.
+const SPARE_THREADS: usize = 512;
+
 /// The work-stealing runtime of user code and the data plane. Its threads are not those
 /// that keep the broker's heartbeat, nor those of the actors.
 pub(super) struct Work(Option<Runtime>, Handle);
@@ -11,7 +16,7 @@ impl Work {
     pub(super) fn new(blocking_threads: usize) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .thread_name("celeriac-work")
-            .max_blocking_threads(blocking_threads)
+            .max_blocking_threads(blocking_threads.saturating_add(SPARE_THREADS))
             .enable_all()
             .build()
             .map_err(|error| Error::unavailable("runtime", error))?;

@@ -78,6 +78,34 @@ async fn a_task_that_runs_is_terminated() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_called_off_before_it_has_a_thread_never_starts() {
+    let config = Config {
+        concurrency: 2,
+        blocking_threads: Some(1),
+        ..Config::default()
+    };
+    let rig = Rig::with(config, |builder| builder).await;
+    rig.hears().await;
+    let door = gate("no thread");
+    let call = || blocks.call("no thread".to_owned()).send(&rig.app);
+    let first = call().await.unwrap();
+    door.started(1).await;
+    let second = call().await.unwrap();
+    eventually("it waits for the thread", || async {
+        rig.handle.snapshot().running == 2
+    })
+    .await;
+    second.revoke(true).await.unwrap();
+    let document = second.ready(PATIENCE).await.unwrap();
+    assert_eq!(error(&document), "TaskRevokedError('terminated')");
+    assert_eq!(rig.handle.snapshot().lost_threads, 0);
+    door.open.add_permits(2);
+    first.get(PATIENCE).await.unwrap();
+    call().await.unwrap().get(PATIENCE).await.unwrap();
+    assert_eq!(door.starts(), 2);
+}
+
+#[tokio::test]
 async fn places_come_and_go() {
     let rig = Rig::with(one_place(), |builder| builder).await;
     rig.hears().await;

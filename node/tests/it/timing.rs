@@ -156,6 +156,62 @@ async fn a_thread_past_its_limit_keeps_its_place_until_it_ends() {
 }
 
 #[tokio::test]
+async fn a_limit_counts_from_when_a_task_has_a_thread() {
+    let config = Config {
+        concurrency: 3,
+        blocking_threads: Some(1),
+        ..Config::default()
+    };
+    let rig = Rig::with(config, |builder| builder).await;
+    let door = gate("one thread");
+    let first = blocks.call("one thread".to_owned()).send(&rig.app);
+    let first = first.await.unwrap();
+    door.started(1).await;
+    let second = blocks
+        .call("one thread".to_owned())
+        .time_limit(SHORT)
+        .send(&rig.app)
+        .await
+        .unwrap();
+    eventually("it waits for the thread", || async {
+        rig.handle.snapshot().running == 2
+    })
+    .await;
+    // Measures a time that is longer than the limit.
+    let timer = wait
+        .call("one thread's timer".to_owned())
+        .time_limit(2 * SHORT)
+        .send(&rig.app);
+    timer.await.unwrap().ready(PATIENCE).await.unwrap();
+    assert_eq!(door.starts(), 1);
+    door.open.add_permits(2);
+    assert!(!first.get(PATIENCE).await.unwrap());
+    assert!(!second.get(PATIENCE).await.unwrap());
+}
+
+#[tokio::test]
+async fn blocking_tasks_leave_threads_for_what_else_blocks() {
+    #[celeriac::task]
+    async fn looks_up() -> i64 {
+        tokio::task::spawn_blocking(|| 7).await.unwrap()
+    }
+    let config = Config {
+        concurrency: 2,
+        blocking_threads: Some(1),
+        ..Config::default()
+    };
+    let rig = Rig::with(config, |builder| builder.task(looks_up)).await;
+    let door = gate("every thread");
+    let busy = blocks.call("every thread".to_owned()).send(&rig.app);
+    let busy = busy.await.unwrap();
+    door.started(1).await;
+    let result = looks_up.call().send(&rig.app).await.unwrap();
+    assert_eq!(result.get(PATIENCE).await.unwrap(), 7);
+    door.open.add_permits(1);
+    busy.get(PATIENCE).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_rate_spreads_starts_without_taking_places() {
     #[celeriac::task(rate_limit = "10/s")]
     async fn limited() -> i64 {
