@@ -134,12 +134,15 @@ async fn run(
     let set = shared.time_limits.get(&headers.task);
     let limits = RunLimits::pick(headers.timelimit, set, options, &shared.config);
     let ended = match execution {
-        Execution::Async(code) => {
-            let code = pin!(AssertUnwindSafe(code).catch_unwind().map(|end| match end {
+        Execution::Async(mut code) => {
+            let end = AssertUnwindSafe(code.as_mut()).catch_unwind();
+            let end = pin!(end.map(|end| match end {
                 Ok(result) => Ended::Returned(result),
                 Err(panic) => Ended::Panicked(text(&*panic)),
             }));
-            supervise(code, shared, job, limits, true).await
+            let ended = supervise(end, shared, job, limits, true).await;
+            discard(code, job);
+            ended
         }
         Execution::Blocking(code) => Box::pin(run_blocking(code, shared, job, limits, slot)).await,
     };
@@ -343,6 +346,15 @@ fn log(job: &Job, outcome: &Outcome) {
             tracing::info!(task_id, task, reason = why.as_str(), "task was called off");
         }
         Outcome::Lost => tracing::warn!(task_id, task, "task is given back to the broker"),
+    }
+}
+
+/// Drops a task's code, which drops what it holds: code of the task as well. Why it
+/// ended stands; a panic here would give its message back, to do so again.
+fn discard<T>(code: T, job: &Job) {
+    if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(code))) {
+        let (task_id, task) = (job.id(), job.headers().task.as_str());
+        tracing::error!(task_id, task, error = text(&*panic), "task panicked when it was dropped");
     }
 }
 

@@ -150,6 +150,22 @@ pub async fn listens(ctx: Context, name: String) -> String {
     }
 }
 
+/// Holds what panics when it is dropped.
+#[task]
+pub async fn drops_badly(name: String) -> i64 {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("dropped badly");
+        }
+    }
+    gate(&name).starts.fetch_add(1, Ordering::SeqCst);
+    let bad = Bad;
+    std::future::pending::<()>().await;
+    drop(bad);
+    1
+}
+
 /// Blocks its thread until it is asked to stop.
 #[task]
 pub fn blocks(ctx: Context, name: String) -> bool {
@@ -179,5 +195,6 @@ pub fn all(builder: AppBuilder) -> AppBuilder {
         .task(wait_early)
         .task(wait_tracked)
         .task(listens)
+        .task(drops_badly)
         .task(blocks)
 }

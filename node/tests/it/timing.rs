@@ -124,6 +124,21 @@ async fn the_hard_limit_is_an_end() {
 }
 
 #[tokio::test]
+async fn a_task_that_panics_when_it_is_dropped_has_ended() {
+    let rig = Rig::start().await;
+    let result = drops_badly
+        .call("dropped".to_owned())
+        .time_limit(SHORT)
+        .send(&rig.app)
+        .await
+        .unwrap();
+    let document = result.ready(PATIENCE).await.unwrap();
+    assert_eq!(error(&document), "TimeLimitExceeded(0.15)");
+    rig.settled().await;
+    assert_eq!(gate("dropped").starts(), 1);
+}
+
+#[tokio::test]
 async fn a_thread_past_its_limit_keeps_its_place_until_it_ends() {
     let config = Config {
         concurrency: 1,
