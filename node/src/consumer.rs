@@ -147,6 +147,11 @@ async fn subscribe(
     }
 }
 
+fn has_expired(claim: &Claim) -> bool {
+    let expired = |expires: Timestamp| SystemTime::from(expires) <= clock::now();
+    claim.headers().expires.is_some_and(expired)
+}
+
 fn prefetch(shared: &Shared) -> u16 {
     shared
         .config
@@ -194,8 +199,8 @@ impl Intake {
                 self.shared.counters.requeued.add(1);
                 continue;
             }
-            // It may have been called off, or have expired, while it waited.
-            if self.is_stale(&claim) {
+            // Whether it was called off is asked when it starts.
+            if has_expired(&claim) {
                 self.admit(claim);
                 continue;
             }
@@ -204,12 +209,6 @@ impl Intake {
         self.state
             .reserved
             .store(self.waiting.len(), Ordering::Relaxed);
-    }
-
-    fn is_stale(&self, claim: &Claim) -> bool {
-        let headers = claim.headers();
-        let expired = |expires: Timestamp| SystemTime::from(expires) <= clock::now();
-        self.shared.revoked.contains(headers) || headers.expires.is_some_and(expired)
     }
 
     async fn resize(&self, consumer: &mut dyn Consumer) {

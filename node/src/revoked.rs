@@ -1,6 +1,6 @@
 //! What was called off.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,8 +61,8 @@ impl Revoked {
         self.lock()
             .ids
             .order
-            .iter()
-            .map(|(id, _)| id.clone())
+            .values()
+            .cloned()
             .collect()
     }
 
@@ -93,33 +93,39 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
-/// A bounded set whose oldest members go first.
+/// A bounded set whose oldest members go first. One that is added again is new.
 #[derive(Debug)]
 struct Remembered<T> {
-    members: HashMap<T, Instant>,
-    order: VecDeque<(T, Instant)>,
+    /// With its number, and when it was added.
+    members: HashMap<T, (u64, Instant)>,
+    /// By number.
+    order: BTreeMap<u64, T>,
+    added: u64,
 }
 
 impl<T> Default for Remembered<T> {
     fn default() -> Self {
         Self {
             members: HashMap::new(),
-            order: VecDeque::new(),
+            order: BTreeMap::new(),
+            added: 0,
         }
     }
 }
 
 impl<T: Clone + Eq + std::hash::Hash> Remembered<T> {
     fn insert(&mut self, member: T, now: Instant, max: usize, keep: Duration) {
-        if self.members.insert(member.clone(), now).is_none() {
-            self.order.push_back((member, now));
+        self.added += 1;
+        if let Some((number, _)) = self.members.insert(member.clone(), (self.added, now)) {
+            self.order.remove(&number);
         }
-        let too_old = |at: &Instant| now.duration_since(*at) > keep;
-        while self.order.len() > max || self.order.front().is_some_and(|(_, at)| too_old(at)) {
-            match self.order.pop_front() {
-                Some((member, _)) => self.members.remove(&member),
-                None => return,
-            };
+        self.order.insert(self.added, member);
+        while let Some(oldest) = self.order.first_entry() {
+            let too_old = |(_, at): &(u64, Instant)| now.duration_since(*at) > keep;
+            if self.members.len() <= max && !self.members.get(oldest.get()).is_some_and(too_old) {
+                return;
+            }
+            self.members.remove(&oldest.remove());
         }
     }
 
@@ -153,6 +159,18 @@ mod tests {
             start + REVOKED_EXPIRES + Duration::from_secs(1),
         );
         assert_eq!(revoked.ids(), ["c"]);
+    }
+
+    #[test]
+    fn one_that_is_called_off_again_is_remembered_from_then() {
+        let (revoked, start) = (Revoked::default(), Instant::now());
+        revoked.add(["a".to_owned(), "b".to_owned()], start);
+        revoked.add(["a".to_owned()], start + REVOKED_EXPIRES);
+        assert_eq!(revoked.ids(), ["b", "a"]);
+        let later = start + REVOKED_EXPIRES + Duration::from_secs(1);
+        revoked.add(["c".to_owned()], later);
+        assert!(revoked.contains(&task("a")));
+        assert_eq!(revoked.ids(), ["a", "c"]);
     }
 
     #[test]

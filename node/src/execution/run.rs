@@ -38,8 +38,19 @@ enum Ended {
 /// cannot be delivered must not make room for more.
 pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
     let job = Arc::clone(&claim);
-    let Some(handler) = job.handler.as_deref() else {
-        return conclude(&shared, claim, Outcome::Unknown).await;
+    job.start();
+    let handler = match job.handler.as_deref() {
+        // Who calls it off notes the id and then looks who runs: one of us sees the
+        // other.
+        Some(_) if shared.revoked.contains(job.headers()) => {
+            Err(Outcome::Revoked(Revocation::Revoked))
+        }
+        Some(handler) => Ok(handler),
+        None => Err(Outcome::Unknown),
+    };
+    let handler = match handler {
+        Ok(handler) => handler,
+        Err(outcome) => return conclude(&shared, claim, outcome).await,
     };
     if let Some(parcel) = begin(&shared, &job, handler.options()) {
         shared.outcomes.send(parcel).await;
@@ -85,7 +96,6 @@ fn begin(shared: &Shared, job: &Job, options: &TaskOptions) -> Option<Box<Parcel
     if !options.acks_late {
         job.acknowledge_early();
     }
-    job.start();
     let headers = job.headers();
     if let Some(counters) = shared.counters.task(&headers.task) {
         counters.started.add(1);
