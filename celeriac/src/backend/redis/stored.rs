@@ -40,7 +40,7 @@ fn unpack(bytes: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, DecodeError> {
     let plain = method
         .decompress(packed, limit)
         .map_err(|error| error.within("stored result"))?;
-    Ok(Cow::Owned(plain.into()))
+    Ok(Cow::Owned(plain))
 }
 
 /// Returns the codec of a list or map: the first byte tells.
