@@ -6,6 +6,7 @@ mod faults;
 mod messages;
 mod outcomes;
 mod redelivery;
+mod refused;
 mod shutdown;
 mod tasks;
 mod timing;
