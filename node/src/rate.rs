@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use celeriac::task::{RateLimit, Registry};
 
 /// How often tasks may start on this node, by task name.
+///
+/// Counts on the monotonic clock: one on the wall that is set must not open or close a
+/// gate.
 #[derive(Debug)]
 pub(crate) struct Rates {
     /// Every task asks, and mostly none is limited.
@@ -44,21 +47,22 @@ impl Rates {
         self.lock().get(task).map(|bucket| bucket.limit)
     }
 
-    /// Takes the next place in time for a task: `None` is now. Whoever takes a time
-    /// must start then without asking again.
-    pub(crate) fn take(&self, task: &str, now: SystemTime) -> Option<SystemTime> {
+    /// Takes the next place in time for a task and returns how long it is until then;
+    /// `None` is now. Whoever takes a time must start then without asking again.
+    pub(crate) fn take(&self, task: &str) -> Option<Duration> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
-        self.lock().get_mut(task)?.take(now)
+        self.lock().get_mut(task)?.take(Instant::now())
     }
 
-    /// Returns when a task could start, without taking the time: `None` is now.
-    pub(crate) fn peek(&self, task: &str, now: SystemTime) -> Option<SystemTime> {
+    /// Returns how long it is until a task could start, without taking the time; `None`
+    /// is now.
+    pub(crate) fn peek(&self, task: &str) -> Option<Duration> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
-        self.lock().get(task)?.next(now)
+        self.lock().get(task)?.wait(Instant::now())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Bucket>> {
@@ -71,79 +75,81 @@ impl Rates {
 struct Bucket {
     limit: RateLimit,
     /// When the next one may start.
-    next: Option<SystemTime>,
+    next: Option<Instant>,
 }
+
+/// No limit is slower than one start in this time, which every clock can add up.
+const LONGEST_STEP: Duration = Duration::from_secs(366 * 86_400);
 
 impl Bucket {
     const fn new(limit: RateLimit) -> Self {
         Self { limit, next: None }
     }
 
-    fn take(&mut self, now: SystemTime) -> Option<SystemTime> {
-        let at = self.next(now);
-        let step = self.limit.period / self.limit.count.max(1);
-        self.next = Some(at.unwrap_or(now) + step);
-        at
+    fn take(&mut self, now: Instant) -> Option<Duration> {
+        let wait = self.wait(now);
+        let step = (self.limit.period / self.limit.count.max(1)).min(LONGEST_STEP);
+        self.next = Some(now + wait.unwrap_or_default() + step);
+        wait
     }
 
-    fn next(&self, now: SystemTime) -> Option<SystemTime> {
-        // A clock that was set back must not close the gate for long.
-        let sane = |next: &SystemTime| {
-            next.duration_since(now).unwrap_or_default() <= Duration::from_secs(86_400)
-        };
-        self.next.filter(sane).filter(|next| *next > now)
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        let wait = self.next?.saturating_duration_since(now);
+        (!wait.is_zero()).then_some(wait)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use super::*;
 
-    fn second(n: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(n)
+    const fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
     }
 
     #[test]
     fn starts_are_spread_evenly() {
         let limit = RateLimit {
             count: 1,
-            period: Duration::from_secs(2),
+            period: seconds(2),
         };
-        let mut bucket = Bucket::new(limit);
-        assert_eq!(bucket.take(second(10)), None);
-        assert_eq!(bucket.take(second(10)), Some(second(12)));
-        assert_eq!(bucket.take(second(11)), Some(second(14)));
-        assert_eq!(bucket.take(second(20)), None);
+        let (mut bucket, start) = (Bucket::new(limit), Instant::now());
+        assert_eq!(bucket.take(start), None);
+        assert_eq!(bucket.take(start), Some(seconds(2)));
+        assert_eq!(bucket.take(start + seconds(1)), Some(seconds(3)));
+        assert_eq!(bucket.take(start + seconds(10)), None);
     }
 
     #[test]
-    fn a_clock_that_is_set_back_does_not_block() {
-        let limit = RateLimit {
-            count: 1,
-            period: Duration::from_secs(1),
-        };
-        let mut bucket = Bucket::new(limit);
-        bucket.take(second(1_000_000));
-        assert_eq!(bucket.take(second(10)), None);
+    fn slow_limits_and_long_queues_limit() {
+        let (hour, start) = (seconds(3600), Instant::now());
+        let (count, period) = (1, hour);
+        let mut bucket = Bucket::new(RateLimit { count, period });
+        for number in 0..1000 {
+            let wait = (number > 0).then_some(number * hour);
+            assert_eq!(bucket.take(start), wait);
+        }
+        for (period, step) in [
+            (48 * hour, 48 * hour),
+            (Duration::MAX, LONGEST_STEP),
+        ] {
+            let mut bucket = Bucket::new(RateLimit { count, period });
+            assert_eq!(bucket.take(start), None);
+            assert_eq!(bucket.wait(start), Some(step));
+        }
     }
 
     #[test]
     fn only_limited_tasks_wait() {
         let rates = Rates::new(&Registry::default());
-        assert_eq!(rates.take("a", second(1)), None);
-        rates.set(
-            "a",
-            Some(RateLimit {
-                count: 1,
-                period: Duration::from_secs(1),
-            }),
-        );
-        assert_eq!(rates.take("b", second(1)), None);
-        assert_eq!(rates.take("a", second(1)), None);
-        assert_eq!(rates.take("a", second(1)), Some(second(2)));
+        assert_eq!(rates.take("a"), None);
+        let (count, period) = (1, seconds(3600));
+        rates.set("a", Some(RateLimit { count, period }));
+        assert_eq!(rates.take("b"), None);
+        assert_eq!(rates.take("a"), None);
+        let wait = rates.take("a").unwrap();
+        assert!(wait <= period && wait > period / 2, "{wait:?}");
         rates.set("a", None);
-        assert_eq!(rates.take("a", second(1)), None);
+        assert_eq!(rates.take("a"), None);
     }
 }

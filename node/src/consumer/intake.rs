@@ -177,7 +177,7 @@ impl Intake {
         let headers = claim.headers();
         let limited = match claim.admitted {
             true => None,
-            false => self.shared.rates.peek(&headers.task, now),
+            false => self.shared.rates.peek(&headers.task).map(|wait| now + wait),
         };
         let view = View {
             registered: claim.handler.is_some(),
@@ -185,7 +185,7 @@ impl Intake {
             limited,
         };
         match admit::admit(headers, view, now) {
-            Admission::Run => self.run(claim, now),
+            Admission::Run => self.run(claim),
             Admission::Unknown => self.conclude(claim, Outcome::Unknown),
             Admission::Expired => self.conclude(claim, Outcome::Revoked(Revocation::Expired)),
             Admission::Revoked => self.conclude(claim, Outcome::Revoked(Revocation::Revoked)),
@@ -194,10 +194,10 @@ impl Intake {
         }
     }
 
-    fn run(&mut self, mut claim: Claim, now: SystemTime) {
+    fn run(&mut self, mut claim: Claim) {
         if !claim.admitted {
             // The time was free a moment ago, so taking it does not change the answer.
-            let _ = self.shared.rates.take(&claim.headers().task, now);
+            let _ = self.shared.rates.take(&claim.headers().task);
             claim.admitted = true;
         }
         self.waiting.push_back(claim);
@@ -219,11 +219,11 @@ impl Intake {
         if delays && self.shared.timetable.len() >= room {
             return self.park(at.max(now + Duration::from_secs(1)), claim);
         }
-        let taken = self.shared.rates.take(&claim.headers().task, now);
+        let wait = self.shared.rates.take(&claim.headers().task);
         claim.admitted = true;
         self.shared
             .timetable
-            .hold(taken.unwrap_or(now), claim, self.back.clone());
+            .hold(now + wait.unwrap_or_default(), claim, self.back.clone());
     }
 
     fn park(&self, at: SystemTime, claim: Claim) {
