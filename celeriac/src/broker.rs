@@ -104,6 +104,13 @@ pub trait Consumer: Send {
     /// they may come on top.
     fn set_prefetch(&mut self, prefetch: u16) -> BoxFuture<'_, Result<()>>;
 
+    /// Tells whether the broker hands out deliveries now. False while the consumer is
+    /// being made anew, because the connection or the queue went away. A broker that
+    /// loses no consumer need not say.
+    fn is_consuming(&self) -> bool {
+        true
+    }
+
     /// Stops new deliveries; those that wait in the consumer go back to the queue,
     /// those handed out stay to be settled.
     fn cancel(&mut self) -> BoxFuture<'_, Result<()>>;

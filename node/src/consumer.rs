@@ -168,6 +168,7 @@ impl Intake {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             pulse.beat();
+            self.look(consumer.is_consuming());
             self.start();
             tokio::select! {
                 biased;
@@ -181,6 +182,14 @@ impl Intake {
                 },
                 _ = beat.tick() => {}
             }
+        }
+    }
+
+    /// Notes whether the broker has the consumer: it is made anew by itself, and what
+    /// tells of the node must know meanwhile.
+    fn look(&self, consuming: bool) {
+        if self.state.consuming.load(Ordering::Relaxed) != consuming {
+            self.shared.set_consuming(&self.state, consuming);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Parts of a node that fail, and what becomes of the work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use celeriac::backend::MemoryBackend;
 use celeriac::broker::{
@@ -13,18 +13,28 @@ use celeriac_node::{Config, Node, Shutdown};
 use tokio::sync::watch;
 
 use crate::tasks::add;
-use crate::{PATIENCE, tasks};
+use crate::{PATIENCE, Rig, eventually, tasks};
 
-/// A broker whose consumers panic once, with messages in hand.
+/// A broker whose consumers of tasks fail as they are told to.
 #[derive(Debug)]
 struct Faulty {
     broker: MemoryBroker,
-    panics: Arc<AtomicU32>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    /// So often they panic, with messages in hand.
+    panics: AtomicU32,
+    /// The server has no consumer any more.
+    gone: AtomicBool,
+    /// The server does not answer when the prefetch changes.
+    mute: AtomicBool,
 }
 
 struct FaultyConsumer {
     consumer: Box<dyn Consumer>,
-    panics: Arc<AtomicU32>,
+    faults: Arc<Faults>,
 }
 
 impl Consumer for FaultyConsumer {
@@ -33,6 +43,7 @@ impl Consumer for FaultyConsumer {
             let batch = self.consumer.next(max).await;
             let take = |left: u32| left.checked_sub(1);
             if self
+                .faults
                 .panics
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
                 .is_ok()
@@ -47,7 +58,14 @@ impl Consumer for FaultyConsumer {
     }
 
     fn set_prefetch(&mut self, prefetch: u16) -> BoxFuture<'_, Result<()>> {
+        if self.faults.mute.load(Ordering::SeqCst) {
+            return Box::pin(std::future::pending());
+        }
         self.consumer.set_prefetch(prefetch)
+    }
+
+    fn is_consuming(&self) -> bool {
+        !self.faults.gone.load(Ordering::SeqCst)
     }
 
     fn cancel(&mut self) -> BoxFuture<'_, Result<()>> {
@@ -76,13 +94,13 @@ impl Broker for Faulty {
         Box::pin(async move {
             // The node's own queues are not what is tested.
             let others = subscription.queue != "celery";
-            let panics = if others {
+            let faults = if others {
                 Arc::default()
             } else {
-                Arc::clone(&self.panics)
+                Arc::clone(&self.faults)
             };
             let consumer = self.broker.consume(subscription).await?;
-            Ok(Box::new(FaultyConsumer { consumer, panics }) as Box<dyn Consumer>)
+            Ok(Box::new(FaultyConsumer { consumer, faults }) as Box<dyn Consumer>)
         })
     }
 
@@ -107,8 +125,8 @@ impl Broker for Faulty {
     }
 }
 
-#[tokio::test]
-async fn a_consumer_that_panics_is_made_anew_and_loses_nothing() {
+/// A node on a faulty broker.
+async fn rig(panics: u32) -> (Rig, Arc<Faults>) {
     let (broker, backend) = (MemoryBroker::new(), MemoryBackend::new());
     let app = |broker: Arc<dyn Broker>| {
         let builder = App::builder("test")
@@ -117,23 +135,51 @@ async fn a_consumer_that_panics_is_made_anew_and_loses_nothing() {
         tasks::all(builder).build().unwrap()
     };
     let client = app(Arc::new(broker.clone()));
+    let faults = Arc::new(Faults {
+        panics: AtomicU32::new(panics),
+        ..Faults::default()
+    });
+    let link = broker.connect();
     let faulty = Faulty {
-        broker: broker.connect(),
-        panics: Arc::new(AtomicU32::new(2)),
+        broker: link.clone(),
+        faults: Arc::clone(&faults),
     };
     let node = Node::new(app(Arc::new(faulty)), Config::default()).unwrap();
     let (handle, shutdown) = (node.handle(), Shutdown::new());
     let running = tokio::spawn(node.run(shutdown.clone()));
     assert!(handle.wait_ready().await);
+    let rig = Rig {
+        app: client,
+        broker,
+        link,
+        handle,
+        shutdown,
+        running,
+    };
+    (rig, faults)
+}
+
+#[tokio::test]
+async fn a_consumer_that_panics_is_made_anew_and_loses_nothing() {
+    let (rig, _) = rig(2).await;
     let mut results = Vec::new();
     for number in 0..20 {
-        results.push((number, add.call(number, 1).send(&client).await.unwrap()));
+        results.push((number, add.call(number, 1).send(&rig.app).await.unwrap()));
     }
     for (number, result) in results {
         assert_eq!(result.get(PATIENCE).await.unwrap(), number + 1);
     }
-    assert_eq!(handle.snapshot().restarts["consumer celery"], 2);
-    assert!(handle.wait_ready().await);
-    shutdown.drain();
-    running.await.unwrap().unwrap();
+    assert_eq!(rig.handle.snapshot().restarts["consumer celery"], 2);
+    assert!(rig.handle.wait_ready().await);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_whose_consumer_the_server_lost_is_not_ready() {
+    let (rig, faults) = rig(0).await;
+    faults.gone.store(true, Ordering::SeqCst);
+    eventually("it is not ready", || async { !rig.handle.is_ready() }).await;
+    assert!(!rig.handle.snapshot().queues["celery"].consuming);
+    faults.gone.store(false, Ordering::SeqCst);
+    assert!(rig.handle.wait_ready().await);
 }

@@ -1,6 +1,7 @@
 //! A consumer as its user sees it, and what it shares with the task that feeds it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use celeriac_protocol::Message;
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     /// Deliveries are acknowledged when handed out. The server could do so when it
     /// sends them, but then nothing would bound how many it sends.
     automatic: bool,
+    /// The server has a consumer for this one.
+    consuming: AtomicBool,
     state: Mutex<State>,
     /// Something is in the buffer, or nothing ever will be.
     ready: Notify,
@@ -64,6 +67,7 @@ impl Shared {
         Arc::new(Self {
             queue: queue.into(),
             automatic,
+            consuming: AtomicBool::new(false),
             state: Mutex::default(),
             ready: Notify::new(),
             work: Notify::new(),
@@ -74,13 +78,20 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a channel.
+    /// Notes whether the server has a consumer for this one.
+    pub(super) fn set_consuming(&self, consuming: bool) {
+        self.consuming.store(consuming, Ordering::Release);
+    }
+
+    /// Begins a channel, on which the server has a consumer.
     pub(super) fn attach(&self, epoch: u64) {
         self.lock().epoch = epoch;
+        self.set_consuming(true);
     }
 
     /// Forgets a channel: the server has back what was not settled on it.
     pub(super) fn detach(&self) {
+        self.set_consuming(false);
         let mut state = self.lock();
         state.epoch = 0;
         state.acks = Acks::default();
@@ -89,6 +100,7 @@ impl Shared {
 
     /// Hands out nothing more; what was not handed out goes back with the next flush.
     pub(super) fn end(&self) {
+        self.set_consuming(false);
         let mut state = self.lock();
         state.ended = true;
         while let Some(arrived) = state.buffer.pop_front() {
@@ -213,6 +225,10 @@ impl Consumer for AmqpConsumer {
                 .map_err(|_| Error::Closed("consumer"))?;
             answered.await.map_err(closed)?
         })
+    }
+
+    fn is_consuming(&self) -> bool {
+        self.shared.consuming.load(Ordering::Acquire)
     }
 
     fn cancel(&mut self) -> BoxFuture<'_, Result<()>> {

@@ -120,6 +120,7 @@ impl Session {
     /// Notes that the server cancelled the consumer: the queue was deleted, or moved.
     pub(super) fn cancelled(&mut self, why: &str) {
         self.stream = None;
+        self.shared.set_consuming(false);
         self.retries += 1;
         let wait = self.core.config.backoff.wait(self.retries, random());
         tracing::warn!(
@@ -141,6 +142,7 @@ impl Session {
         }
         let subscribed = subscribe(&self.channel, wanted);
         self.stream = Some(timeout(self.core.config.call_timeout, subscribed).await??);
+        self.shared.set_consuming(true);
         Ok(())
     }
 
