@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::execution::run::execute;
 use crate::job::Claim;
-use crate::pulse::BEAT;
+use crate::pulse::{BEAT, Pulse};
 use crate::shared::{QueueState, Shared};
 
 /// So many messages are taken from the broker at once at most.
@@ -48,10 +48,20 @@ const BATCH: usize = 256;
 /// How long a consumer that ends waits for the broker to hear it.
 const CANCEL_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long a change of the prefetch may hold up the intake.
+const RESIZE_WITHIN: Duration = Duration::from_secs(2);
+
 /// How long to wait before a queue is declared and subscribed again.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100))
     .max(Duration::from_secs(5))
     .exact();
+
+fn unanswered() -> Error {
+    Error::Timeout {
+        what: "changing the prefetch".to_owned(),
+        after: RESIZE_WITHIN,
+    }
+}
 
 /// The intake of one queue.
 struct Intake {
@@ -175,7 +185,7 @@ impl Intake {
                 () = stop.cancelled() => return,
                 () = shared.slots.freed(), if !self.waiting.is_empty() => {}
                 Some(claim) = self.due.recv() => self.admit(claim),
-                Ok(()) = resized.changed() => self.resize(consumer).await,
+                Ok(()) = resized.changed() => self.resize(consumer, &pulse, &stop).await,
                 batch = consumer.next(BATCH) => match batch {
                     Some(batch) => self.take(batch).await,
                     None => return,
@@ -220,12 +230,23 @@ impl Intake {
             .store(self.waiting.len(), Ordering::Relaxed);
     }
 
-    async fn resize(&self, consumer: &mut dyn Consumer) {
+    async fn resize(
+        &self,
+        consumer: &mut dyn Consumer,
+        pulse: &Pulse,
+        stop: &CancellationToken,
+    ) {
         let prefetch = prefetch(&self.shared);
         if self.state.prefetch.swap(prefetch, Ordering::Relaxed) == prefetch {
             return;
         }
-        if let Err(error) = consumer.set_prefetch(prefetch).await {
+        let changed = pulse.during(timeout(RESIZE_WITHIN, consumer.set_prefetch(prefetch)));
+        let changed = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            changed = changed => changed.unwrap_or_else(|_| Err(unanswered())),
+        };
+        if let Err(error) = changed {
             // It is a matter of speed, and the next connection starts with it.
             tracing::warn!(queue = &*self.queue, %error, "prefetch is not changed");
         }

@@ -175,6 +175,21 @@ async fn a_consumer_that_panics_is_made_anew_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_change_the_prefetch_holds_up_nothing_for_long() {
+    let (rig, faults) = rig(0).await;
+    rig.hears().await;
+    faults.mute.store(true, Ordering::SeqCst);
+    let one = [("n".to_owned(), 1_i64.into())].into_iter().collect();
+    let control = rig.app.control();
+    control.cast("pool_grow", one, None).await.unwrap();
+    let slots = Config::default().concurrency + 1;
+    eventually("it grows", || async { rig.handle.snapshot().slots == slots }).await;
+    let sum = add.call(1, 1).send(&rig.app).await.unwrap();
+    assert_eq!(sum.get(PATIENCE).await.unwrap(), 2);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_whose_consumer_the_server_lost_is_not_ready() {
     let (rig, faults) = rig(0).await;
     faults.gone.store(true, Ordering::SeqCst);
