@@ -49,7 +49,7 @@ pub struct Config {
     /// Where health and metrics are served. Default nowhere.
     pub http: Option<SocketAddr>,
     /// A task that is due within this waits in memory, unacknowledged; a later one is
-    /// parked in the broker. Default 1 s.
+    /// parked in the broker. Default 1 s, which is the least.
     pub hold: Duration,
     /// Whether what nobody can run goes to the queue `<queue>.dead`, which is declared
     /// for it. Default true; otherwise it is rejected plainly, and lost unless the queue
@@ -180,8 +180,10 @@ impl Config {
             "0.1 s to 1 h",
             format!("{:?}", self.heartbeat),
         )?;
-        let holds = self.hold <= Duration::from_secs(3600);
-        need(holds, "hold", "at most 1 h", format!("{:?}", self.hold))?;
+        // The broker's delays have whole seconds: what waits for less and may not wait
+        // here would go round without one.
+        let holds = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&self.hold);
+        need(holds, "hold", "1 s to 1 h", format!("{:?}", self.hold))?;
         need(
             self.max_body > 0,
             "max body",
@@ -294,6 +296,13 @@ mod tests {
                     ..config()
                 },
                 "heartbeat: expected",
+            ),
+            (
+                Config {
+                    hold: Duration::from_millis(999),
+                    ..config()
+                },
+                "hold: expected 1 s to 1 h, found 999ms",
             ),
             (
                 Config {
