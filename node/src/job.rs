@@ -233,6 +233,8 @@ pub(crate) struct Claim {
     settled: bool,
     /// A rate limit has let it pass; it is not asked again.
     pub(crate) admitted: bool,
+    /// That it was received has been told; it is not told again.
+    pub(crate) told: bool,
 }
 
 impl Claim {
@@ -242,6 +244,7 @@ impl Claim {
             jobs,
             settled: false,
             admitted: false,
+            told: false,
         }
     }
 

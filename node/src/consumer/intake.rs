@@ -35,7 +35,7 @@ impl Intake {
             let redelivered = delivery.redelivered;
             match self.read(delivery) {
                 Some(claim) if redelivered => again.push(claim),
-                Some(claim) => self.receive(claim),
+                Some(claim) => self.admit(claim),
                 None => {}
             }
         }
@@ -54,7 +54,7 @@ impl Intake {
                     self.shared.counters.duplicates.add(1);
                     self.conclude(claim, Outcome::Stored(value));
                 }
-                None => self.receive(claim),
+                None => self.admit(claim),
             }
         }
     }
@@ -163,14 +163,6 @@ impl Intake {
         }
     }
 
-    /// Takes a message for the first time: it is told, unless it ends at once.
-    fn receive(&mut self, claim: Claim) {
-        if self.shared.events.enabled() && claim.handler.is_some() {
-            self.tell_received(claim.headers());
-        }
-        self.admit(claim);
-    }
-
     /// Decides what becomes of a job, also of one whose time has come.
     pub(super) fn admit(&mut self, claim: Claim) {
         let now = clock::now();
@@ -200,13 +192,14 @@ impl Intake {
             let _ = self.shared.rates.take(&claim.headers().task);
             claim.admitted = true;
         }
+        self.tell_received(&mut claim);
         self.waiting.push_back(claim);
     }
 
     fn wait(&self, at: SystemTime, now: SystemTime, claim: Claim) {
         let delays = self.shared.app.broker().capabilities().delay;
         match admit::place(at, now, self.shared.config.hold, delays) {
-            Waiting::Here => self.shared.timetable.hold(at, claim, self.back.clone()),
+            Waiting::Here => self.hold(at, claim),
             Waiting::Broker => self.park(at, claim),
         }
     }
@@ -221,9 +214,12 @@ impl Intake {
         }
         let wait = self.shared.rates.take(&claim.headers().task);
         claim.admitted = true;
-        self.shared
-            .timetable
-            .hold(now + wait.unwrap_or_default(), claim, self.back.clone());
+        self.hold(now + wait.unwrap_or_default(), claim);
+    }
+
+    fn hold(&self, at: SystemTime, mut claim: Claim) {
+        self.tell_received(&mut claim);
+        self.shared.timetable.hold(at, claim, self.back.clone());
     }
 
     fn park(&self, at: SystemTime, claim: Claim) {
@@ -247,7 +243,7 @@ impl Intake {
             }
             Err(error) => {
                 tracing::warn!(task_id = claim.id(), %error, "task waits here: it cannot be parked");
-                self.shared.timetable.hold(at, claim, self.back.clone());
+                self.hold(at, claim);
             }
         }
     }
@@ -259,7 +255,14 @@ impl Intake {
         tokio::spawn(async move { run::conclude(&shared, claim, outcome).await });
     }
 
-    fn tell_received(&self, headers: &TaskHeaders) {
+    /// Tells once of a message that stays here. One that ends at once was not received
+    /// to be run, and one that is parked is received by the node that it comes to then.
+    fn tell_received(&self, claim: &mut Claim) {
+        if claim.told || !self.shared.events.enabled() {
+            return;
+        }
+        claim.told = true;
+        let headers = claim.headers();
         self.shared
             .events
             .emit([EventKind::TaskReceived(Box::new(TaskReceived {
