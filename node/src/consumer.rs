@@ -261,3 +261,6 @@ impl Intake {
         self.shared.note_returned(claims.len());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(2);
 
 impl Intake {
     pub(super) async fn take(&mut self, batch: Vec<Delivery>) {
+        self.drop_void();
         let count = batch.len() as u64;
         self.shared.counters.received.add(count);
         self.state.taken.fetch_add(count, Ordering::Relaxed);
@@ -42,6 +43,19 @@ impl Intake {
         if !again.is_empty() {
             self.take_again(again).await;
         }
+    }
+
+    /// Drops the jobs whose connection is gone, without a look at each for every batch:
+    /// the oldest job is of the oldest connection. The broker delivers them again, here
+    /// or elsewhere, and while no place is free nothing else would let go of them.
+    fn drop_void(&mut self) {
+        if self.waiting.front().is_none_or(|claim| claim.is_current()) {
+            return;
+        }
+        let before = self.waiting.len();
+        self.waiting.retain(|claim| claim.is_current());
+        let dropped = before - self.waiting.len();
+        self.shared.counters.requeued.add(dropped as u64);
     }
 
     /// Takes messages that were delivered before, here or elsewhere: some may have a
