@@ -230,12 +230,7 @@ impl Intake {
             .store(self.waiting.len(), Ordering::Relaxed);
     }
 
-    async fn resize(
-        &self,
-        consumer: &mut dyn Consumer,
-        pulse: &Pulse,
-        stop: &CancellationToken,
-    ) {
+    async fn resize(&self, consumer: &mut dyn Consumer, pulse: &Pulse, stop: &CancellationToken) {
         let prefetch = prefetch(&self.shared);
         if self.state.prefetch.swap(prefetch, Ordering::Relaxed) == prefetch {
             return;

@@ -129,10 +129,7 @@ mod tests {
             let wait = (number > 0).then_some(number * hour);
             assert_eq!(bucket.take(start), wait);
         }
-        for (period, step) in [
-            (48 * hour, 48 * hour),
-            (Duration::MAX, LONGEST_STEP),
-        ] {
+        for (period, step) in [(48 * hour, 48 * hour), (Duration::MAX, LONGEST_STEP)] {
             let mut bucket = Bucket::new(RateLimit { count, period });
             assert_eq!(bucket.take(start), None);
             assert_eq!(bucket.wait(start), Some(step));

@@ -58,12 +58,7 @@ impl Revoked {
 
     /// Returns the ids, the oldest first.
     pub(crate) fn ids(&self) -> Vec<String> {
-        self.lock()
-            .ids
-            .order
-            .values()
-            .cloned()
-            .collect()
+        self.lock().ids.order.values().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -364,7 +364,12 @@ fn log(job: &Job, outcome: &Outcome) {
 fn discard<T>(code: T, job: &Job) {
     if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(code))) {
         let (task_id, task) = (job.id(), job.headers().task.as_str());
-        tracing::error!(task_id, task, error = text(&*panic), "task panicked when it was dropped");
+        tracing::error!(
+            task_id,
+            task,
+            error = text(&*panic),
+            "task panicked when it was dropped"
+        );
     }
 }
 
