@@ -166,8 +166,8 @@ fn is_passing(error: &RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
     match error.kind() {
         ErrorKind::Server(BusyLoading | ClusterDown | MasterDown | ReadOnly | TryAgain) => true,
-        // Out of memory: what expires makes room.
-        _ => error.code() == Some("OOM"),
+        // What expires makes room, and disks and replicas come back.
+        _ => matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS")),
     }
 }
 
@@ -178,4 +178,23 @@ pub(super) fn rest(failures: u32) -> Duration {
     let longest = longest.min(Duration::from_secs(5));
     let random = uuid::Uuid::new_v4().as_bytes()[0];
     longest.mul_f64(1.0 - f64::from(random) / 512.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_takes_no_writes_now_takes_them_later() {
+        for (code, passing) in [
+            ("MISCONF", true),
+            ("NOREPLICAS", true),
+            ("OOM", true),
+            ("NOPERM", false),
+            ("WRONGTYPE", false),
+        ] {
+            let error = redis::make_extension_error(code.to_owned(), None);
+            assert_eq!(is_passing(&error), passing, "{code}");
+        }
+    }
 }

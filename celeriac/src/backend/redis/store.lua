@@ -6,8 +6,12 @@
 local answers = {}
 for i, key in ipairs(KEYS) do
   local ttl, body, judged = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
-  local old = redis.call('GET', key)
+  local old = redis.pcall('GET', key)
   local answer = 1
+  -- Of another type, it is nobody's success; it must not stop the others of the batch.
+  if type(old) == 'table' then
+    old = false
+  end
   if old and old ~= judged then
     if string.sub(old, 1, 20) == '{"status": "SUCCESS"' then
       answer = 0

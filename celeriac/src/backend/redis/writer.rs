@@ -83,7 +83,8 @@ impl Writer {
                     }
                     Err(error) => {
                         let mut first = Some(error);
-                        for item in batch {
+                        // The rest would overtake it: of one task, its end a state before.
+                        for item in batch.into_iter().chain(pending.drain(..)) {
                             let error = first.take().unwrap_or_else(not_tried);
                             answers[item.place] = Some(Err(error));
                         }
