@@ -227,3 +227,38 @@ fn queue_up(batch: &mut Vec<Box<Parcel>>, late: &mut Vec<Box<Parcel>>) {
     let behind: Vec<_> = behind.collect();
     late.extend(behind);
 }
+
+#[cfg(test)]
+mod tests {
+    use celeriac::backend::Store;
+    use celeriac::protocol::{ResultDocument, State};
+
+    use super::*;
+
+    fn parcel(id: &str, state: State) -> Box<Parcel> {
+        let store = Store {
+            document: ResultDocument::new(id, state, 0),
+            reply_to: None,
+            correlation_id: None,
+        };
+        let report = Report {
+            stores: vec![store],
+            ..Report::default()
+        };
+        Box::new(Parcel::new(None, report))
+    }
+
+    #[test]
+    fn what_is_late_comes_before_what_is_new_of_the_same_task() {
+        let mut late = vec![parcel("a", State::Started), parcel("b", State::Started)];
+        let mut batch = vec![parcel("c", State::Success), parcel("a", State::Failure)];
+        queue_up(&mut batch, &mut late);
+        let ids = |parcels: &[Box<Parcel>]| -> Vec<String> {
+            let ids = parcels.iter().flat_map(|parcel| parcel.ids());
+            ids.map(str::to_owned).collect()
+        };
+        assert_eq!(ids(&batch), ["c"]);
+        assert_eq!(ids(&late), ["a", "b", "a"]);
+        assert_eq!(late[2].report.stores[0].document.status, State::Failure);
+    }
+}

@@ -11,6 +11,8 @@ use celeriac::protocol::task::{Limits, Protocol};
 use celeriac::protocol::{Body, DecodeError, Message, Properties, TaskHeaders, TaskMessage};
 use celeriac::task::{Context, Handler};
 
+use crate::jobs::Recent;
+
 /// One message on its way through the node, from delivery to settlement.
 ///
 /// ```text
@@ -225,6 +227,9 @@ impl Job {
     }
 }
 
+/// A message that is not due may come so much too early: brokers count whole seconds.
+const EARLY: Duration = Duration::from_secs(2);
+
 /// The duty to end a job. Dropped undone, the message goes back to the broker, so that
 /// no path through the node, a panic among them, can lose one.
 pub(crate) struct Claim {
@@ -253,10 +258,27 @@ impl Claim {
         let headers = self.job.headers();
         // Before the settlement: a redelivery that overtakes it must find one or the
         // other.
-        self.jobs
-            .finished
-            .insert(&headers.id, headers.retries, Instant::now());
+        let now = Instant::now();
+        let recent = &self.jobs.finished;
+        recent.insert(&headers.id, headers.retries, now, now + Recent::KEEP);
         self.settle(settlement);
+    }
+
+    /// Ends a job whose task waits in the broker until then, as another message: the same
+    /// message, delivered again, is known for as long as the other one surely waits.
+    pub(crate) fn park(self, until: SystemTime) {
+        let wait = until.duration_since(clock::now()).unwrap_or_default();
+        if let Some(wait) = wait.checked_sub(EARLY) {
+            let (headers, now) = (self.job.headers(), Instant::now());
+            let recent = &self.jobs.parked;
+            recent.insert(
+                &headers.id,
+                headers.retries,
+                now,
+                now + wait.min(Recent::KEEP),
+            );
+        }
+        self.settle(Settlement::Acknowledge);
     }
 
     /// Ends a job whose task is not done here.

@@ -1,15 +1,16 @@
 //! The jobs this node has.
 
-mod finished;
+mod recent;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use celeriac::broker::Receipt;
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
-use self::finished::Finished;
+pub(crate) use self::recent::Recent;
 use crate::job::{Job, Stage};
 
 /// The jobs this node has, from delivery to settlement, and those it had.
@@ -22,7 +23,10 @@ pub(crate) struct Jobs {
     /// Counting the table's shards would cost every task.
     len: AtomicUsize,
     next: AtomicU64,
-    pub(crate) finished: Finished,
+    /// Those whose tasks have ended here.
+    pub(crate) finished: Recent,
+    /// Those that wait in the broker as another message.
+    pub(crate) parked: Recent,
     emptied: Notify,
 }
 
@@ -33,8 +37,8 @@ pub(crate) enum Known {
     No(Receipt),
     /// A job that is here; it took the receipt.
     Here,
-    /// A job that has finished here; its receipt comes back.
-    Finished(Receipt),
+    /// A job that was ended here; its receipt comes back.
+    Ended(Receipt),
 }
 
 impl Jobs {
@@ -67,8 +71,10 @@ impl Jobs {
                 }
             }
         }
-        match self.finished.contains(id, retries) {
-            true => Known::Finished(receipt),
+        let now = Instant::now();
+        let ended = |jobs: &Recent| jobs.contains(id, retries, now);
+        match ended(&self.finished) || ended(&self.parked) {
+            true => Known::Ended(receipt),
             false => Known::No(receipt),
         }
     }
@@ -101,5 +107,57 @@ impl Jobs {
             }
             emptied.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::{Duration, SystemTime};
+
+    use celeriac::App;
+    use celeriac::broker::Settlement;
+    use celeriac::protocol::{Properties, TaskHeaders};
+    use celeriac::task::{Context, DeliveryInfo, Request};
+
+    use super::*;
+    use crate::job::Claim;
+
+    fn claim(jobs: &Arc<Jobs>, id: &str) -> Claim {
+        let headers = TaskHeaders {
+            id: id.to_owned(),
+            ..TaskHeaders::default()
+        };
+        let request = Request {
+            headers,
+            properties: Properties::default(),
+            delivery: DeliveryInfo::default(),
+            hostname: String::new(),
+        };
+        let context = Context::new(App::builder("test").build().unwrap(), request);
+        let serial = jobs.next_serial();
+        let job = Job::new(serial, context, "q".into(), None, Receipt::settled());
+        let job = Arc::new(job);
+        jobs.insert(Arc::clone(&job));
+        Claim::new(job, Arc::clone(jobs))
+    }
+
+    #[tokio::test]
+    async fn a_message_that_was_ended_here_is_known_when_it_comes_again() {
+        let jobs = Arc::<Jobs>::default();
+        let known = |id: &str| match jobs.recognise(id, 0, Receipt::settled()) {
+            Known::Ended(_) => true,
+            Known::No(_) => false,
+            Known::Here => panic!("no job is here"),
+        };
+        claim(&jobs, "done").finish(Settlement::Acknowledge);
+        claim(&jobs, "dead").finish(Settlement::Reject);
+        claim(&jobs, "requeued").settle(Settlement::Requeue);
+        let after = |seconds| SystemTime::now() + Duration::from_secs(seconds);
+        claim(&jobs, "parked").park(after(60));
+        // It may be back already, and must not be taken for the one that was parked.
+        claim(&jobs, "soon").park(after(2));
+        let ids = ["done", "dead", "requeued", "parked", "soon", ""];
+        assert_eq!(ids.map(known), [true, true, false, true, false, false]);
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn end(shared: &Shared, parcel: Parcel) {
             shared.counters.parked.add(1);
             let delivery = &claim.context.request().delivery;
             shared.parked.add(until, claim.headers(), delivery);
-            claim.settle(Settlement::Acknowledge);
+            claim.park(until);
         }
         Settle::GiveBack => claim.settle(Settlement::Requeue),
         // Dead ones are buried or rejected by now.

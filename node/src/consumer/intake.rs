@@ -138,7 +138,7 @@ impl Intake {
                     self.shared.counters.duplicates.add(1);
                     return None;
                 }
-                Known::Finished(receipt) => {
+                Known::Ended(receipt) => {
                     self.shared.counters.duplicates.add(1);
                     receipt.acknowledge();
                     return None;
