@@ -10,6 +10,7 @@ use crate::command;
 use crate::error::Error;
 use crate::logging;
 use crate::settings::Settings;
+use crate::stack;
 
 /// Where commands look for the broker when nobody says: where Celery looks.
 pub(crate) const DEFAULT_BROKER: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
@@ -28,7 +29,10 @@ pub(crate) type Tasks<'a> = &'a dyn Fn(AppBuilder) -> AppBuilder;
 /// Exits with 0 when the command did its work, 1 when it failed, 64 when the command
 /// line, environment or settings file is wrong, 75 when the outcome is open.
 pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
-    // First of all: the first use of TLS picks the process's one provider, and with
+    if let Err(error) = stack::ensure() {
+        eprintln!("celeriac: cannot start with larger stacks, going on without: {error}");
+    }
+    // Before anything connects: the first use of TLS picks the process's one provider, and with
     // none installed it would panic. A second call in one process changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = match Cli::parse_process() {

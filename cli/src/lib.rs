@@ -27,6 +27,7 @@ mod logging;
 mod output;
 mod settings;
 mod signals;
+mod stack;
 pub mod tasks;
 mod units;
 mod web;

@@ -8,6 +8,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// start when they are needed. Blocking tasks cannot take them.
 const SPARE_THREADS: usize = 512;
 
+/// The stack of a thread that runs tasks, in bytes: the usual one, whatever a program
+/// took for its own threads.
+const STACK: usize = 2 * 1024 * 1024;
+
 /// The work-stealing runtime of user code and the data plane. Its threads are not those
 /// that keep the broker's heartbeat, nor those of the actors.
 pub(super) struct Work(Option<Runtime>, Handle);
@@ -16,6 +20,7 @@ impl Work {
     pub(super) fn new(blocking_threads: usize) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .thread_name("celeriac-work")
+            .thread_stack_size(STACK)
             .max_blocking_threads(blocking_threads.saturating_add(SPARE_THREADS))
             .enable_all()
             .build()
