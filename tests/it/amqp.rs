@@ -102,6 +102,27 @@ async fn a_returned_message_is_matched_to_its_publication() {
     broker.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_knows_whether_the_server_has_it() {
+    let broker = open();
+    let queue = declare(&broker, Queue::new(unique("known"))).await;
+    let subscription = Subscription::new(&queue, 1);
+    let consumer = broker.consume(subscription).await.unwrap();
+    assert!(consumer.is_consuming());
+    broker.delete_queue(&queue).await.unwrap();
+    eventually("the consumer is gone with its queue", || async {
+        (!consumer.is_consuming()).then_some(())
+    })
+    .await;
+    declare(&broker, Queue::new(&queue)).await;
+    eventually("it is there with its queue", || async {
+        consumer.is_consuming().then_some(())
+    })
+    .await;
+    broker.delete_queue(&queue).await.unwrap();
+    broker.close().await;
+}
+
 /// A publication that makes the server close the channel is refused; those that were
 /// on their way with it arrive.
 #[tokio::test(flavor = "multi_thread")]
