@@ -183,7 +183,10 @@ async fn a_server_that_does_not_change_the_prefetch_holds_up_nothing_for_long() 
     let control = rig.app.control();
     control.cast("pool_grow", one, None).await.unwrap();
     let slots = Config::default().concurrency + 1;
-    eventually("it grows", || async { rig.handle.snapshot().slots == slots }).await;
+    eventually("it grows", || async {
+        rig.handle.snapshot().slots == slots
+    })
+    .await;
     let sum = add.call(1, 1).send(&rig.app).await.unwrap();
     assert_eq!(sum.get(PATIENCE).await.unwrap(), 2);
     rig.stop().await;
