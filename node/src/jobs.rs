@@ -113,7 +113,7 @@ impl Jobs {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use celeriac::App;
     use celeriac::broker::Settlement;
@@ -153,7 +153,7 @@ mod tests {
         claim(&jobs, "done").finish(Settlement::Acknowledge);
         claim(&jobs, "dead").finish(Settlement::Reject);
         claim(&jobs, "requeued").settle(Settlement::Requeue);
-        let after = |seconds| SystemTime::now() + Duration::from_secs(seconds);
+        let after = |seconds| celeriac::clock::now() + Duration::from_secs(seconds);
         claim(&jobs, "parked").park(after(60));
         // It may be back already, and must not be taken for the one that was parked.
         claim(&jobs, "soon").park(after(2));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use celeriac::backend::{
     Backend, Capabilities, Joined, Member, MemoryBackend, Store, Stored, Waiter,
@@ -82,11 +82,14 @@ impl Broker for Picky {
     }
 }
 
+/// Says with which error a document is refused.
+type Refusal = Arc<dyn Fn(&ResultDocument) -> Option<Error> + Send + Sync>;
+
 /// A backend that refuses to store some documents.
 #[derive(Clone)]
 struct Moody {
     backend: MemoryBackend,
-    refuses: Arc<dyn Fn(&ResultDocument) -> Option<Error> + Send + Sync>,
+    refuses: Refusal,
 }
 
 impl std::fmt::Debug for Moody {
@@ -238,7 +241,7 @@ fn unsendable() -> Signature {
 async fn a_task_that_cannot_be_parked_waits_here() {
     let delayed = |publication: &Publication| publication.not_before.is_some();
     let rig = Rig::start(delayed, all_results_pass).await;
-    let eta = SystemTime::now() + Duration::from_millis(2_500);
+    let eta = celeriac::clock::now() + Duration::from_millis(2_500);
     // From a client whose broker does not delay.
     let headers = TaskHeaders {
         task: "add".to_owned(),
@@ -252,7 +255,7 @@ async fn a_task_that_cannot_be_parked_waits_here() {
     let publication = Publication::to_queue("celery", message.unwrap());
     rig.broker.publish(publication).await.unwrap();
     assert_eq!(rig.end_of("late").await.result, 3.into());
-    assert!(SystemTime::now() >= eta);
+    assert!(celeriac::clock::now() >= eta);
     rig.stop().await;
 }
 
