@@ -32,6 +32,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) children: Vec<Value>,
     /// The backend keeps results.
     pub(crate) stores: bool,
+    /// Its message is acknowledged: nobody delivers it again.
+    pub(crate) acknowledged: bool,
     /// Somebody wants events.
     pub(crate) events: bool,
     pub(crate) plan: Planner<'a>,
@@ -123,9 +125,8 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
         }
         Outcome::Unreadable(error) => unreadable(&error, embed, facts),
         Outcome::Reject {
-            reason,
-            requeue: false,
-        } => {
+            reason, requeue, ..
+        } if !requeue || facts.acknowledged => {
             let exception = Exception::reject(reason.as_str(), false);
             let uuid = headers.id.clone();
             let mut report = failure(&exception, None, embed, facts);
@@ -139,7 +140,7 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
                 ..report
             }
         }
-        Outcome::Reject { requeue: true, .. } => Report {
+        Outcome::Reject { .. } => Report {
             settle: Settle::GiveBack,
             events: vec![EventKind::TaskRejected {
                 uuid: headers.id.clone(),
@@ -165,6 +166,10 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
                 tally: Tally::Revoked,
                 ..report
             }
+        }
+        Outcome::Lost if facts.acknowledged => {
+            let exception = Exception::worker_lost("node ended before the task did");
+            failure(&exception, None, embed, facts)
         }
         Outcome::Lost => Report {
             settle: Settle::GiveBack,

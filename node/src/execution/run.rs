@@ -299,20 +299,20 @@ fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed) -> O
 
 fn report_of(shared: &Shared, job: &Job, outcome: Outcome, embed: Embed) -> Report {
     let none = TaskOptions::default();
+    let options = job.handler.as_ref();
+    let options = options.map_or(&none, |handler| handler.options());
     report::report(
         outcome,
         embed,
         Facts {
             headers: job.headers(),
             properties: job.properties(),
-            options: job
-                .handler
-                .as_ref()
-                .map_or(&none, |handler| handler.options()),
+            options,
             now: clock::now(),
             runtime: job.runtime(),
             children: job.context.children(),
             stores: shared.app.backend().capabilities().stores,
+            acknowledged: !options.acks_late && job.is_acknowledged(),
             events: shared.events.enabled(),
             plan: &|signature, rest| shared.app.plan(signature, rest),
             again: &|again| republish::again(job, again, &shared.limits),

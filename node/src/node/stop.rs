@@ -10,8 +10,10 @@ use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
 use super::root::{Address, Release};
+use crate::execution::outcome::Outcome;
+use crate::execution::run;
 use crate::guardian::Stop;
-use crate::job::{self, Stage};
+use crate::job::{self, Claim, Stage};
 use crate::shared::{Phase, Shared};
 use crate::shutdown::{Reason, Stopped, Wish};
 
@@ -45,6 +47,13 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
         // 4. What does not stop is given back; its outcome does not count any more.
         shared.enter(Phase::Returning);
         for job in shared.jobs.at(Stage::Running) {
+            if job.is_acknowledged() {
+                // Nobody would run it again, so this is its end.
+                let claim = Claim::new(job, Arc::clone(&shared.jobs));
+                let told = run::conclude(shared, claim, Outcome::Lost);
+                let _ = timeout(FLUSH_NOW_WITHIN, told).await;
+                continue;
+            }
             shared.note_unfinished(job.id());
             job.settle(Settlement::Requeue);
             shared.jobs.remove(job.serial);

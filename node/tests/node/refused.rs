@@ -237,6 +237,7 @@ fn unsendable() -> Signature {
         .with_option("serializer", "pickle")
 }
 
+// S1, S15.
 #[tokio::test]
 async fn a_task_that_cannot_be_parked_waits_here() {
     let delayed = |publication: &Publication| publication.not_before.is_some();
@@ -259,6 +260,7 @@ async fn a_task_that_cannot_be_parked_waits_here() {
     rig.stop().await;
 }
 
+// S10, S17.
 #[tokio::test]
 async fn a_next_try_that_nobody_takes_is_a_failure_and_a_dead_letter() {
     let retried = |publication: &Publication| {
@@ -276,6 +278,7 @@ async fn a_next_try_that_nobody_takes_is_a_failure_and_a_dead_letter() {
     rig.stop().await;
 }
 
+// S4, S19.
 #[tokio::test]
 async fn a_step_that_cannot_be_sent_fails_with_all_that_waits_for_it() {
     let rig = Rig::start(all_messages_pass, all_results_pass).await;
@@ -299,6 +302,7 @@ async fn a_step_that_cannot_be_sent_fails_with_all_that_waits_for_it() {
     rig.stop().await;
 }
 
+// S19.
 #[tokio::test]
 async fn who_waits_for_an_errback_is_told_of_a_step_that_cannot_be_sent() {
     let rig = Rig::start(all_messages_pass, all_results_pass).await;
@@ -313,6 +317,7 @@ async fn who_waits_for_an_errback_is_told_of_a_step_that_cannot_be_sent() {
     rig.stop().await;
 }
 
+// S1, S4.
 #[tokio::test]
 async fn a_result_that_is_refused_for_a_while_is_kept() {
     let left = AtomicU32::new(3);
@@ -328,6 +333,7 @@ async fn a_result_that_is_refused_for_a_while_is_kept() {
     rig.stop().await;
 }
 
+// S19.
 #[tokio::test]
 async fn a_result_that_cannot_be_written_fails_all_that_waits_for_it() {
     let rig = Rig::start(all_messages_pass, |document| {
@@ -346,6 +352,7 @@ async fn a_result_that_cannot_be_written_fails_all_that_waits_for_it() {
     rig.stop().await;
 }
 
+// S11.
 #[tokio::test]
 async fn a_dead_letter_queue_that_was_deleted_is_made_anew() {
     let rig = Rig::start(all_messages_pass, all_results_pass).await;

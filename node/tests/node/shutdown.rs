@@ -131,3 +131,35 @@ async fn a_dropped_run_ends_the_node() {
     })
     .await;
 }
+
+// S2, S21.
+#[tokio::test]
+async fn what_was_acknowledged_early_and_did_not_end_has_failed() {
+    let config = Config {
+        drain_deadline: Duration::ZERO,
+        ..Config::default()
+    };
+    let rig = Rig::with(config, |builder| builder).await;
+    let doors = ["early async", "early blocking"].map(gate);
+    let names = ["early async".to_owned(), "early blocking".to_owned()];
+    let [async_name, blocking_name] = names;
+    let task = wait_early.call(async_name).send(&rig.app).await.unwrap();
+    let thread = blocks_early
+        .call(blocking_name)
+        .send(&rig.app)
+        .await
+        .unwrap();
+    for door in &doors {
+        door.started(1).await;
+    }
+    rig.shutdown.drain();
+    for ready in [task.ready(PATIENCE).await, thread.ready(PATIENCE).await] {
+        let document = ready.unwrap();
+        assert_eq!(document.status, State::Failure);
+        let exception = document.exception().unwrap();
+        assert_eq!(exception.exc_type, "WorkerLostError");
+    }
+    doors[1].open.add_permits(1);
+    assert_eq!(rig.ready("celery").await, 0);
+    assert_eq!(rig.stopped().await.unfinished.len(), 2);
+}

@@ -177,6 +177,16 @@ pub fn blocks(ctx: Context, name: String) -> bool {
     ctx.is_cancelled()
 }
 
+/// Blocks its thread until the test lets it, acknowledged before it runs.
+#[task(acks_late = false)]
+pub fn blocks_early(name: String) {
+    let gate = gate(&name);
+    gate.starts.fetch_add(1, Ordering::SeqCst);
+    while gate.open.try_acquire().is_err() {
+        std::thread::yield_now();
+    }
+}
+
 pub fn all(builder: AppBuilder) -> AppBuilder {
     builder
         .task(add)
@@ -197,4 +207,5 @@ pub fn all(builder: AppBuilder) -> AppBuilder {
         .task(listens)
         .task(drops_badly)
         .task(blocks)
+        .task(blocks_early)
 }

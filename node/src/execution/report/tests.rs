@@ -20,6 +20,14 @@ fn headers() -> TaskHeaders {
 
 /// Reports an outcome of a task without anything behind it.
 fn of(outcome: Outcome, change: impl FnOnce(&mut TaskHeaders, &mut TaskOptions)) -> Report {
+    of_acknowledged(outcome, false, change)
+}
+
+fn of_acknowledged(
+    outcome: Outcome,
+    acknowledged: bool,
+    change: impl FnOnce(&mut TaskHeaders, &mut TaskOptions),
+) -> Report {
     let (mut headers, mut options) = (headers(), TaskOptions::default());
     change(&mut headers, &mut options);
     let properties = Properties {
@@ -34,11 +42,27 @@ fn of(outcome: Outcome, change: impl FnOnce(&mut TaskHeaders, &mut TaskOptions))
         runtime: Duration::from_millis(1500),
         children: Vec::new(),
         stores: true,
+        acknowledged,
         events: true,
         plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
         again: &|_| Ok(Publication::to_queue("celery", Message::default())),
     };
     report(outcome, Embed::default(), facts)
+}
+
+#[test]
+fn what_nobody_delivers_again_ends_here() {
+    let lost = of_acknowledged(Outcome::Lost, true, |_, _| {});
+    let why = "WorkerLostError('node ended before the task did')";
+    assert_eq!(stored(&lost), Some(("FAILURE".into(), why.into())));
+    assert_eq!((lost.settle, lost.tally), (Settle::Done, Tally::Failed));
+    let refused = Outcome::Reject {
+        reason: "no".into(),
+        requeue: true,
+    };
+    let refused = of_acknowledged(refused, true, |_, _| {});
+    assert_eq!(refused.settle, Settle::Dead("no".into()));
+    assert_eq!(stored(&refused).unwrap().0, "FAILURE");
 }
 
 fn plain(outcome: Outcome) -> Report {
@@ -315,6 +339,7 @@ fn a_callback_that_is_no_signature_fails_the_task() {
         runtime: Duration::ZERO,
         children: Vec::new(),
         stores: true,
+        acknowledged: false,
         events: false,
         plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
         again: &|_| Ok(Publication::to_queue("celery", Message::default())),
