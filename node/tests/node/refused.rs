@@ -1,7 +1,7 @@
 //! Servers that say no, and what becomes of the work.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use celeriac::backend::{
@@ -85,11 +85,13 @@ impl Broker for Picky {
 /// Says with which error a document is refused.
 type Refusal = Arc<dyn Fn(&ResultDocument) -> Option<Error> + Send + Sync>;
 
-/// A backend that refuses to store some documents.
+/// A backend that refuses to store some documents, and whose answer to the first one who
+/// counts last in a chord is lost.
 #[derive(Clone)]
 struct Moody {
     backend: MemoryBackend,
     refuses: Refusal,
+    lost: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Moody {
@@ -140,7 +142,16 @@ impl Backend for Moody {
     }
 
     fn join(&self, member: Member) -> BoxFuture<'_, Result<Option<Vec<Joined>>>> {
-        self.backend.join(member)
+        Box::pin(async move {
+            let joined = self.backend.join(member).await?;
+            if joined.is_some() && !self.lost.swap(true, Ordering::SeqCst) {
+                return Err(Error::Timeout {
+                    what: "the answer".to_owned(),
+                    after: Duration::ZERO,
+                });
+            }
+            Ok(joined)
+        })
     }
 
     fn end_join<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<()>> {
@@ -187,6 +198,7 @@ impl Rig {
         let moody = Moody {
             backend: backend.clone(),
             refuses: Arc::new(refuses_result),
+            lost: Arc::default(),
         };
         let node = Node::new(app(Arc::new(picky), Arc::new(moody)), Config::default()).unwrap();
         let (handle, shutdown) = (node.handle(), Shutdown::new());
@@ -257,6 +269,17 @@ async fn a_task_that_cannot_be_parked_waits_here() {
     rig.broker.publish(publication).await.unwrap();
     assert_eq!(rig.end_of("late").await.result, 3.into());
     assert!(celeriac::clock::now() >= eta);
+    rig.stop().await;
+}
+
+// S4.
+#[tokio::test]
+async fn a_chord_whose_last_answer_is_lost_has_its_body() {
+    let rig = Rig::start(all_messages_pass, all_results_pass).await;
+    let header = [1, 2].map(|number| Signature::new("add").arg(number).arg(1));
+    let sum = chord(header, Signature::new("total"));
+    let sum = rig.app.send::<i64>(sum, None).await.unwrap();
+    assert_eq!(sum.get(PATIENCE).await.unwrap(), 5);
     rig.stop().await;
 }
 
