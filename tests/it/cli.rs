@@ -36,7 +36,7 @@ fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }
 
-/// One command brings up a cluster that answers on page, API and command line.
+/// S23: One command brings up a cluster that answers on page, API and command line.
 #[tokio::test(flavor = "multi_thread")]
 async fn up_is_a_whole_cluster_in_one_process() {
     let address = free_address();

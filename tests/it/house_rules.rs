@@ -159,3 +159,45 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         }
     }
 }
+
+/// Every guarantee of `docs/semantics.md` is named by a test that proves it.
+#[test]
+fn every_guarantee_is_proved_by_a_test() {
+    /// Says what is assumed; there is nothing to prove.
+    const ASSUMED: [u32; 1] = [25];
+    let page = std::fs::read_to_string(root().join("docs/semantics.md")).unwrap();
+    let numbers: Vec<u32> = page
+        .split("**S")
+        .skip(1)
+        .map(|rest| rest.split('.').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(
+        numbers,
+        (1..=25).collect::<Vec<_>>(),
+        "numbers are never reused"
+    );
+
+    let mut files = Vec::new();
+    for folder in ["protocol", "celeriac", "node", "supervisor", "cli", "tests"] {
+        collect(&root().join(folder), &mut files);
+    }
+    let of_tests = |file: &&PathBuf| file.components().any(|part| part.as_os_str() == "tests");
+    let cited: Vec<String> = files
+        .iter()
+        .filter(of_tests)
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .flat_map(|text| {
+            let comments = text
+                .lines()
+                .filter(|line| line.trim_start().starts_with("//"));
+            let words = comments.flat_map(|line| line.split(|c: char| !c.is_alphanumeric()));
+            words.map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let missing: Vec<_> = numbers
+        .into_iter()
+        .filter(|number| !ASSUMED.contains(number))
+        .filter(|number| !cited.contains(&format!("S{number}")))
+        .collect();
+    assert!(missing.is_empty(), "guarantees without a test: {missing:?}");
+}

@@ -1,4 +1,4 @@
-//! Sending and watching end in time, over a backend that is slow to watch.
+//! Guarantee S6: sending and watching end in time, over a backend that is slow to watch.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -73,7 +73,9 @@ impl RunLimits {
     ) -> Option<(Duration, Alarm)> {
         let soft = match self.soft {
             Some(soft) if !asked => Some((soft, Alarm::Ask)),
-            Some(soft) if stoppable && self.hard.is_none() => Some((soft.saturating_add(grace), Alarm::Soft)),
+            Some(soft) if stoppable && self.hard.is_none() => {
+                Some((soft.saturating_add(grace), Alarm::Soft))
+            }
             _ => None,
         };
         let hard = self.hard.map(|hard| (hard, Alarm::Hard));

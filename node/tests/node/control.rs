@@ -25,6 +25,7 @@ fn one_place() -> Config {
     }
 }
 
+/// S18.
 #[tokio::test]
 async fn a_task_that_waits_is_called_off() {
     let rig = Rig::with(one_place(), |builder| builder).await;
@@ -54,6 +55,7 @@ async fn a_task_that_waits_is_called_off() {
     assert_eq!(door.starts(), 1);
 }
 
+/// S18.
 #[tokio::test]
 async fn a_task_that_runs_is_terminated() {
     let rig = Rig::start().await;

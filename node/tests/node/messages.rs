@@ -35,6 +35,7 @@ fn call(id: &str, more: &[(&str, Value)]) -> Vec<(&'static str, Value)> {
     headers
 }
 
+/// S10, S11.
 #[tokio::test]
 async fn poison_goes_to_the_dead_letter_queue_and_the_node_goes_on() {
     let rig = Rig::start().await;
@@ -182,6 +183,7 @@ async fn poison_goes_to_the_dead_letter_queue_and_the_node_goes_on() {
     assert!(rig.handle.snapshot().restarts.is_empty());
 }
 
+/// S10.
 #[tokio::test]
 async fn wrong_arguments_are_the_caller_s_failure() {
     let rig = Rig::start().await;
@@ -204,6 +206,7 @@ async fn wrong_arguments_are_the_caller_s_failure() {
     assert_eq!(rig.ready("celery.dead").await, 0);
 }
 
+/// S9.
 #[tokio::test]
 async fn what_other_clients_leave_out_is_no_fault() {
     let rig = Rig::start().await;
@@ -233,6 +236,7 @@ async fn what_other_clients_leave_out_is_no_fault() {
     }
 }
 
+/// S11.
 #[tokio::test]
 async fn without_dead_letters_a_message_is_rejected() {
     let config = celeriac_node::Config {

@@ -37,6 +37,7 @@ async fn an_error_is_an_exception_with_a_traceback() {
     );
 }
 
+/// S13.
 #[tokio::test]
 async fn a_panic_fails_its_task_and_nothing_else() {
     let rig = Rig::start().await;
@@ -57,6 +58,7 @@ async fn a_panic_fails_its_task_and_nothing_else() {
     assert!(rig.handle.snapshot().restarts.is_empty());
 }
 
+/// S17.
 #[tokio::test]
 async fn a_task_that_asks_for_it_runs_again() {
     let rig = Rig::start().await;
@@ -66,6 +68,7 @@ async fn a_task_that_asks_for_it_runs_again() {
     assert_eq!(rig.count("succeeded"), 1);
 }
 
+/// S17.
 #[tokio::test]
 async fn no_try_left_raises_what_went_wrong() {
     let rig = Rig::start().await;
@@ -122,6 +125,7 @@ async fn ignored_results_are_not_stored() {
     assert_eq!(rig.state_of(unwanted.id()).await, State::Pending);
 }
 
+/// S12.
 #[tokio::test]
 async fn no_more_run_than_there_are_places() {
     let config = Config {

@@ -11,6 +11,7 @@ use celeriac_node::Config;
 use crate::tasks::*;
 use crate::{PATIENCE, Rig, eventually};
 
+/// S3.
 #[tokio::test]
 async fn a_task_that_still_runs_is_not_run_twice() {
     let rig = Rig::start().await;
@@ -40,6 +41,7 @@ async fn a_task_that_still_runs_is_not_run_twice() {
     assert_eq!(rig.handle.snapshot().restarts.len(), 0);
 }
 
+/// S3.
 #[tokio::test]
 async fn messages_that_wait_are_not_run_twice() {
     let config = Config {
@@ -68,6 +70,7 @@ async fn messages_that_wait_are_not_run_twice() {
     assert_eq!(door.starts(), 3);
 }
 
+/// S5.
 #[tokio::test]
 async fn a_success_that_is_stored_is_not_run_again_and_what_follows_is_sent() {
     let (broker, backend) = (MemoryBroker::new(), MemoryBackend::new());
@@ -107,6 +110,7 @@ async fn a_success_that_is_stored_is_not_run_again_and_what_follows_is_sent() {
     assert_eq!(rig.end_of("done").await.result, Value::Int(42));
 }
 
+/// S4, S7.
 #[tokio::test]
 async fn outcomes_wait_for_the_backend() {
     let rig = Rig::start().await;

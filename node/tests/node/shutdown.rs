@@ -15,6 +15,7 @@ fn one_place() -> Config {
     }
 }
 
+/// S21.
 #[tokio::test]
 async fn what_runs_finishes_and_what_was_only_taken_goes_back() {
     let rig = Rig::with(one_place(), |builder| builder).await;
@@ -37,6 +38,7 @@ async fn what_runs_finishes_and_what_was_only_taken_goes_back() {
     assert!(stopped.unfinished.is_empty());
 }
 
+/// S22.
 #[tokio::test]
 async fn the_second_signal_gives_back_what_runs() {
     let rig = Rig::with(one_place(), |builder| builder).await;
@@ -69,6 +71,7 @@ async fn the_second_signal_gives_back_what_runs() {
     );
 }
 
+/// S21.
 #[tokio::test]
 async fn the_deadline_asks_tasks_to_stop() {
     let config = Config {
@@ -100,6 +103,7 @@ async fn the_deadline_asks_tasks_to_stop() {
     assert_eq!(status.ready, 1);
 }
 
+/// S2.
 #[tokio::test]
 async fn an_early_acknowledgement_is_the_task_s_own_risk() {
     let rig = Rig::with(one_place(), |builder| builder).await;

@@ -34,6 +34,7 @@ async fn send_with_eta(rig: &Rig, id: &str, eta: SystemTime) {
     .await;
 }
 
+/// S15.
 #[tokio::test]
 async fn a_short_wait_is_held_and_a_long_one_is_parked() {
     let rig = Rig::start().await;
@@ -58,6 +59,7 @@ async fn a_short_wait_is_held_and_a_long_one_is_parked() {
     assert!(start.elapsed() >= Duration::from_millis(1300));
 }
 
+/// S16.
 #[tokio::test]
 async fn a_task_that_comes_too_late_does_not_run() {
     let rig = Rig::start().await;
@@ -75,6 +77,7 @@ async fn a_task_that_comes_too_late_does_not_run() {
     assert_eq!(error(&document), "TaskRevokedError('expired')");
 }
 
+/// S14.
 #[tokio::test]
 async fn the_soft_limit_is_a_signal_and_then_an_end() {
     let rig = Rig::start().await;
@@ -109,6 +112,7 @@ async fn the_soft_limit_is_only_a_signal_when_there_is_a_hard_one() {
     assert_eq!(error(&document), "TimeLimitExceeded(0.8)");
 }
 
+/// S14.
 #[tokio::test]
 async fn the_hard_limit_is_an_end() {
     let rig = Rig::start().await;
@@ -138,6 +142,7 @@ async fn a_task_that_panics_when_it_is_dropped_has_ended() {
     assert_eq!(gate("dropped").starts(), 1);
 }
 
+/// S14.
 #[tokio::test]
 async fn a_thread_past_its_limit_keeps_its_place_until_it_ends() {
     let config = Config {
@@ -226,6 +231,7 @@ async fn blocking_tasks_leave_threads_for_what_else_blocks() {
     busy.get(PATIENCE).await.unwrap();
 }
 
+/// S12.
 #[tokio::test]
 async fn a_rate_spreads_starts_without_taking_places() {
     #[celeriac::task(rate_limit = "10/s")]

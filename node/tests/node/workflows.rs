@@ -11,6 +11,7 @@ fn plus(y: i64) -> Signature {
     Signature::new("add").arg(y)
 }
 
+/// S19.
 #[tokio::test]
 async fn a_chain_hands_results_on() {
     let rig = Rig::start().await;
@@ -35,6 +36,7 @@ async fn a_step_that_refuses_the_result_does_not_get_it() {
     assert_eq!(result.get(PATIENCE).await.unwrap(), 10);
 }
 
+/// S20.
 #[tokio::test]
 async fn a_group_runs_side_by_side_and_a_chord_adds_it_up() {
     let rig = Rig::start().await;
@@ -69,6 +71,7 @@ async fn a_chain_goes_through_a_group() {
     assert_eq!(result.get(PATIENCE).await.unwrap(), 134);
 }
 
+/// S19.
 #[tokio::test]
 async fn one_failure_ends_all_that_waited_for_it() {
     let rig = Rig::start().await;

@@ -6,6 +6,7 @@ use celeriac_supervisor::Supervisor;
 
 use crate::harness::*;
 
+/// S23.
 #[tokio::test]
 async fn a_broker_that_goes_fails_readiness_and_not_liveness() {
     let fixture = Fixture::start().await;

@@ -12,6 +12,7 @@ async fn task(fixture: &Fixture, id: &str, state: &str) -> Value {
     .await
 }
 
+/// S24.
 #[tokio::test]
 async fn events_become_a_task_in_whatever_order_they_come() {
     let fixture = Fixture::start().await;
@@ -88,6 +89,7 @@ async fn lists_are_filtered_and_paged() {
     fixture.stop().await;
 }
 
+/// S12.
 #[tokio::test]
 async fn the_history_is_bounded() {
     let config = celeriac_supervisor::Config {
@@ -131,6 +133,7 @@ async fn the_page_shows_what_is_known_and_escapes_it() {
     fixture.stop().await;
 }
 
+/// S24.
 #[tokio::test]
 async fn unreadable_events_are_counted_and_harm_nothing() {
     use celeriac::broker::{Broker, Publication};

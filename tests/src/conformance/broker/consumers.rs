@@ -169,7 +169,7 @@ pub async fn an_exclusive_consumer_is_alone(bench: &dyn Bench) {
     );
 }
 
-/// 10,000 messages of one producer come in their order.
+/// S8: 10,000 messages of one producer come in their order.
 pub async fn order_is_kept(bench: &dyn Bench) {
     let scene = Scene::new(bench).await;
     let mut consumer = scene.consume(500).await;
