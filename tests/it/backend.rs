@@ -22,11 +22,15 @@ mod redis_faults {
 
     /// Makes Redis close every connection but the one that asks.
     async fn close_all_connections() {
+        tell(["normal", "pubsub"].map(|kind| format!("CLIENT KILL TYPE {kind}\r\n"))).await;
+    }
+
+    /// Gives Redis commands that it answers with numbers.
+    async fn tell(commands: impl IntoIterator<Item = String>) {
         let url = url::Url::parse(&redis_url()).unwrap();
         let address = (url.host_str().unwrap(), url.port().unwrap_or(6379));
         let mut stream = TcpStream::connect(address).await.unwrap();
-        for kind in ["normal", "pubsub"] {
-            let command = format!("CLIENT KILL TYPE {kind}\r\n");
+        for command in commands {
             stream.write_all(command.as_bytes()).await.unwrap();
             let mut answer = [0; 64];
             let length = within("the answer", stream.read(&mut answer))
@@ -38,6 +42,30 @@ mod redis_faults {
                 String::from_utf8_lossy(&answer[..length])
             );
         }
+    }
+
+    /// A key that holds no text is replaced, and does not fail the batch that it is in.
+    #[tokio::test]
+    async fn a_key_of_another_type_is_replaced() {
+        let ends = RedisBench(redis_url()).open().await;
+        let ids = [task_id(), task_id(), task_id()];
+        tell([format!("LPUSH celery-task-meta-{} x\r\n", ids[1])]).await;
+        // Others close all connections meanwhile.
+        eventually("storing", || async {
+            let stores = ids.iter().map(|id| celeriac::backend::Store {
+                document: success(id, 1),
+                reply_to: None,
+                correlation_id: None,
+            });
+            let answers = ends.node.store(stores.collect()).await;
+            answers.iter().all(Result::is_ok).then_some(())
+        })
+        .await;
+        eventually("all can be read", || async {
+            let stored = ends.client.fetch(&ids).await.ok()?;
+            stored.iter().all(Option::is_some).then_some(())
+        })
+        .await;
     }
 
     /// A waiter hears of a result although the connection is lost around it, again and
