@@ -61,7 +61,8 @@ fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<
         cli.command,
         Command::Up(_) | Command::Node | Command::Supervisor
     );
-    logging::start(&settings, if quiet { "warn" } else { "info" })?;
+    // A client says at its end what went wrong; every try on the way is for those who ask.
+    logging::start(&settings, if quiet { "error" } else { "info" })?;
     if matches!(cli.command, Command::Check) {
         return command::check::run(&settings, file.as_deref());
     }

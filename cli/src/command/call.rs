@@ -13,6 +13,9 @@ use crate::error::Error;
 use crate::output::print;
 use crate::settings::Settings;
 
+/// How long a person at a terminal waits for a broker that is away.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+
 pub(crate) async fn run(
     settings: &Settings,
     args: args::Call,
@@ -30,7 +33,7 @@ async fn through_broker(
     tasks: Tasks<'_>,
 ) -> Result<(), Error> {
     super::embedded_is_elsewhere(settings)?;
-    let mut builder = tasks(super::builder(settings));
+    let mut builder = tasks(super::builder(settings)).send_timeout(SEND_WITHIN);
     if args.wait.is_some() && settings.text("result_backend").is_none() {
         // Somebody who waits wants an answer; rpc needs nothing but the broker.
         builder = builder.backend("rpc://");
