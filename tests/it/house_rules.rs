@@ -9,16 +9,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("celeriac-protocol", &[]),
     ("celeriac-macros", &[]),
     ("celeriac", &["celeriac-macros", "celeriac-protocol"]),
-    ("celeriac-node", &["celeriac", "celeriac-protocol"]),
+    ("celeriac-node", &["celeriac"]),
     ("celeriac-supervisor", &["celeriac", "celeriac-protocol"]),
     (
         "celeriac-cli",
-        &[
-            "celeriac",
-            "celeriac-node",
-            "celeriac-protocol",
-            "celeriac-supervisor",
-        ],
+        &["celeriac", "celeriac-node", "celeriac-supervisor"],
     ),
 ];
 
