@@ -134,6 +134,29 @@ impl App {
         AsyncResult::new(self.clone(), id.into(), None)
     }
 
+    /// Returns this app on another broker and backend: the same tasks, routes and
+    /// defaults. Nodes make the apps of their child processes so.
+    #[must_use]
+    pub fn on(&self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> Self {
+        let inner = &self.0;
+        let reply_to = backend.reply_to().unwrap_or_else(|| inner.oid.clone());
+        Self(Arc::new(Inner {
+            name: inner.name.clone(),
+            broker,
+            backend,
+            registry: inner.registry.clone(),
+            routes: inner.routes.clone(),
+            defaults: Defaults {
+                reply_to,
+                ..inner.defaults.clone()
+            },
+            send_timeout: inner.send_timeout,
+            oid: inner.oid.clone(),
+            clock: LamportClock::default(),
+            declared: DashSet::new(),
+        }))
+    }
+
     /// Closes backend and broker; what was taken over is flushed.
     pub async fn close(&self) {
         self.0.backend.close().await;

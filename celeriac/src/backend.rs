@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use celeriac_protocol::{ResultDocument, State, Value};
+use serde::{Deserialize, Serialize};
 
 pub use self::disabled::DisabledBackend;
 pub use self::memory::MemoryBackend;
@@ -93,7 +94,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 }
 
 /// What a backend can do beyond the trait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// Keeps results at all.
@@ -107,7 +108,7 @@ pub struct Capabilities {
 }
 
 /// A finished member of a chord's header.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     /// The header's group id.
     pub group: String,
@@ -122,7 +123,7 @@ pub struct Member {
 }
 
 /// A member's outcome, as the last one to finish reads it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Joined {
     /// The member's task id.
     pub task_id: String,
@@ -141,7 +142,7 @@ pub(crate) fn no_join(with: String) -> Error {
 }
 
 /// A document to store.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Store {
     /// What to store.
     pub document: ResultDocument,
@@ -152,7 +153,7 @@ pub struct Store {
 }
 
 /// What became of a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stored {
     /// It is stored.
     Written,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use celeriac_protocol::{Message, Table};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::delivery::{Delivery, Receipt, Settlement, Settler, Tag};
@@ -117,7 +118,7 @@ pub trait Consumer: Send {
 }
 
 /// What a broker can do beyond the trait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Capabilities {
     /// Holds messages until [`Publication::not_before`] by itself.
@@ -131,7 +132,7 @@ pub struct Capabilities {
 }
 
 /// A message on its way out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Publication {
     /// Exchange; empty for the default one, which routes by queue name.
     pub exchange: String,
@@ -222,7 +223,7 @@ impl Subscription {
 }
 
 /// What a broker says of a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStatus {
     /// Messages ready to be delivered.
     pub ready: u64,

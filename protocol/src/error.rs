@@ -1,10 +1,12 @@
 //! What is wrong with bytes from outside.
 
+use serde::{Deserialize, Serialize};
+
 /// Says where a decoder stopped, what it expected and what it found.
 ///
 /// A decoder never panics on bad input and never allocates more than its limits
 /// allow; it returns this.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{place}: expected {expected}, found {found}")]
 #[non_exhaustive]
 pub struct DecodeError {
@@ -19,7 +21,7 @@ pub struct DecodeError {
 }
 
 /// Tells kinds of bad input apart by what a worker does about them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Fault {
     /// Not a task message at all: no task name, or no id.

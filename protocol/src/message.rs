@@ -1,22 +1,24 @@
 //! A message as a broker carries it, before anybody asks what it means.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::value::Table;
 
 /// A message as a broker carries it: properties, header table, body bytes.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Message {
     /// The AMQP basic properties.
     pub properties: Properties,
     /// The header table; `task` in it marks a task of protocol 2.
     pub headers: Table,
     /// The body as it travels, compressed or not.
+    #[serde(with = "crate::value::binary")]
     pub body: Bytes,
 }
 
 /// The AMQP basic properties that Celery uses, and those that users may add.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Properties {
     /// Which serializer made the body, such as `application/json`.
     pub content_type: Option<String>,

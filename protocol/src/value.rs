@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+pub mod binary;
 mod de;
 mod mismatch;
 pub(crate) mod ser;

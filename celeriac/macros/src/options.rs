@@ -28,6 +28,8 @@ pub(crate) struct Options {
     ignore_result: Option<bool>,
     store_errors_even_if_ignored: Option<bool>,
     track_started: Option<bool>,
+    isolated: Option<bool>,
+    reject_on_worker_lost: Option<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -36,8 +38,8 @@ enum Tries {
     Forever,
 }
 
-const KNOWN: &str = "acks_late, acks_on_failure, backoff, expires, ignore_result, jitter, \
-    max_retries, name, priority, queue, rate_limit, retry_delay, soft_time_limit, \
+const KNOWN: &str = "acks_late, acks_on_failure, backoff, expires, ignore_result, isolated, jitter, \
+    max_retries, name, priority, queue, rate_limit, reject_on_worker_lost, retry_delay, soft_time_limit, \
     store_errors_even_if_ignored, time_limit, track_started";
 
 impl Parse for Options {
@@ -92,6 +94,8 @@ impl Options {
                 self.store_errors_even_if_ignored = Some(option.flag()?);
             }
             "track_started" => self.track_started = Some(option.flag()?),
+            "isolated" => self.isolated = Some(option.flag()?),
+            "reject_on_worker_lost" => self.reject_on_worker_lost = Some(option.flag()?),
             _ => {
                 let text = format!("unknown option {key}, expected one of {KNOWN}");
                 return Err(Error::new(key.span(), text));
@@ -181,6 +185,8 @@ impl Options {
                 self.store_errors_even_if_ignored,
             ),
             ("track_started", self.track_started),
+            ("isolated", self.isolated),
+            ("reject_on_worker_lost", self.reject_on_worker_lost),
         ] {
             set(field, flag.map(|flag| quote!(#flag)));
         }
@@ -296,7 +302,8 @@ mod tests {
             r#"name = "demo.add", queue = "fast", priority = 5, max_retries = "forever",
             retry_delay = "10s", backoff = "2s..10m", jitter = false, soft_time_limit = 30,
             time_limit = "1m", acks_late = false, acks_on_failure, rate_limit = "10/m",
-            ignore_result, store_errors_even_if_ignored, expires = "1h", track_started,"#,
+            ignore_result, store_errors_even_if_ignored, expires = "1h", track_started, isolated,
+            reject_on_worker_lost,"#,
         )
         .unwrap();
         let text = options.assignments(&Ident::new("o", proc_macro2::Span::call_site()));
@@ -313,7 +320,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        assert_eq!(text.matches(';').count(), 14);
+        assert_eq!(text.matches(';').count(), 16);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What must be there before messages flow.
 
 use celeriac_protocol::Table;
+use serde::{Deserialize, Serialize};
 
 /// Exchanges, queues and bindings that must be there before messages flow.
 ///
 /// A plain value: declaring it twice is the same as once.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Topology {
     /// Declared first.
     pub exchanges: Vec<Exchange>,
@@ -16,7 +17,7 @@ pub struct Topology {
 }
 
 /// An exchange: takes messages and hands them to queues.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Exchange {
     /// Its name.
     pub name: String,
@@ -31,7 +32,7 @@ pub struct Exchange {
 }
 
 /// How an exchange routes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ExchangeKind {
     /// To queues bound with exactly the routing key.
     Direct,
@@ -53,7 +54,7 @@ impl ExchangeKind {
 }
 
 /// A queue: keeps messages until they are acknowledged.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
     /// Its name.
     pub name: String,
@@ -68,7 +69,7 @@ pub struct Queue {
 }
 
 /// A way from an exchange to a queue, or to a further exchange.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Binding {
     /// From which exchange.
     pub exchange: String,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use celeriac_protocol::{Properties, ResultDocument, State, TaskHeaders, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{Retry, TaskError};
@@ -30,7 +30,7 @@ struct Inner {
 }
 
 /// The message that asked for this run.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Request {
     /// Its headers.
     pub headers: TaskHeaders,
@@ -43,7 +43,7 @@ pub struct Request {
 }
 
 /// How a message came.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeliveryInfo {
     /// Through which exchange.
     pub exchange: String,

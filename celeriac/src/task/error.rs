@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use celeriac_protocol::{Exception, Value};
+use serde::{Deserialize, Serialize};
 
 /// How a task says that it has no value.
 ///
@@ -24,7 +25,7 @@ use celeriac_protocol::{Exception, Value};
 ///
 /// assert_eq!(parse("x").unwrap_err().to_string(), "ParseIntError('invalid digit found in string')");
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TaskError {
     /// It failed. Retried when the task's options say so.
@@ -51,7 +52,7 @@ pub enum TaskError {
 }
 
 /// A wish to run again.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Retry {
     /// After this long; `None` takes the task's `retry_delay` or backoff.

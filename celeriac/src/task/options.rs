@@ -29,6 +29,14 @@ pub struct TaskOptions {
     /// Whether a failed run is acknowledged (true, default) or rejected to the
     /// dead-letter exchange.
     pub acks_on_failure: bool,
+    /// Whether a run whose process died (see `isolated`) is given back to the broker,
+    /// once; a message that was delivered before fails. Only with `acks_late`. Default
+    /// false: such a run has failed.
+    pub reject_on_worker_lost: bool,
+    /// Whether it runs in a process of its own, which a time limit or a terminating
+    /// revoke really ends, and whose end, whatever its cause, is that of one run.
+    /// Default false.
+    pub isolated: bool,
     /// At most so many runs per time on one node. Default none.
     pub rate_limit: Option<RateLimit>,
     /// Whether results are unwanted. Default false.
@@ -53,6 +61,8 @@ impl Default for TaskOptions {
             time_limit: None,
             acks_late: true,
             acks_on_failure: true,
+            reject_on_worker_lost: false,
+            isolated: false,
             rate_limit: None,
             ignore_result: false,
             store_errors_even_if_ignored: false,

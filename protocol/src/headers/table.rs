@@ -1,5 +1,7 @@
 //! Task headers to and from the table of a message.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
 use super::{TaskHeaders, TimeLimits};
 use crate::{
     DecodeError, Timestamp,
@@ -119,6 +121,19 @@ impl TaskHeaders {
             table.push("compression", compression);
         }
         table
+    }
+}
+
+/// As the table of a message.
+impl Serialize for TaskHeaders {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.clone().into_table().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskHeaders {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_table(Table::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
