@@ -11,7 +11,7 @@ missing_packages() {
     command -v redis-server >/dev/null || echo redis-server
   fi
   command -v python3 >/dev/null || echo python3
-  if needing python && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+  if { needing python || needing suite; } && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     # With a pip that can install into another environment venv needs no package.
     python3 -m pip --version >/dev/null 2>&1 || echo python3-venv
   fi

@@ -19,6 +19,10 @@ prepare() {
     prepare_python
     echo "export CELERIAC_TEST_PYTHON='$root/$venv/bin/python'" >>"$environment"
   fi
+  if needing suite; then
+    prepare_suite
+    echo "export CELERIAC_TEST_SUITE='$suite'" >>"$environment"
+  fi
   echo "export CELERIAC_TEST_BIN_DIR='$target_dir/debug'" >>"$environment"
 }
 

@@ -1,0 +1,165 @@
+"""pytest plugin: the worker of Celery's integration suite is a celeriac node.
+
+The suite asks celery.contrib.testing.worker.start_worker for a worker in a thread of
+its own process. Here that function starts a node as a process of its own, so the
+suite itself stays as it is. What it needs comes through the environment (see run.py).
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from celery.contrib.testing import worker
+from celery.result import _set_task_join_will_block, allow_join_result
+from celery.utils.nodenames import anon_nodename
+
+NODE = os.environ["SUITE_NODE"]
+BROKER = os.environ["TEST_BROKER"]
+BACKEND = os.environ["TEST_BACKEND"]
+FOLDER = os.environ["SUITE_FOLDER"]
+SHARD, SHARDS = int(os.environ["SUITE_SHARD"]), int(os.environ["SUITE_SHARDS"])
+
+# The suite's own marks allow 300 s each, which is for its repetitions of failed tests.
+SECONDS = 60
+# What waits longer by itself.
+LONGER = {
+    "test_revoked_by_headers_complex_canvas": 120,
+    "test_redis_subscribed_channels_leak": 120,
+    "test_chain_error_handler_with_eta": 90,
+    "test_retry": 90,
+}
+
+
+class Node:
+    """The node of this process, started anew when a test has left it in disorder."""
+
+    def __init__(self):
+        self.app = None
+        self.name = anon_nodename()
+        self.child = None
+        self.disorder = False
+
+    def start(self):
+        command = [NODE, "node", "-b", BROKER, "-r", BACKEND, "-Q", "celery"]
+        command += ["-c", "1", "-n", self.name, "-l", os.environ.get("SUITE_LOGLEVEL", "info")]
+        with open(os.path.join(FOLDER, f"node-{SHARD}.log"), "ab") as log:
+            self.child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        inspect = self.app.control.inspect(destination=[self.name], timeout=1)
+        deadline = time.monotonic() + 30
+        while not inspect.ping():
+            if self.child.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"expected {self.name} to answer a ping within 30 s, found silence")
+
+    def stop(self):
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(20)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+    def set_in_order(self):
+        """Gives the next test a node that nothing of an earlier test keeps busy."""
+        if self.child is None or not (self.disorder or self.child.poll() is not None):
+            return
+        self.disorder = False
+        self.child.kill()
+        self.child.wait()
+        self.app.control.purge()
+        self.start()
+
+
+node = Node()
+
+
+@contextlib.contextmanager
+def start_worker(app, **_ignored):
+    worker.setup_app_for_worker(app, "error", None)
+    node.app = app
+    node.start()
+    _set_task_join_will_block(False)
+    try:
+        from celery.contrib.testing.tasks import ping
+
+        with allow_join_result():
+            assert ping.delay().get(timeout=10) == "pong"
+        yield SimpleNamespace(hostname=node.name, app=app)
+    finally:
+        node.stop()
+
+
+worker.start_worker = start_worker
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    ours = items[SHARD::SHARDS]
+    config.hook.pytest_deselected(items=[item for item in items if item not in ours])
+    items[:] = ours
+    for item in items:
+        name = getattr(item, "originalname", item.name)
+        item.add_marker(pytest.mark.timeout(LONGER.get(name, SECONDS)), append=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    node.set_in_order()
+
+
+# From what counts least to what counts most, for tests with several reports.
+ORDER = ["passed", "skipped", "xfailed", "failed"]
+
+
+class Outcomes:
+    """Collects the reports of a test into one outcome and writes it as a line of JSON."""
+
+    def __init__(self):
+        self.lines = open(os.path.join(FOLDER, f"outcomes-{SHARD}.jsonl"), "w", buffering=1)
+        self.begin()
+
+    def begin(self):
+        self.outcome, self.words, self.seconds = "passed", "", 0.0
+
+    def add(self, report):
+        self.seconds += report.duration
+        outcome = report.outcome
+        if hasattr(report, "wasxfail") and outcome == "skipped":
+            outcome = "xfailed"
+        if outcome == "failed" and "Timeout (>" in str(report.longrepr):
+            node.disorder = True
+        if ORDER.index(outcome) <= ORDER.index(self.outcome):
+            return
+        self.outcome, self.words = outcome, words_of(report)
+
+    def end(self, nodeid):
+        line = {"test": nodeid, "outcome": self.outcome, "words": self.words, "seconds": self.seconds}
+        self.lines.write(json.dumps(line) + "\n")
+        self.begin()
+
+
+def words_of(report):
+    if hasattr(report, "wasxfail"):
+        return report.wasxfail.removeprefix("reason: ")
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return crash.message if crash else str(report.longrepr or "")
+
+
+outcomes = Outcomes()
+
+
+def pytest_runtest_logreport(report):
+    outcomes.add(report)
+
+
+def pytest_runtest_logfinish(nodeid, location):
+    outcomes.end(nodeid)
