@@ -8,11 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use celeriac_protocol::ResultTuple;
 use dashmap::DashSet;
 use serde::de::DeserializeOwned;
 
 pub use self::builder::AppBuilder;
-pub use self::send::{Caller, Sent};
+pub use self::send::Caller;
 use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::call::Call;
@@ -131,7 +132,13 @@ impl App {
 
     /// Returns the result of a task that was sent before, here or elsewhere.
     pub fn result<R: DeserializeOwned>(&self, id: impl Into<String>) -> AsyncResult<R> {
-        AsyncResult::new(self.clone(), id.into(), None)
+        self.result_of(ResultTuple::new(id))
+    }
+
+    /// Returns a result that is known by name: what a task returned that returns the
+    /// result of another one, or a child of a document.
+    pub fn result_of<R: DeserializeOwned>(&self, result: ResultTuple) -> AsyncResult<R> {
+        AsyncResult::new(self.clone(), result, &mut std::iter::empty())
     }
 
     /// Returns this app on another broker and backend: the same tasks, routes and

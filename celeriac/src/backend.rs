@@ -1,6 +1,7 @@
 //! Result backends: where outcomes are kept or sent.
 
 mod disabled;
+mod header;
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
@@ -10,7 +11,7 @@ mod waiters;
 use std::fmt;
 use std::sync::Arc;
 
-use celeriac_protocol::{ResultDocument, State, Value};
+use celeriac_protocol::{ResultDocument, ResultTuple, State, Value};
 use serde::{Deserialize, Serialize};
 
 pub use self::disabled::DisabledBackend;
@@ -83,6 +84,47 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         Box::pin(async move { Err(no_join(self.url())) })
     }
 
+    /// Lets a chord's header wait for more results: a member adds to it while it runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless [`Capabilities::join`].
+    fn extend_join<'a>(&'a self, group: &'a str, by: u32) -> BoxFuture<'a, Result<()>> {
+        let _ = (group, by);
+        Box::pin(async move { Err(no_join(self.url())) })
+    }
+
+    /// Keeps a group's result by its id, as long as results are kept. The results that a
+    /// chord's body gets have the form of the header that was saved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless [`Capabilities::fetch`].
+    fn save_group<'a>(&'a self, group: &'a ResultTuple) -> BoxFuture<'a, Result<()>> {
+        let _ = group;
+        Box::pin(async move { Err(no_groups(self.url())) })
+    }
+
+    /// Returns a group's result that was saved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless [`Capabilities::fetch`].
+    fn restore_group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<ResultTuple>>> {
+        let _ = id;
+        Box::pin(async move { Err(no_groups(self.url())) })
+    }
+
+    /// Removes a group's result that was saved; its members' results stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless [`Capabilities::fetch`].
+    fn delete_group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<()>> {
+        let _ = id;
+        Box::pin(async move { Err(no_groups(self.url())) })
+    }
+
     /// Returns the queue that task messages must name in `reply_to`, where results are
     /// sent to the caller.
     fn reply_to(&self) -> Option<String> {
@@ -138,6 +180,14 @@ pub(crate) fn no_join(with: String) -> Error {
         what: "a chord",
         with,
         instead: "use a result backend that counts, such as redis://",
+    }
+}
+
+fn no_groups(with: String) -> Error {
+    Error::Unsupported {
+        what: "saving a group",
+        with,
+        instead: "use a result backend that keeps what it is given, such as redis://",
     }
 }
 

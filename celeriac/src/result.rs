@@ -1,45 +1,84 @@
-//! The result of a call, wherever it runs.
+//! The results of calls, wherever they run: of one task, of a group, of any set.
 
+mod get;
+
+use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
 
-use celeriac_protocol::{Exception, ResultDocument, State, Value};
-use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use celeriac_protocol::{ResultTuple, Value};
+use serde::{Serialize, Serializer};
 
 use crate::app::App;
 use crate::backend::Waiter;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The result of a call, which may not be there yet.
 ///
 /// Holds a place in the backend's table of waiters for as long as it lives, so a
 /// result cannot come unseen. The result of a group is the list of its members'
 /// values: an `AsyncResult<Vec<T>>`.
-#[derive(Debug)]
+///
+/// # Example
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use celeriac::{App, task};
+///
+/// #[task]
+/// async fn add(x: i64, y: i64) -> i64 {
+///     x + y
+/// }
+///
+/// # async fn example(app: App) -> celeriac::Result<()> {
+/// let sum = add.call(2, 3).then(add.partial().arg(4)).send(&app).await?;
+/// // The value, or the error that the task failed with.
+/// println!("{}", sum.get(Duration::from_secs(10)).await?);
+/// // All that is stored of it.
+/// let document = sum.ready(Duration::from_secs(10)).await?;
+/// println!("{} {:?} {:?}", document.status, document.date_done, document.traceback);
+/// // The step before it.
+/// let first = sum.parent().expect("a chain of two steps");
+/// println!("{}", first.get(Duration::from_secs(10)).await?);
+/// # Ok(())
+/// # }
+/// ```
 pub struct AsyncResult<R> {
     id: String,
     app: App,
     waiter: Option<Waiter>,
+    parent: Option<Box<ResultTuple>>,
     members: Option<Vec<AsyncResult<Value>>>,
     result: PhantomData<fn() -> R>,
 }
 
 impl<R> AsyncResult<R> {
-    pub(crate) fn new(app: App, id: String, waiter: Option<Waiter>) -> Self {
+    /// Makes a result; `waiters` are those of its tasks, in order, or none.
+    pub(crate) fn new(
+        app: App,
+        result: ResultTuple,
+        waiters: &mut dyn Iterator<Item = Waiter>,
+    ) -> Self {
+        let ResultTuple {
+            id,
+            parent,
+            children,
+        } = result;
+        let members = children.map(|members| {
+            let member = |member| AsyncResult::new(app.clone(), member, &mut *waiters);
+            members.into_iter().map(member).collect::<Vec<_>>()
+        });
+        let waiter = match members {
+            None => waiters.next(),
+            Some(_) => None,
+        };
         Self {
             id,
             app,
             waiter,
-            members: None,
+            parent,
+            members,
             result: PhantomData,
-        }
-    }
-
-    pub(crate) fn group(app: App, id: String, members: Vec<AsyncResult<Value>>) -> Self {
-        Self {
-            members: Some(members),
-            ..Self::new(app, id, None)
         }
     }
 
@@ -58,157 +97,53 @@ impl<R> AsyncResult<R> {
         self.members.unwrap_or_default()
     }
 
-    /// Returns what is stored of the task now; `None` when nothing is. A group is
-    /// ready when a member has failed or all have succeeded; before that, `None`.
-    ///
-    /// # Errors
-    ///
-    /// When the backend is out of reach.
-    pub async fn document(&self) -> Result<Option<ResultDocument>> {
-        let Some(members) = &self.members else {
-            return self.stored().await;
-        };
-        let mut documents = Vec::with_capacity(members.len());
-        for member in members {
-            match member.stored().await? {
-                Some(document) if is_failure(&document) => return Ok(Some(document)),
-                document => documents.extend(document),
-            }
-        }
-        let ready = documents
-            .iter()
-            .filter(|document| document.status.is_ready())
-            .count();
-        Ok((ready == members.len()).then(|| list(&self.id, documents)))
-    }
-
-    async fn stored(&self) -> Result<Option<ResultDocument>> {
-        let seen = self.waiter.as_ref().and_then(Waiter::last);
-        if let Some(seen) = seen.as_ref().filter(|seen| seen.status.is_ready()) {
-            return Ok(Some(seen.as_ref().clone()));
-        }
-        let stored = self
-            .app
-            .backend()
-            .fetch(std::slice::from_ref(&self.id))
-            .await?
-            .pop();
-        Ok(stored
-            .flatten()
-            .or_else(|| seen.map(|seen| seen.as_ref().clone())))
-    }
-
-    /// Returns the task's state now; [`State::Pending`] when nothing is known of it.
-    ///
-    /// # Errors
-    ///
-    /// When the backend is out of reach.
-    pub async fn state(&self) -> Result<State> {
-        Ok(self
-            .document()
-            .await?
-            .map_or(State::Pending, |document| document.status))
-    }
-
-    /// Waits for the next document: a state on the way, such as `PROGRESS`, or the end.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Timeout`]; [`Error::Unsupported`] when the backend keeps no results, and
-    /// for a group, whose members have documents and not itself.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe; only the last document is kept.
-    pub async fn changed(&mut self, within: Duration) -> Result<ResultDocument> {
-        if self.members.is_some() {
-            return Err(Error::Unsupported {
-                what: "watching the states",
-                with: "a group".to_owned(),
-                instead: "watch those of its members",
-            });
-        }
-        self.check()?;
-        let next = async {
-            let waiter = match &mut self.waiter {
-                Some(waiter) => waiter,
-                None => self
-                    .waiter
-                    .insert(self.app.backend().watch(&self.id).await?),
-            };
-            Ok(waiter.changed().await.as_ref().clone())
-        };
-        match timeout(within, next).await {
-            Ok(document) => document,
-            Err(_) => Err(self.late(within)),
+    /// Reads the value as another type.
+    pub fn cast<S>(self) -> AsyncResult<S> {
+        AsyncResult {
+            id: self.id,
+            app: self.app,
+            waiter: self.waiter,
+            parent: self.parent,
+            members: self.members,
+            result: PhantomData,
         }
     }
 
-    /// Waits until the task is ready and returns its document, whatever the outcome. Of
-    /// a group it is the document of the first member to fail, or the list of all
-    /// values.
+    /// Returns the result by name, as Celery writes it: what a task returns that hands
+    /// over the result of another one. Whoever reads it makes a result of it again with
+    /// [`App::result_of`].
     ///
-    /// # Errors
+    /// # Example
     ///
-    /// [`Error::Timeout`]; [`Error::Unsupported`] when the backend keeps no results.
+    /// ```
+    /// use celeriac::protocol::ResultTuple;
+    /// use celeriac::{Call, Context, group, task};
     ///
-    /// # Cancel safety
+    /// #[task]
+    /// async fn add(x: i64, y: i64) -> i64 {
+    ///     x + y
+    /// }
     ///
-    /// Cancel safe: ask again.
-    pub async fn ready(&self, within: Duration) -> Result<ResultDocument> {
-        self.check()?;
-        match timeout(within, self.end()).await {
-            Ok(document) => document,
-            Err(_) => Err(self.late(within)),
+    /// #[task]
+    /// async fn start(ctx: Context) -> celeriac::Result<ResultTuple> {
+    ///     let both: Call<Vec<i64>> = group([add.call(1, 1), add.call(2, 2)]).into();
+    ///     Ok(both.send(&ctx).await?.tuple())
+    /// }
+    /// ```
+    pub fn tuple(&self) -> ResultTuple {
+        let members = self.members.as_ref();
+        ResultTuple {
+            id: self.id.clone(),
+            parent: self.parent.clone(),
+            children: members.map(|members| members.iter().map(AsyncResult::tuple).collect()),
         }
     }
 
-    async fn end(&self) -> Result<ResultDocument> {
-        let Some(members) = &self.members else {
-            return self.own_end().await;
-        };
-        let ends = members.iter().map(|member| async {
-            match member.own_end().await {
-                Ok(document) if is_failure(&document) => Err(Ok(document)),
-                Ok(document) => Ok(document),
-                Err(error) => Err(Err(error)),
-            }
-        });
-        match futures_util::future::try_join_all(ends).await {
-            Ok(documents) => Ok(list(&self.id, documents)),
-            Err(first) => first,
-        }
-    }
-
-    async fn own_end(&self) -> Result<ResultDocument> {
-        let mut waiter = match &self.waiter {
-            Some(waiter) => waiter.clone(),
-            None => self.app.backend().watch(&self.id).await?,
-        };
-        Ok(waiter.ready().await.as_ref().clone())
-    }
-
-    fn check(&self) -> Result<()> {
-        if self.app.backend().capabilities().stores {
-            return Ok(());
-        }
-        Err(Error::Unsupported {
-            what: "waiting for a result",
-            with: self.app.backend().url(),
-            instead: "give the app a result backend, such as rpc:// or redis://",
-        })
-    }
-
-    fn late(&self, after: Duration) -> Error {
-        let what = if self.members.is_some() {
-            "group"
-        } else {
-            "task"
-        };
-        Error::Timeout {
-            what: format!("{what} {}", self.id),
-            after,
-        }
+    /// Returns the result before this one in its chain; that of a chord's body is the
+    /// header. `None` when there was none, or nothing is known of it.
+    pub fn parent(&self) -> Option<AsyncResult<Value>> {
+        let parent = self.parent.as_deref()?;
+        Some(self.app.result_of(parent.clone()))
     }
 
     /// Removes what is stored of the task, or of a group's members.
@@ -217,7 +152,7 @@ impl<R> AsyncResult<R> {
     ///
     /// When the backend is out of reach.
     pub async fn forget(&self) -> Result<()> {
-        self.app.backend().forget(&self.ids()).await
+        self.app.backend().forget(&self.task_ids()).await
     }
 
     /// Calls the task off, or a group's members: it does not start any more. With
@@ -227,63 +162,38 @@ impl<R> AsyncResult<R> {
     ///
     /// When the broker is out of reach. Whether a node heard it is not known.
     pub async fn revoke(&self, terminate: bool) -> Result<()> {
-        self.app.control().revoke(&self.ids(), terminate).await
+        self.app.control().revoke(&self.task_ids(), terminate).await
     }
 
-    fn ids(&self) -> Vec<String> {
+    /// The ids of the tasks in it: its own, or those of all members.
+    fn task_ids(&self) -> Vec<String> {
+        let tasks = self.tasks().into_iter();
+        tasks.map(|(id, _)| id.to_owned()).collect()
+    }
+
+    /// The tasks in it, in order.
+    fn tasks(&self) -> Vec<(&str, Option<&Waiter>)> {
         match &self.members {
-            Some(members) => members.iter().map(|member| member.id.clone()).collect(),
-            None => vec![self.id.clone()],
+            None => vec![(&self.id, self.waiter.as_ref())],
+            Some(members) => members.iter().flat_map(AsyncResult::tasks).collect(),
         }
     }
 }
 
-impl<R: DeserializeOwned> AsyncResult<R> {
-    /// Waits for the value.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Failed`] with the task's exception, [`Error::Revoked`],
-    /// [`Error::Timeout`], or [`Error::Decode`] when the value is not an `R`. Of a
-    /// group, as soon as one member fails.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: ask again.
-    pub async fn get(&self, within: Duration) -> Result<R> {
-        let document = self.ready(within).await?;
-        match document.status {
-            State::Success => Ok(document.result.to()?),
-            State::Revoked => Err(Error::Revoked {
-                reason: exception(&document)
-                    .exc_message
-                    .first()
-                    .and_then(|reason| reason.as_str().map(str::to_owned))
-                    .unwrap_or_else(|| "revoked".to_owned()),
-                id: document.task_id,
-            }),
-            _ => Err(Error::Failed {
-                exception: exception(&document),
-                id: document.task_id,
-                traceback: document.traceback,
-            }),
-        }
+/// Written as its [tuple](AsyncResult::tuple).
+impl<R> Serialize for AsyncResult<R> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.tuple().serialize(serializer)
     }
 }
 
-fn is_failure(document: &ResultDocument) -> bool {
-    document.status.is_ready() && document.status != State::Success
-}
-
-/// The document of a group whose members all succeeded.
-fn list(id: &str, documents: Vec<ResultDocument>) -> ResultDocument {
-    let values: Vec<Value> = documents
-        .into_iter()
-        .map(|document| document.result)
-        .collect();
-    ResultDocument::new(id, State::Success, values)
-}
-
-fn exception(document: &ResultDocument) -> Exception {
-    Exception::from_value(&document.result).unwrap_or_default()
+impl<R> fmt::Debug for AsyncResult<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("AsyncResult");
+        text.field("id", &self.id);
+        if let Some(members) = &self.members {
+            text.field("members", members);
+        }
+        text.finish_non_exhaustive()
+    }
 }

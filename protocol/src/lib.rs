@@ -45,7 +45,7 @@ pub use codec::Codec;
 pub use error::{DecodeError, EncodeError};
 pub use headers::TaskHeaders;
 pub use message::{Message, Properties};
-pub use result::{Exception, ResultDocument};
+pub use result::{Exception, ResultDocument, ResultTuple};
 pub use signature::{Embed, Signature};
 pub use state::State;
 pub use task::TaskMessage;

@@ -7,8 +7,10 @@ use crate::{
 
 mod document;
 mod exception;
+mod tuple;
 
 pub use exception::Exception;
+pub use tuple::ResultTuple;
 
 /// The stored outcome of a task, or its state on the way there.
 ///

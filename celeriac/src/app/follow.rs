@@ -23,9 +23,7 @@ impl App {
         if plan.has_chord && !self.0.backend.capabilities().join {
             return Err(backend::no_join(self.0.backend.url()));
         }
-        for join in &plan.joins {
-            self.0.backend.begin_join(&join.group, join.size).await?;
-        }
+        self.begin_joins(plan).await?;
         let now = clock::now();
         let sends = plan.sends.iter().map(|send| async move {
             let publication = producer::publication(

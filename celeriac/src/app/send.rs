@@ -1,13 +1,13 @@
 //! Sends calls and workflows.
 
-use celeriac_protocol::{Signature, Value};
+use celeriac_protocol::{ResultTuple, Signature, Value};
 use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::App;
-use crate::backend;
+use crate::backend::{self, Waiter};
 use crate::broker::{Link, Publication, Topology};
 use crate::canvas::{self, Plan, plan};
 use crate::clock;
@@ -44,17 +44,6 @@ impl Caller for Context {
     fn parent(&self) -> Option<&Context> {
         Some(self)
     }
-}
-
-/// What became of a workflow that was sent: ids and the result as Celery writes it.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Sent {
-    /// The id whose result is the workflow's.
-    pub id: String,
-    /// The ids of the members, when the workflow ends in a group.
-    pub members: Option<Vec<String>>,
-    /// `[[id, parent], children]`.
-    pub result: Value,
 }
 
 /// More queues than this are declared anew each time: a bound, not a limit.
@@ -95,23 +84,16 @@ impl App {
         parent: Option<&Context>,
     ) -> Result<AsyncResult<R>> {
         // Interest is registered before the message is out, or the result may be first.
-        let result = match &plan.members {
-            None => self.watched(&plan.id, wanted).await?,
-            Some(ids) => {
-                let mut members = Vec::with_capacity(ids.len());
-                for ids in ids.chunks(WATCHES) {
-                    let watches = ids.iter().map(|id| self.watched(id, wanted));
-                    members.extend(try_join_all(watches).await?);
-                }
-                AsyncResult::group(self.clone(), plan.id.clone(), members)
-            }
+        let waiters = match wanted && self.0.backend.capabilities().stores {
+            true => self.watch(&plan.result.tasks()).await?,
+            false => Vec::new(),
         };
         let lineage = parent.map(lineage).unwrap_or_default();
-        let sent = self.send_plan(plan, &lineage).await?;
+        let result = self.send_plan(plan, &lineage).await?;
         if let Some(parent) = parent {
-            parent.add_child(sent.result);
+            parent.add_child(Value::from(result.without_parents()));
         }
-        Ok(result)
+        Ok(AsyncResult::new(self.clone(), result, &mut waiters.into_iter()))
     }
 
     /// Makes the error of a send whose time is up: a broker that is away says why.
@@ -157,20 +139,19 @@ impl App {
         )?)
     }
 
-    /// Sends a planned workflow. Nodes continue chains with it.
+    /// Sends a planned workflow and returns its result. Nodes continue chains with it.
     ///
     /// # Errors
     ///
     /// [`Error::Unsupported`] for a chord that the result backend cannot count, before
     /// anything is sent; else the first error of any message, when the others may have
     /// been sent.
-    pub async fn send_plan(&self, plan: Plan, lineage: &Lineage) -> Result<Sent> {
+    pub async fn send_plan(&self, mut plan: Plan, lineage: &Lineage) -> Result<ResultTuple> {
         if plan.has_chord && !self.0.backend.capabilities().join {
             return Err(backend::no_join(self.0.backend.url()));
         }
         let now = clock::now();
-        let publications = plan
-            .sends
+        let publications = std::mem::take(&mut plan.sends)
             .into_iter()
             .map(|send| {
                 producer::publication(
@@ -184,15 +165,20 @@ impl App {
                 )
             })
             .collect::<Result<Vec<_>>>()?;
+        self.begin_joins(&plan).await?;
+        self.publish(publications).await?;
+        Ok(plan.result)
+    }
+
+    /// Prepares the counters of a workflow's chords, before anything of it is sent.
+    pub(super) async fn begin_joins(&self, plan: &Plan) -> Result<()> {
         for join in &plan.joins {
+            if let Some(header) = &join.header {
+                self.0.backend.save_group(header).await?;
+            }
             self.0.backend.begin_join(&join.group, join.size).await?;
         }
-        self.publish(publications).await?;
-        Ok(Sent {
-            id: plan.id,
-            members: plan.members,
-            result: plan.result,
-        })
+        Ok(())
     }
 
     /// Publishes task messages, each to a queue that exists: a queue that is named for
@@ -249,17 +235,18 @@ impl App {
         Ok(())
     }
 
-    async fn watched<R>(&self, id: &str, wanted: bool) -> Result<AsyncResult<R>> {
-        let waiter = if wanted && self.0.backend.capabilities().stores {
-            match self.0.backend.watch(id).await {
-                Ok(waiter) => Some(waiter),
-                Err(Error::Unsupported { .. }) => None,
+    /// Registers interest in tasks; nothing where the backend cannot tell of results.
+    async fn watch(&self, ids: &[&str]) -> Result<Vec<Waiter>> {
+        let mut waiters = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(WATCHES) {
+            let watches = ids.iter().map(|id| self.0.backend.watch(id));
+            match try_join_all(watches).await {
+                Ok(some) => waiters.extend(some),
+                Err(Error::Unsupported { .. }) => return Ok(Vec::new()),
                 Err(error) => return Err(error),
             }
-        } else {
-            None
-        };
-        Ok(AsyncResult::new(self.clone(), id.to_owned(), waiter))
+        }
+        Ok(waiters)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The backend in this process's memory, for tests and the embedded default.
 
 mod documents;
+mod groups;
 mod joins;
 
 use std::fmt;
@@ -8,12 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use celeriac_protocol::ResultDocument;
+use celeriac_protocol::{ResultDocument, ResultTuple};
 use tokio::time::Instant;
 
 use self::documents::Documents;
+use self::groups::Groups;
 use self::joins::Joins;
-use super::{Backend, Capabilities, Joined, Member, Store, Stored, Waiter, Waiters};
+use super::{Backend, Capabilities, Joined, Member, Store, Stored, Waiter, Waiters, header};
 use crate::broker::BoxFuture;
 use crate::error::{Error, Result};
 
@@ -32,6 +34,7 @@ struct Inner {
 struct State {
     documents: Documents,
     joins: Joins,
+    groups: Groups,
 }
 
 impl MemoryBackend {
@@ -52,6 +55,7 @@ impl MemoryBackend {
         let documents_and_joins = State {
             documents: Documents::new(documents, ttl),
             joins: Joins::new(documents, ttl),
+            groups: Groups::new(documents, ttl),
         };
         Self(Arc::new(Inner {
             state: Mutex::new(documents_and_joins),
@@ -161,8 +165,43 @@ impl Backend for MemoryBackend {
         })
     }
 
+    fn extend_join<'a>(&'a self, group: &'a str, by: u32) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.state()?.joins.extend(group, by, Instant::now());
+            Ok(())
+        })
+    }
+
+    fn save_group<'a>(&'a self, group: &'a ResultTuple) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.state()?.groups.save(group.clone(), Instant::now());
+            Ok(())
+        })
+    }
+
+    fn restore_group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<ResultTuple>>> {
+        Box::pin(async move { Ok(self.state()?.groups.restore(id, Instant::now()).cloned()) })
+    }
+
+    fn delete_group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.state()?.groups.delete(id);
+            Ok(())
+        })
+    }
+
     fn join(&self, member: Member) -> BoxFuture<'_, Result<Option<Vec<Joined>>>> {
-        Box::pin(async move { Ok(self.state()?.joins.join(member, Instant::now())) })
+        Box::pin(async move {
+            let (mut state, now) = (self.state()?, Instant::now());
+            let group = member.group.clone();
+            let Some(results) = state.joins.join(member, now) else {
+                return Ok(None);
+            };
+            Ok(Some(match state.groups.restore(&group, now) {
+                Some(saved) => header::shape(saved, results),
+                None => results,
+            }))
+        })
     }
 
     fn end_join<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<()>> {

@@ -1,5 +1,6 @@
 //! The Redis backend, in Celery's own keys and channels.
 
+mod groups;
 mod joins;
 mod link;
 mod listener;
@@ -11,10 +12,11 @@ mod writer;
 use std::fmt;
 use std::sync::Arc;
 
-use celeriac_protocol::ResultDocument;
+use celeriac_protocol::{ResultDocument, ResultTuple};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::groups::Groups;
 use self::joins::Joins;
 use self::link::{Link, WHAT};
 use self::listener::{Listener, Wish};
@@ -46,6 +48,7 @@ pub struct RedisBackend {
     reader: Arc<Reader>,
     writer: Writer,
     joins: Joins,
+    groups: Groups,
     waiters: Waiters,
     wishes: mpsc::Sender<Wish>,
     stop: CancellationToken,
@@ -57,8 +60,8 @@ impl RedisBackend {
     /// Makes a backend as a URL says:
     /// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, with Celery's
     /// settings as parameters: `global_keyprefix`, `result_expires`,
-    /// `result_failure_expires`, `result_serializer`, `socket_timeout`,
-    /// `socket_connect_timeout`.
+    /// `result_failure_expires`, `result_chord_expires`, `result_chord_ordered`,
+    /// `result_serializer`, `socket_timeout`, `socket_connect_timeout`.
     ///
     /// # Errors
     ///
@@ -104,6 +107,7 @@ impl RedisBackend {
             url: target.url,
             writer: Writer::new(Arc::clone(&link)),
             joins: Joins::new(Arc::clone(&link)),
+            groups: Groups::new(Arc::clone(&link)),
             link,
             reader,
             waiters,
@@ -208,6 +212,34 @@ impl Backend for RedisBackend {
         Box::pin(async move {
             self.check_open()?;
             self.joins.begin(group, size, self.reader.options()).await
+        })
+    }
+
+    fn extend_join<'a>(&'a self, group: &'a str, by: u32) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.joins.extend(group, by, self.reader.options()).await
+        })
+    }
+
+    fn save_group<'a>(&'a self, group: &'a ResultTuple) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.groups.save(group, self.reader.options()).await
+        })
+    }
+
+    fn restore_group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<ResultTuple>>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.groups.restore(id, self.reader.options()).await
+        })
+    }
+
+    fn delete_group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.groups.delete(id, self.reader.options()).await
         })
     }
 

@@ -1,7 +1,7 @@
 //! From a workflow to the messages that start it: a pure function.
 
 use celeriac_protocol::error::DecodeError;
-use celeriac_protocol::{Embed, Signature, Value};
+use celeriac_protocol::{Embed, ResultTuple, Signature, Value};
 
 use super::options::{take, take_signatures};
 use super::tree::{Group, Place, Tree};
@@ -15,12 +15,8 @@ pub struct Plan {
     pub has_chord: bool,
     /// Task messages to be sent, in order.
     pub sends: Vec<Send>,
-    /// The workflow's result as Celery writes it: `[[id, parent], children]`.
-    pub result: Value,
-    /// The id whose result is the workflow's.
-    pub id: String,
-    /// The ids whose results are the workflow's, when it ends in a group.
-    pub members: Option<Vec<String>>,
+    /// The workflow's result, with those of the steps before its last one.
+    pub result: ResultTuple,
 }
 
 /// A plain task message: a call, and what it carries on.
@@ -39,6 +35,8 @@ pub struct Join {
     pub group: String,
     /// How many results it waits for.
     pub size: u32,
+    /// The header's result, when its list of results is not flat.
+    pub header: Option<ResultTuple>,
 }
 
 /// Plans a workflow. `new_id` makes ids for what has none; `rest` is what follows it in
@@ -60,11 +58,9 @@ pub fn plan(
     freeze(&mut tree, reply_to, new_id);
     let mut plan = Plan {
         has_chord: tree.has_chord(),
-        id: tree.id().to_owned(),
-        members: tree.members(),
+        result: tree.result(None),
         ..Plan::default()
     };
-    plan.result = tuple(&plan.id, plan.members.as_deref());
     plan.lower(tree, rest)?;
     Ok(plan)
 }
@@ -191,18 +187,14 @@ impl Plan {
             return self.lower(body, None);
         }
         let size = header.leaves();
+        let result = header.result(None).without_parents();
         let body = Value::from(Signature::from(body));
         self.group(header, None, Some(&body))?;
-        self.joins.push(Join { group, size });
+        self.joins.push(Join {
+            group,
+            size,
+            header: result.is_nested().then_some(result),
+        });
         Ok(())
     }
-}
-
-/// A result as Celery writes it: `[[id, null], children]`.
-fn tuple(id: &str, members: Option<&[String]>) -> Value {
-    let children = members.map(|ids| Value::Array(ids.iter().map(|id| tuple(id, None)).collect()));
-    Value::Array(vec![
-        Value::Array(vec![id.into(), Value::Null]),
-        children.unwrap_or(Value::Null),
-    ])
 }

@@ -3,7 +3,7 @@
 mod read;
 mod steer;
 
-use celeriac_protocol::{Signature, Table, Value};
+use celeriac_protocol::{ResultTuple, Signature, Table, Value};
 
 use super::Kind;
 use super::options::take_signatures;
@@ -100,19 +100,31 @@ impl Tree {
         }
     }
 
-    /// Returns the ids whose results are the whole's, when it ends in a group.
-    pub(super) fn members(&self) -> Option<Vec<String>> {
+    /// Returns the whole's result; `parent` is the result before it.
+    pub(super) fn result(&self, parent: Option<ResultTuple>) -> ResultTuple {
         match self {
-            Self::Task(_) => None,
-            Self::Chain(steps) => steps.last().and_then(Self::members),
-            Self::Group(group) => Some(
-                group
-                    .members
-                    .iter()
-                    .map(|member| member.id().to_owned())
-                    .collect(),
-            ),
-            Self::Chord { body, .. } => body.members(),
+            Self::Task(_) => ResultTuple::new(self.id()).with_parent(parent),
+            Self::Chain(steps) => steps
+                .iter()
+                .fold(parent, |before, step| Some(step.result(before)))
+                .unwrap_or_default(),
+            Self::Group(group) => group.result(parent),
+            Self::Chord { header, body } => {
+                // The header of nothing leaves no trace.
+                let empty = header.members.is_empty();
+                let before = if empty { parent } else { Some(header.result(parent)) };
+                body.result(before)
+            }
+        }
+    }
+
+    /// Tells whether the whole ends in a group.
+    pub(super) fn ends_in_group(&self) -> bool {
+        match self {
+            Self::Task(_) => false,
+            Self::Chain(steps) => steps.last().is_some_and(Self::ends_in_group),
+            Self::Group(_) => true,
+            Self::Chord { body, .. } => body.ends_in_group(),
         }
     }
 }
@@ -123,6 +135,11 @@ impl Group {
             .get("task_id")
             .and_then(Value::as_str)
             .unwrap_or_default()
+    }
+
+    pub(super) fn result(&self, parent: Option<ResultTuple>) -> ResultTuple {
+        let members = self.members.iter().map(|member| member.result(None));
+        ResultTuple::group(self.id(), members).with_parent(parent)
     }
 
     pub(super) fn leaves(&self) -> u32 {

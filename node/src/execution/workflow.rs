@@ -58,7 +58,8 @@ pub(crate) fn on_success(
     let mut next = Next::default();
     let mut send = |signature: Signature, rest| -> Result<()> {
         let plan = plan(stamped(signature, headers), rest)?;
-        next.children.push(plan.result.clone());
+        // What came before it is known to who reads this.
+        next.children.push(plan.result.without_parents().into());
         next.steps.push_back(Step::Send {
             plan,
             lineage: child_of(headers),

@@ -129,7 +129,10 @@ macro_rules! backend_suite {
             joining:
                 the_last_member_joins_all
                 a_member_counts_once
-                a_finished_chord_is_not_joined_again;
+                a_finished_chord_is_not_joined_again
+                a_header_grows_while_it_runs
+                a_nested_header_keeps_its_form
+                a_group_is_saved_and_restored;
         ]);
     };
 }

@@ -36,6 +36,8 @@ type Who = (String, Option<u32>);
 struct Chord {
     /// Unknown until it begins; members may finish before.
     size: Option<u32>,
+    /// How many results were added to the header while it ran.
+    added: u32,
     counted: HashSet<Who>,
     /// By place; those without one stand at the end in the order they came.
     members: BTreeMap<(u64, usize), Joined>,
@@ -60,6 +62,11 @@ impl Joins {
         chord.claim = None;
     }
 
+    pub(super) fn extend(&mut self, group: &str, by: u32, now: Instant) {
+        let chord = self.chord(group, now);
+        chord.added = chord.added.saturating_add(by);
+    }
+
     /// Counts a member; returns all, in order, to the one who counted last.
     pub(super) fn join(&mut self, member: Member, now: Instant) -> Option<Vec<Joined>> {
         let chord = self.chord(&member.group, now);
@@ -82,9 +89,10 @@ impl Joins {
             };
             chord.members.insert((place, chord.counted.len()), joined);
         }
+        let expected = |size: u32| size.saturating_add(chord.added) as usize;
         let complete = chord
             .size
-            .is_some_and(|size| chord.members.len() == size as usize);
+            .is_some_and(|size| chord.members.len() == expected(size));
         let others = |(by, until): &(Who, Instant)| *by != who && *until > now;
         if !complete || chord.claim.as_ref().is_some_and(others) {
             return None;
@@ -112,6 +120,7 @@ impl Joins {
             .entry(group.to_owned())
             .or_insert_with(|| Chord {
                 size: None,
+                added: 0,
                 counted: HashSet::new(),
                 members: BTreeMap::new(),
                 claim: None,

@@ -9,8 +9,8 @@ use redis::Script;
 
 use super::link::Link;
 use super::options::RedisOptions;
-use super::stored;
-use crate::backend::{Joined, Member};
+use super::{groups, stored};
+use crate::backend::{Joined, Member, header};
 use crate::error::{Error, Result};
 
 /// For how many seconds the member that counted last has the claim to the body alone.
@@ -38,11 +38,25 @@ impl Joins {
     pub(super) async fn begin(&self, group: &str, size: u32, options: &RedisOptions) -> Result<()> {
         let keys = names(group, options);
         let mut pipe = redis::pipe();
+        // The same group id again is another run of the chord.
         pipe.atomic().del(&keys.claim);
-        match options.ttl(false) {
+        match options.chord_ttl() {
             0 => pipe.set(&keys.size, size),
             ttl => pipe.set_ex(&keys.size, size, ttl),
         };
+        self.run(&pipe).await
+    }
+
+    pub(super) async fn extend(&self, group: &str, by: u32, options: &RedisOptions) -> Result<()> {
+        let keys = names(group, options);
+        let mut pipe = redis::pipe();
+        pipe.atomic().incr(&keys.added, by);
+        match options.chord_ttl() {
+            0 => {}
+            ttl => {
+                pipe.expire(&keys.added, i64::try_from(ttl).unwrap_or(i64::MAX));
+            }
+        }
         self.run(&pipe).await
     }
 
@@ -53,11 +67,10 @@ impl Joins {
         options: &RedisOptions,
     ) -> Result<Option<Vec<Joined>>> {
         let keys = names(&member.group, options);
-        let (place, score) = match member.index {
-            Some(index) => (index.to_string(), index.to_string()),
-            // Python's word for a member without a place.
-            None => ("None".to_owned(), "+inf".to_owned()),
-        };
+        // A member without a place comes last.
+        let place = member
+            .index
+            .map_or_else(|| "+inf".to_owned(), |index| index.to_string());
         let mut call = self.join.prepare_invoke();
         for key in [
             &keys.results,
@@ -71,17 +84,24 @@ impl Joins {
         }
         call.arg(format!("{}:{place}", member.task_id))
             .arg(write(member, options)?)
-            .arg(score)
-            .arg(options.ttl(false))
+            .arg(place)
+            .arg(u8::from(options.chord_ordered))
+            .arg(options.chord_ttl())
             .arg(CLAIM);
         let call = &call;
-        let entries: Option<Vec<Vec<u8>>> = self
+        let answer: Option<(Vec<Vec<u8>>, Option<Vec<u8>>)> = self
             .link
             .run(|mut connection| async move { call.invoke_async(&mut connection).await })
             .await?;
-        entries
-            .map(|entries| entries.iter().map(|entry| read(entry, options)).collect())
-            .transpose()
+        let Some((entries, saved)) = answer else {
+            return Ok(None);
+        };
+        let entries = entries.iter().map(|entry| read(entry, options));
+        let entries = entries.collect::<Result<Vec<_>>>()?;
+        Ok(Some(match saved {
+            Some(saved) => header::shape(&groups::read(&saved, options)?, entries),
+            None => entries,
+        }))
     }
 
     pub(super) async fn end(&self, group: &str, options: &RedisOptions) -> Result<()> {

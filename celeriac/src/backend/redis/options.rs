@@ -17,6 +17,13 @@ pub struct RedisOptions {
     pub expires: Option<Duration>,
     /// For how long a failure is kept; `None` for as long as the others. Default `None`.
     pub failure_expires: Option<Duration>,
+    /// For how long a chord's counter and its header's results are kept (Celery's
+    /// `result_chord_expires`); `None` for as long as results. Default `None`.
+    pub chord_expires: Option<Duration>,
+    /// Whether a chord's body gets its header's results in the header's order, or in
+    /// that of their coming (Celery's `result_chord_ordered`). All workers of a chord
+    /// must say the same. Default in order.
+    pub chord_ordered: bool,
     /// How results are written. Any codec is read. Default JSON.
     pub codec: Codec,
     /// How long making a connection may take. Default 5 s.
@@ -33,6 +40,8 @@ impl Default for RedisOptions {
             prefix: String::new(),
             expires: Some(Duration::from_secs(86_400)),
             failure_expires: None,
+            chord_expires: None,
+            chord_ordered: true,
             codec: Codec::Json,
             connection_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(5),
@@ -54,11 +63,18 @@ impl RedisOptions {
     /// Returns for how many seconds a document is kept; 0 is for ever.
     pub(super) fn ttl(&self, failure: bool) -> u64 {
         let special = self.failure_expires.filter(|_| failure);
-        // Redis does not take 0 as a time to live, and less than a second is not "never".
-        special
-            .or(self.expires)
-            .map_or(0, |ttl| ttl.as_secs().max(1))
+        seconds(special.or(self.expires))
     }
+
+    /// Returns for how many seconds what belongs to a chord is kept; 0 is for ever.
+    pub(super) fn chord_ttl(&self) -> u64 {
+        seconds(self.chord_expires.or(self.expires))
+    }
+}
+
+fn seconds(ttl: Option<Duration>) -> u64 {
+    // Redis does not take 0 as a time to live, and less than a second is not "never".
+    ttl.map_or(0, |ttl| ttl.as_secs().max(1))
 }
 
 /// What a URL says: where the server is, and options by the names of Celery's settings.
@@ -139,6 +155,15 @@ impl RedisOptions {
                 Ok(expires) => self.failure_expires = Some(expires).filter(|e| !e.is_zero()),
                 Err(_) => return invalid("whole seconds"),
             },
+            "result_chord_expires" => match seconds() {
+                Ok(expires) => self.chord_expires = Some(expires).filter(|e| !e.is_zero()),
+                Err(_) => return invalid("whole seconds"),
+            },
+            "result_chord_ordered" => match value {
+                "true" | "True" | "1" => self.chord_ordered = true,
+                "false" | "False" | "0" => self.chord_ordered = false,
+                _ => return invalid("true or false"),
+            },
             "result_serializer" => match value {
                 "json" => self.codec = Codec::Json,
                 "msgpack" => self.codec = Codec::Msgpack,
@@ -161,7 +186,7 @@ impl RedisOptions {
                 return Err(Error::invalid(
                     "result backend url",
                     "global_keyprefix, result_expires, result_failure_expires, \
-                     result_serializer, socket_timeout, socket_connect_timeout or ssl_cert_reqs",
+                     result_chord_expires, result_chord_ordered, result_serializer, socket_timeout, socket_connect_timeout or ssl_cert_reqs",
                     name,
                 ));
             }
@@ -179,7 +204,8 @@ mod tests {
     fn a_url_says_where_and_how() {
         let target = Target::read(
             "redis://:secret@redis.test:7000/3?global_keyprefix=app&result_expires=0\
-             &result_failure_expires=50&result_serializer=msgpack",
+             &result_failure_expires=50&result_serializer=msgpack&result_chord_expires=600\
+             &result_chord_ordered=false",
         )
         .unwrap();
         assert!(!target.url.contains("secret"), "{}", target.url);
@@ -190,6 +216,8 @@ mod tests {
         assert_eq!(target.options.ttl(false), 0);
         assert_eq!(target.options.ttl(true), 50);
         assert_eq!(target.options.codec, Codec::Msgpack);
+        assert_eq!(target.options.chord_ttl(), 600);
+        assert!(!target.options.chord_ordered);
         assert_eq!(
             Target::read("redis://").unwrap().options,
             RedisOptions::default()

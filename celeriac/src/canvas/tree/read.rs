@@ -121,7 +121,7 @@ fn push(mut steps: Vec<Tree>, next: Tree) -> Result<Vec<Tree>, DecodeError> {
             header,
             body: Box::new(next),
         },
-        Some(Tree::Chord { header, body }) if body.members().is_some() => {
+        Some(Tree::Chord { header, body }) if body.ends_in_group() => {
             let body = Tree::chain(vec![*body, next])?;
             Tree::Chord {
                 header,

@@ -1,7 +1,7 @@
 //! Counting the members of a chord's header.
 
 use celeriac::backend::{Joined, Member};
-use celeriac::protocol::{State, Value};
+use celeriac::protocol::{ResultTuple, State, Value};
 
 use super::{Bench, Ends, task_id};
 use crate::eventually::within;
@@ -93,4 +93,74 @@ pub async fn a_finished_chord_is_not_joined_again(bench: &dyn Bench) {
     assert!(join(&ends, member(&group, 0)).await.is_some());
     within("ending", ends.node.end_join(&group)).await.unwrap();
     assert_eq!(join(&ends, member(&group, 0)).await, None);
+}
+
+/// A member may add more to its header while it runs.
+pub async fn a_header_grows_while_it_runs(bench: &dyn Bench) {
+    let ends = bench.open().await;
+    if !ends.capabilities().join {
+        return;
+    }
+    let group = begin(&ends, 1).await;
+    within("extending", ends.node.extend_join(&group, 2))
+        .await
+        .unwrap();
+    assert_eq!(join(&ends, member(&group, 0)).await, None);
+    // What was added stands in the place of who added it.
+    let added = |id: &str| Member {
+        task_id: format!("{group}-{id}"),
+        ..member(&group, 0)
+    };
+    assert_eq!(join(&ends, added("a")).await, None);
+    let all = join(&ends, added("b")).await.unwrap();
+    assert_eq!(all.len(), 3);
+}
+
+/// A member that is a group is one result: the list of its members' values.
+pub async fn a_nested_header_keeps_its_form(bench: &dyn Bench) {
+    let ends = bench.open().await;
+    if !ends.capabilities().join {
+        return;
+    }
+    let group = task_id();
+    let id = |index: u32| ResultTuple::new(member(&group, index).task_id);
+    let inner = ResultTuple::group(task_id(), [id(3), id(2)]);
+    let header = ResultTuple::group(group.as_str(), [id(0), inner]);
+    within("saving", ends.client.save_group(&header))
+        .await
+        .unwrap();
+    within("beginning", ends.client.begin_join(&group, 3))
+        .await
+        .unwrap();
+    assert_eq!(join(&ends, member(&group, 2)).await, None);
+    assert_eq!(join(&ends, member(&group, 3)).await, None);
+    let all = join(&ends, member(&group, 0)).await.unwrap();
+    let results: Vec<_> = all.into_iter().map(|joined| joined.result).collect();
+    let nested = Value::Array(vec![Value::Int(3), Value::Int(2)]);
+    assert_eq!(results, [Value::Int(0), nested]);
+}
+
+/// A group that was saved can be restored by anybody, until it is deleted.
+pub async fn a_group_is_saved_and_restored(bench: &dyn Bench) {
+    let ends = bench.open().await;
+    let group = ResultTuple::group(task_id(), [ResultTuple::new(task_id())])
+        .with_parent(ResultTuple::new(task_id()));
+    if !ends.capabilities().fetch {
+        let refused = ends.client.save_group(&group).await.unwrap_err();
+        assert!(
+            matches!(refused, celeriac::Error::Unsupported { .. }),
+            "{refused}"
+        );
+        return;
+    }
+    assert_eq!(ends.node.restore_group(&group.id).await.unwrap(), None);
+    within("saving", ends.client.save_group(&group))
+        .await
+        .unwrap();
+    let restored = within("restoring", ends.node.restore_group(&group.id)).await;
+    assert_eq!(restored.unwrap().as_ref(), Some(&group));
+    within("deleting", ends.node.delete_group(&group.id))
+        .await
+        .unwrap();
+    assert_eq!(ends.node.restore_group(&group.id).await.unwrap(), None);
 }
