@@ -18,7 +18,7 @@ use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::call::Call;
 use crate::clock::LamportClock;
-use crate::control::Control;
+use crate::control::{Commands, Control};
 use crate::producer::Defaults;
 use crate::result::AsyncResult;
 use crate::routing::Routes;
@@ -59,6 +59,7 @@ struct Inner {
     send_timeout: Duration,
     oid: String,
     clock: LamportClock,
+    commands: Commands,
     /// Queues that were declared before the first call to them.
     declared: DashSet<String>,
 }
@@ -109,7 +110,12 @@ impl App {
         &self.0.clock
     }
 
-    /// Returns the sender of remote control requests.
+    /// Returns the remote control commands of the program's own.
+    pub fn commands(&self) -> &Commands {
+        &self.0.commands
+    }
+
+    /// Returns the sender of remote control commands.
     pub fn control(&self) -> Control {
         Control::new(self.clone())
     }

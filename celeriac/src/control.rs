@@ -1,16 +1,22 @@
-//! Remote control: requests to every node, and their replies.
+//! Remote control: commands to every node, and their replies.
+
+mod command;
+mod custom;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use celeriac_protocol::Value;
+pub use celeriac_protocol::control::{Matcher, Signal};
 use celeriac_protocol::control::{Reply, ReplyTo, Request};
 use celeriac_protocol::naming::{self, argument, defaults};
-use celeriac_protocol::{Table, Value};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+pub use self::command::Command;
+pub use self::custom::{Answer, Commands, Invocation};
 use crate::app::App;
 use crate::broker::{
     Binding, Broker, Exchange, ExchangeKind, Publication, Queue, Subscription, Topology,
@@ -20,51 +26,94 @@ use crate::error::Result;
 /// No more replies than this are kept: a bound, not a limit.
 const MAX_REPLIES: usize = 10_000;
 
-/// Sends remote control requests and collects the replies.
+/// How long replies are waited for when nobody says.
+const WITHIN: Duration = Duration::from_secs(1);
+
+/// The replies, by the name of the node.
+pub type Replies = BTreeMap<String, Value>;
+
+/// Sends remote control commands and collects the replies.
 ///
-/// Requests reach every node that listens, Celery's workers among them; a node that is
-/// away does not hear them.
+/// Commands reach every node that listens, Celery's workers among them; a node that is
+/// away does not hear them. Who is meant and how long to wait is said first:
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # async fn example(app: celeriac::App) -> celeriac::Result<()> {
+/// use celeriac::control::{Command, Matcher, Signal};
+///
+/// let control = app.control().within(Duration::from_secs(2));
+/// for (node, reply) in control.ask(Command::ping()).await? {
+///     println!("{node}: {reply:?}");
+/// }
+/// let mail = app.control().matching(Matcher::Glob, "mail*@*");
+/// mail.cast(Command::rate_limit("mail.send", "10/m")).await?;
+/// app.control().to(["mail1@host"]).cast(Command::revoke(["an-id"]).terminate(Signal::KILL)).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
-pub struct Control(App);
+#[must_use = "nothing is sent before ask or cast"]
+pub struct Control {
+    app: App,
+    destination: Option<Vec<String>>,
+    pattern: Option<(Matcher, String)>,
+    within: Duration,
+    limit: Option<usize>,
+}
 
 impl Control {
     pub(crate) const fn new(app: App) -> Self {
-        Self(app)
+        Self {
+            app,
+            destination: None,
+            pattern: None,
+            within: WITHIN,
+            limit: None,
+        }
     }
 
-    /// Sends a request to all nodes, or to those in `destination`, without replies.
+    /// Means these nodes only, by their names. Without names all are meant.
+    pub fn to(mut self, nodes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.destination = Some(nodes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Means the nodes whose names match. Names that are given by [`Control::to`] go
+    /// before.
+    pub fn matching(mut self, matcher: Matcher, pattern: impl Into<String>) -> Self {
+        self.pattern = Some((matcher, pattern.into()));
+        self
+    }
+
+    /// Sets how long replies are waited for. Default 1 s.
+    pub const fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+
+    /// Waits for so many replies at most. Default is as many as nodes are named, or all
+    /// that come in time.
+    pub const fn limit(mut self, replies: usize) -> Self {
+        self.limit = Some(replies);
+        self
+    }
+
+    /// Sends a command without replies.
     ///
     /// # Errors
     ///
     /// When the broker is out of reach.
-    pub async fn cast(
-        &self,
-        method: &str,
-        arguments: Table,
-        destination: Option<Vec<String>>,
-    ) -> Result<()> {
-        self.send(Request {
-            method: method.to_owned(),
-            arguments,
-            destination,
-            ..Request::default()
-        })
-        .await
+    pub async fn cast(&self, command: Command) -> Result<()> {
+        self.send(self.request(command)).await
     }
 
-    /// Sends a request and collects replies by node name, until `within` has passed or
-    /// as many replied as are named in `destination`.
+    /// Sends a command and collects the replies by the name of the node.
     ///
     /// # Errors
     ///
     /// When the broker is out of reach. No reply is no error.
-    pub async fn ask(
-        &self,
-        method: &str,
-        arguments: Table,
-        destination: Option<Vec<String>>,
-        within: Duration,
-    ) -> Result<BTreeMap<String, Value>> {
+    pub async fn ask(&self, command: Command) -> Result<Replies> {
         // A queue of this call's own: replies to an earlier call cannot be taken for
         // replies to this one, and nothing is left behind.
         let oid = Uuid::new_v4().to_string();
@@ -80,45 +129,52 @@ impl Control {
             ],
             bindings: vec![Binding::new(naming::REPLY_EXCHANGE, &queue, &oid)],
         };
-        // A list without names is no destination: nodes read it so too.
-        let named = destination
-            .as_ref()
-            .map(Vec::len)
-            .filter(|count| *count > 0);
-        let enough = named.unwrap_or(MAX_REPLIES).min(MAX_REPLIES);
         let ticket = Uuid::new_v4().to_string();
         let request = Request {
-            method: method.to_owned(),
-            arguments,
-            destination,
             ticket: Some(ticket.clone()),
             reply_to: Some(ReplyTo {
                 exchange: naming::REPLY_EXCHANGE.to_owned(),
                 routing_key: oid,
             }),
-            expires: seconds_since_epoch(crate::clock::now() + within),
-            ..Request::default()
+            expires: seconds_since_epoch(crate::clock::now() + self.within),
+            ..self.request(command)
         };
-        let replies = ReplyQueue::declare(self.0.broker(), &topology, &queue).await?;
-        let collected = self.collect(request, &queue, &ticket, enough, within).await;
+        let replies = ReplyQueue::declare(self.app.broker(), &topology, &queue).await?;
+        let collected = self.collect(request, &queue, &ticket).await;
         replies.delete().await;
         collected
     }
 
+    fn request(&self, command: Command) -> Request {
+        let (method, arguments) = command.into_parts();
+        let (matcher, pattern) = self.pattern.clone().unzip();
+        Request {
+            method,
+            arguments,
+            destination: self.destination.clone(),
+            pattern,
+            matcher,
+            ..Request::default()
+        }
+    }
+
+    /// Returns how many replies are waited for.
+    fn enough(&self) -> usize {
+        // A list without names is no destination: nodes read it so too.
+        let named = self.destination.as_ref().map(Vec::len);
+        let named = named.filter(|count| *count > 0).unwrap_or(MAX_REPLIES);
+        named
+            .min(self.limit.unwrap_or(MAX_REPLIES))
+            .min(MAX_REPLIES)
+    }
+
     /// Sends a request and collects what answers its ticket on a queue.
-    async fn collect(
-        &self,
-        request: Request,
-        queue: &str,
-        ticket: &str,
-        enough: usize,
-        within: Duration,
-    ) -> Result<BTreeMap<String, Value>> {
+    async fn collect(&self, request: Request, queue: &str, ticket: &str) -> Result<Replies> {
         let subscription = Subscription::unacknowledged(queue);
-        let mut consumer = self.0.broker().consume(subscription).await?;
+        let mut consumer = self.app.broker().consume(subscription).await?;
         self.send(request).await?;
-        let deadline = Instant::now() + within;
-        let mut replies = BTreeMap::new();
+        let deadline = Instant::now() + self.within;
+        let (mut replies, enough) = (Replies::new(), self.enough());
         while replies.len() < enough {
             let Ok(Some(deliveries)) = timeout_at(deadline, consumer.next(64)).await else {
                 break;
@@ -129,7 +185,7 @@ impl Control {
                 let Ok(reply) = Reply::from_message(&delivery.message) else {
                     continue;
                 };
-                self.0.clock().adjust(reply.clock);
+                self.app.clock().adjust(reply.clock);
                 if reply.ticket.as_deref() == Some(ticket) {
                     replies.insert(reply.node, reply.payload);
                 }
@@ -141,29 +197,15 @@ impl Control {
         Ok(replies)
     }
 
-    /// Calls tasks off; with `terminate` nodes stop those that run.
-    ///
-    /// # Errors
-    ///
-    /// When the broker is out of reach.
-    pub async fn revoke(&self, ids: &[String], terminate: bool) -> Result<()> {
-        let ids: Vec<Value> = ids.iter().map(|id| Value::from(id.as_str())).collect();
-        let mut arguments = Table::new();
-        arguments.push("task_id", ids);
-        arguments.push("terminate", terminate);
-        arguments.push("signal", "SIGTERM");
-        self.cast("revoke", arguments, None).await
-    }
-
     async fn send(&self, mut request: Request) -> Result<()> {
-        request.clock = self.0.clock().forward();
+        request.clock = self.app.clock().forward();
         let message = request.to_message();
         let exchange = Exchange::new(naming::CONTROL_EXCHANGE, ExchangeKind::Fanout).transient();
         let topology = Topology {
             exchanges: vec![exchange],
             ..Topology::default()
         };
-        let broker = self.0.broker();
+        let broker = self.app.broker();
         broker.declare(&topology).await?;
         broker
             .publish(Publication::to_exchange(

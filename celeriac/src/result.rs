@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::app::App;
 use crate::backend::Waiter;
+use crate::control::{Command, Signal};
 use crate::error::Result;
 
 /// The result of a call, which may not be there yet.
@@ -162,7 +163,12 @@ impl<R> AsyncResult<R> {
     ///
     /// When the broker is out of reach. Whether a node heard it is not known.
     pub async fn revoke(&self, terminate: bool) -> Result<()> {
-        self.app.control().revoke(&self.task_ids(), terminate).await
+        let command = Command::revoke(self.task_ids());
+        let command = match terminate {
+            true => command.terminate(Signal::TERM),
+            false => command,
+        };
+        self.app.control().cast(command).await
     }
 
     /// The ids of the tasks in it: its own, or those of all members.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use celeriac::broker::{Receipt, Settlement};
 use celeriac::clock;
+use celeriac::protocol::control::Signal;
 use celeriac::protocol::task::{Limits, Protocol};
 use celeriac::protocol::{Body, DecodeError, Message, Properties, TaskHeaders, TaskMessage};
 use celeriac::task::{Context, Handler};
@@ -57,8 +58,9 @@ pub(crate) enum Stage {
 /// Why a running task shall stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// It was revoked with terminate.
-    Terminated,
+    /// It was revoked with terminate, by the signal of this number. Only a task with a
+    /// process of its own gets that signal; any other hears of the number alone.
+    Terminated(Signal),
     /// The node ends.
     Shutdown,
 }
@@ -154,8 +156,9 @@ impl Job {
     /// Asks the running task to stop. The first reason stays.
     pub(crate) fn stop(&self, why: Stop) {
         let code = match why {
-            Stop::Terminated => 1,
-            Stop::Shutdown => 2,
+            // Signals are 1 to 64.
+            Stop::Terminated(signal) => signal.number(),
+            Stop::Shutdown => u8::MAX,
         };
         let _ = self
             .stop
@@ -166,9 +169,8 @@ impl Job {
     /// Returns why the task shall stop, if it shall.
     pub(crate) fn stopping(&self) -> Option<Stop> {
         match self.stop.load(Ordering::Acquire) {
-            1 => Some(Stop::Terminated),
-            2 => Some(Stop::Shutdown),
-            _ => None,
+            u8::MAX => Some(Stop::Shutdown),
+            number => Signal::from_number(number).map(Stop::Terminated),
         }
     }
 

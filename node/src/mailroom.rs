@@ -4,6 +4,7 @@ mod arguments;
 mod command;
 mod control;
 mod inspect;
+mod memory;
 mod mingle;
 mod report;
 mod revoke;
@@ -20,12 +21,15 @@ use celeriac::broker::{
     Topology,
 };
 use celeriac::clock;
+use celeriac::protocol::Value;
 use celeriac::protocol::control::{Reply, Request};
 use celeriac::protocol::naming::{self, argument, defaults};
 use celeriac::retry::Backoff;
 use celeriac::{Error, Result};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::memory::Samples;
 use crate::pulse::Pulse;
 use crate::shared::Shared;
 
@@ -36,6 +40,9 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(100))
 
 /// How many requests are taken at once.
 const BATCH: usize = 32;
+
+/// How many requests are being answered at once; the next ones wait in the broker.
+const REPLIES: usize = 256;
 
 /// A request with a larger body is not read: fifty thousand ids fit.
 const MAX_BODY: usize = 4 << 20;
@@ -109,6 +116,7 @@ async fn answer_all(
     stop: &CancellationToken,
     pulse: &Pulse,
 ) {
+    let places = Arc::new(Semaphore::new(REPLIES));
     loop {
         let deliveries = tokio::select! {
             () = stop.cancelled() => None,
@@ -116,12 +124,26 @@ async fn answer_all(
         };
         let Some(deliveries) = deliveries else { break };
         for delivery in deliveries {
-            if let Some(publication) = answer(shared, delivery) {
-                // By itself: a caller's queue that is gone must not keep the next
-                // request waiting.
-                let broker = Arc::clone(shared.app.broker());
-                tokio::spawn(async move { reply(&*broker, publication).await });
-            }
+            let Some((request, payload)) = answer(shared, delivery) else {
+                continue;
+            };
+            // By itself: a caller's queue that is gone must not keep the next request
+            // waiting.
+            let place = Arc::clone(&places).acquire_owned();
+            let Ok(place) = pulse.during(place).await else {
+                break;
+            };
+            let shared = Arc::clone(shared);
+            tokio::spawn(async move {
+                let payload = match payload {
+                    command::Reply::Now(payload) => payload,
+                    command::Reply::Later(payload) => payload.await,
+                };
+                if let Some(publication) = reply(&shared, request, payload) {
+                    send(&**shared.app.broker(), publication).await;
+                }
+                drop(place);
+            });
         }
     }
     if let Err(error) = consumer.cancel().await {
@@ -129,14 +151,14 @@ async fn answer_all(
     }
 }
 
-async fn reply(broker: &dyn Broker, publication: Publication) {
+async fn send(broker: &dyn Broker, publication: Publication) {
     if let Err(error) = broker.publish(publication).await {
         tracing::debug!(%error, "cannot reply to remote control");
     }
 }
 
-/// Does what a delivery asks and returns the reply, if one is wanted.
-fn answer(shared: &Arc<Shared>, delivery: Delivery) -> Option<Publication> {
+/// Does what a delivery asks and returns what is to be replied, if this node is meant.
+fn answer(shared: &Arc<Shared>, delivery: Delivery) -> Option<(Request, command::Reply)> {
     delivery.receipt.acknowledge();
     if delivery.message.body.len() > MAX_BODY {
         let bytes = delivery.message.body.len();
@@ -163,8 +185,13 @@ fn answer(shared: &Arc<Shared>, delivery: Delivery) -> Option<Publication> {
         return None;
     }
     tracing::debug!(method = request.method, "remote control");
-    let payload = command::run(shared, &request)?;
-    let to = request.reply_to?;
+    let payload = command::run(shared, &request);
+    Some((request, payload))
+}
+
+/// Builds the reply, if there is something to say and somebody to say it to.
+fn reply(shared: &Shared, request: Request, payload: Option<Value>) -> Option<Publication> {
+    let (payload, to) = (payload?, request.reply_to?);
     let reply = Reply {
         node: shared.name().to_owned(),
         payload,

@@ -21,6 +21,7 @@ use crate::counters::Counters;
 use crate::events::Events;
 use crate::execution::limits::TaskLimits;
 use crate::jobs::Jobs;
+use crate::mailroom::Samples;
 use crate::pulse::Pulses;
 use crate::rate::Rates;
 use crate::revoked::Revoked;
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     pub(crate) counters: Arc<Counters>,
     pub(crate) pulses: Pulses,
+    pub(crate) samples: Samples,
     pub(crate) outcomes: Outcomes,
     pub(crate) queues: DashMap<String, Arc<QueueState>>,
     /// The node's own: the caller's wishes, and those of remote control.
@@ -143,6 +145,7 @@ impl Shared {
             events: Events::new(config.events),
             counters: Arc::new(Counters::new(app.registry())),
             pulses: Pulses::default(),
+            samples: Samples::default(),
             outcomes: Outcomes::new(),
             queues: DashMap::new(),
             shutdown: Shutdown::new(),

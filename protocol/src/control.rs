@@ -6,9 +6,11 @@
 mod message;
 mod pattern;
 mod queue_info;
+mod signal;
 mod task_info;
 
 pub use queue_info::{ExchangeInfo, QueueInfo};
+pub use signal::Signal;
 pub use task_info::{DeliveryInfo, ScheduledInfo, TaskInfo};
 
 use crate::value::{Table, Value};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use celeriac::App;
+use celeriac::control::Command;
 use celeriac_tests::eventually::eventually;
 use celeriac_tests::program::Program;
 use celeriac_tests::rabbit::PrivateRabbit;
@@ -126,12 +127,9 @@ async fn a_broker_that_restarts_costs_nothing() {
 async fn running(app: &App, node: &str) -> usize {
     let replies = app
         .control()
-        .ask(
-            "active",
-            Default::default(),
-            Some(vec![node.to_owned()]),
-            Duration::from_secs(2),
-        )
+        .to([node])
+        .within(Duration::from_secs(2))
+        .ask(Command::active(false))
         .await
         .unwrap_or_default();
     replies

@@ -12,6 +12,7 @@ use super::{App, Inner};
 use crate::backend::{self, Backend};
 use crate::broker::{self, Broker};
 use crate::clock::LamportClock;
+use crate::control::{Answer, Commands, Invocation};
 use crate::error::Result;
 use crate::producer::Defaults;
 use crate::routing::{Route, Routes};
@@ -31,6 +32,7 @@ pub struct AppBuilder {
     compression: Option<Compression>,
     persistent: bool,
     send_timeout: Duration,
+    commands: Commands,
     error: Option<crate::Error>,
 }
 
@@ -54,6 +56,7 @@ impl AppBuilder {
             compression: None,
             persistent: true,
             send_timeout: Duration::from_secs(30),
+            commands: Commands::default(),
             error: None,
         }
     }
@@ -136,6 +139,39 @@ impl AppBuilder {
         self
     }
 
+    /// Adds a remote control command that nodes answer, as `@control_command` and
+    /// `@inspect_command` do in Celery. One of Celery's own names replaces what nodes do.
+    ///
+    /// It runs beside the tasks, not on the node's control threads, and has a minute; its
+    /// exception is answered as `{"error": repr}`.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use celeriac::control::Invocation;
+    /// use celeriac::App;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> celeriac::Result<()> {
+    /// let app = App::builder("shop")
+    ///     .control_command("greet", async |asked: Invocation| {
+    ///         Ok(format!("{} greets {}", asked.node(), asked.text("name")?).into())
+    ///     })
+    ///     .build()?;
+    /// assert!(app.commands().contains("greet"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn control_command<F, R>(mut self, name: impl Into<String>, run: F) -> Self
+    where
+        F: Fn(Invocation) -> R + Send + Sync + 'static,
+        R: Future<Output = Answer> + Send + 'static,
+    {
+        let added = self.commands.add(name.into(), run);
+        self.note(added);
+        self
+    }
+
     /// Builds the app. Connections are made in the background.
     ///
     /// # Errors
@@ -179,6 +215,7 @@ impl AppBuilder {
             send_timeout: self.send_timeout,
             oid,
             clock: LamportClock::default(),
+            commands: self.commands,
             declared: DashSet::new(),
         })))
     }

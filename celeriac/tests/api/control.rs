@@ -7,8 +7,9 @@ use celeriac::broker::{
     Binding, BoxFuture, Broker, Capabilities, Consumer, Exchange, ExchangeKind, Link, MemoryBroker,
     Publication, Queue, QueueStatus, Subscription, Topology,
 };
+use celeriac::control::{Command, Matcher, Signal};
 use celeriac::protocol::control::{self, Reply, Request};
-use celeriac::protocol::{Table, Value, naming};
+use celeriac::protocol::{Value, naming};
 use celeriac::{App, Error, Result};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -83,8 +84,8 @@ async fn replies_come_from_every_node_until_time_is_up() {
         Node::new("a@x", &broker).await,
         Node::new("b@x", &broker).await,
     );
-    let control = app.control();
-    let ask = control.ask("ping", Table::new(), None, WITHIN);
+    let control = app.control().within(WITHIN);
+    let ask = control.ask(Command::ping());
     let (replies, first, _) = tokio::join!(ask, one.answer(), two.answer());
     let replies = replies.unwrap();
     assert_eq!(replies.keys().collect::<Vec<_>>(), ["a@x", "b@x"]);
@@ -107,8 +108,8 @@ async fn asking_one_node_does_not_wait_for_others() {
     let mut node = Node::new("a@x", &broker).await;
     let began = tokio::time::Instant::now();
     let hour = Duration::from_secs(3600);
-    let control = app.control();
-    let ask = control.ask("ping", Table::new(), Some(vec!["a@x".into()]), hour);
+    let control = app.control().to(["a@x"]).within(hour);
+    let ask = control.ask(Command::ping());
     let (replies, request) = tokio::join!(ask, node.answer());
     assert_eq!(replies.unwrap().len(), 1);
     assert!(request.addresses("a@x") && !request.addresses("b@x"));
@@ -119,17 +120,11 @@ async fn asking_one_node_does_not_wait_for_others() {
 async fn no_reply_and_foreign_replies_are_no_error() {
     let broker = MemoryBroker::new();
     let app = app(&broker);
-    let control = app.control();
-    assert!(
-        control
-            .ask("ping", Table::new(), None, WITHIN)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let control = app.control().within(WITHIN);
+    assert!(control.ask(Command::ping()).await.unwrap().is_empty());
 
     let mut node = Node::new("a@x", &broker).await;
-    let ask = control.ask("ping", Table::new(), None, WITHIN);
+    let ask = control.ask(Command::ping());
     let stale = async {
         let request = node.heard().await;
         node.reply(&request, Some("an older ticket".into())).await;
@@ -205,8 +200,8 @@ async fn replies_count_though_their_queue_cannot_be_deleted() {
     let broker = MemoryBroker::new();
     let (app, mut deleted) = noting(&broker);
     let mut node = Node::new("a@x", &broker).await;
-    let control = app.control();
-    let ask = control.ask("ping", Table::new(), Some(vec!["a@x".into()]), WITHIN);
+    let control = app.control().to(["a@x"]).within(WITHIN);
+    let ask = control.ask(Command::ping());
     let (replies, request) = tokio::join!(ask, node.answer());
     assert_eq!(replies.unwrap().len(), 1);
     assert_eq!(deleted.recv().await, Some(reply_queue(&request)));
@@ -218,9 +213,9 @@ async fn a_dropped_call_leaves_no_queue_to_remember() {
     let broker = MemoryBroker::new();
     let (app, mut deleted) = noting(&broker);
     let mut node = Node::new("a@x", &broker).await;
-    let control = app.control();
+    let control = app.control().within(WITHIN);
     let request = tokio::select! {
-        _ = control.ask("ping", Table::new(), None, WITHIN) => panic!("nobody replied"),
+        _ = control.ask(Command::ping()) => panic!("nobody replied"),
         request = node.heard() => request,
     };
     let gone = timeout(WITHIN, deleted.recv()).await.unwrap();
@@ -233,7 +228,7 @@ async fn revoking_names_every_task() {
     let app = app(&broker);
     let mut node = Node::new("a@x", &broker).await;
     app.control()
-        .revoke(&["t1".into(), "t2".into()], true)
+        .cast(Command::revoke(["t1", "t2"]).terminate(Signal::KILL))
         .await
         .unwrap();
     let request = node.heard().await;
@@ -244,4 +239,25 @@ async fn revoking_names_every_task() {
     let ids = Value::Array(vec!["t1".into(), "t2".into()]);
     assert_eq!(request.arguments.get("task_id"), Some(&ids));
     assert_eq!(request.arguments.get("terminate"), Some(&true.into()));
+    assert_eq!(request.arguments.get("signal"), Some(&"SIGKILL".into()));
+}
+
+#[tokio::test]
+async fn a_limit_ends_the_wait_and_a_pattern_travels() {
+    let broker = MemoryBroker::new();
+    let app = app(&broker);
+    let (mut one, mut two) = (
+        Node::new("a@x", &broker).await,
+        Node::new("b@x", &broker).await,
+    );
+    let control = app.control().matching(Matcher::Glob, "?@x");
+    let control = control.within(Duration::from_secs(3600)).limit(1);
+    let ask = control.ask(Command::ping());
+    let (replies, request) = tokio::join!(ask, one.answer());
+    assert_eq!(replies.unwrap().len(), 1);
+    assert_eq!(
+        (request.pattern.as_deref(), request.matcher),
+        (Some("?@x"), Some(Matcher::Glob))
+    );
+    assert!(two.heard().await.addresses("b@x") && !request.addresses("c@y"));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac::Value;
-use celeriac::protocol::Table;
+use celeriac::control::Command;
 
 use crate::api::Api;
 use crate::args;
@@ -31,10 +31,7 @@ pub(crate) async fn run(settings: &Settings, args: args::Status) -> Result<(), E
 
 async fn through_broker(settings: &Settings, within: Duration) -> Result<Vec<Vec<String>>, Error> {
     let app = super::client(settings)?;
-    let replies = app
-        .control()
-        .ask("ping", Table::new(), None, within)
-        .await?;
+    let replies = app.control().within(within).ask(Command::ping()).await?;
     let row = |(node, reply): (String, Value)| {
         let state = reply
             .as_map()

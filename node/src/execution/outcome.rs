@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use celeriac::protocol::control::Signal;
 use celeriac::protocol::{DecodeError, Exception, Table, Value};
 
 /// What became of a message: a value, not an error. One `match` maps it, in
@@ -57,8 +58,8 @@ pub(crate) enum Revocation {
     Revoked,
     /// It came too late.
     Expired,
-    /// While it ran.
-    Terminated,
+    /// While it ran, by the signal of this number.
+    Terminated(Signal),
 }
 
 impl Revocation {
@@ -67,7 +68,7 @@ impl Revocation {
         match self {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
-            Self::Terminated => "terminated",
+            Self::Terminated(_) => "terminated",
         }
     }
 }

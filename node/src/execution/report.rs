@@ -152,12 +152,14 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
         Outcome::Ignore => Report::default(),
         Outcome::Revoked(why) => {
             let exception = Exception::task_revoked(why.as_str());
-            let terminated = why == Revocation::Terminated;
+            let signum = match why {
+                Revocation::Terminated(signal) => Some(signal.number().into()),
+                Revocation::Revoked | Revocation::Expired => None,
+            };
             let event = EventKind::TaskRevoked {
                 uuid: headers.id.clone(),
-                terminated,
-                // Nobody was signalled, but monitors show this number.
-                signum: terminated.then_some(15),
+                terminated: signum.is_some(),
+                signum,
                 expired: why == Revocation::Expired,
             };
             let report = ended(&State::Revoked, &exception, None, embed, facts);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use celeriac::clock;
+use celeriac::protocol::control::Signal;
 use celeriac::protocol::event::EventKind;
 use celeriac::protocol::{Embed, Exception};
 use celeriac::task::{Execution, Handler, TaskError, TaskOptions, TaskResult};
@@ -267,11 +268,11 @@ fn outcome(ended: Ended, job: &Job, options: &TaskOptions) -> Outcome {
             Ended::Stopped | Ended::Returned(Err(TaskError::Failure { .. })),
             Some(Stop::Shutdown),
         ) => Outcome::Lost,
-        (Ended::Stopped | Ended::Returned(Err(_)), Some(Stop::Terminated)) => {
-            Outcome::Revoked(Revocation::Terminated)
+        (Ended::Stopped | Ended::Returned(Err(_)), Some(Stop::Terminated(signal))) => {
+            Outcome::Revoked(Revocation::Terminated(signal))
         }
         // Its own code fired its token.
-        (Ended::Stopped, None) => Outcome::Revoked(Revocation::Terminated),
+        (Ended::Stopped, None) => Outcome::Revoked(Revocation::Terminated(Signal::TERM)),
         (Ended::Panicked(message), _) => Outcome::Panicked { message },
         (Ended::Returned(result), _) => {
             decide::decide(result, job.headers(), options, clock::now(), random())

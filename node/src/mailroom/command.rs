@@ -1,30 +1,59 @@
 //! The table of commands: which function answers which method.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use celeriac::broker::BoxFuture;
+use celeriac::control::Invocation;
 use celeriac::protocol::control::{self, Request};
 use celeriac::protocol::{Exception, Value, repr};
 
 use super::arguments::Arguments;
-use super::{control as change, inspect, report, revoke, stats};
+use super::{control as change, inspect, memory, report, revoke, stats};
 use crate::shared::Shared;
 
 /// What a command answers: a payload, or nothing at all.
 pub(super) type Answer = Result<Option<Value>, Exception>;
 
 /// A command: the arguments it cannot do without, and the function that does it.
-///
-/// A command decides and returns; what has to wait for a server is started and goes on
-/// by itself, so that no command keeps another from its answer.
-pub(super) struct Command {
+struct Command {
     required: &'static [&'static str],
-    run: fn(&Arc<Shared>, Arguments<'_>) -> Answer,
+    run: Run,
 }
+
+/// How a command is done.
+enum Run {
+    /// It decides and returns.
+    Now(fn(&Arc<Shared>, Arguments<'_>) -> Answer),
+    /// It decides at once, and answers when a server has done its part.
+    Later(fn(&Arc<Shared>, Arguments<'_>) -> Result<Later<Answer>, Exception>),
+}
+
+/// What goes on by itself, so that no command keeps another from its answer.
+pub(super) type Later<T> = BoxFuture<'static, T>;
+
+/// The payload of a reply, if one is due: now, or when the rest is done.
+pub(super) enum Reply {
+    Now(Option<Value>),
+    Later(Later<Option<Value>>),
+}
+
+/// How long a command may take in all.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const fn command(
     required: &'static [&'static str],
     run: fn(&Arc<Shared>, Arguments<'_>) -> Answer,
 ) -> Command {
+    let run = Run::Now(run);
+    Command { required, run }
+}
+
+const fn later(
+    required: &'static [&'static str],
+    run: fn(&Arc<Shared>, Arguments<'_>) -> Result<Later<Answer>, Exception>,
+) -> Command {
+    let run = Run::Later(run);
     Command { required, run }
 }
 
@@ -42,10 +71,13 @@ fn find(method: &str) -> Option<Command> {
         "active_queues" => command(&[], inspect::active_queues),
         "hello" => command(&["from_node"], inspect::hello),
         "stats" => command(&[], stats::stats),
+        "memsample" => command(&[], memory::sample),
+        "memdump" => command(&[], memory::dump),
+        "objgraph" => command(&[], memory::graph),
         "conf" | "dump_conf" => command(&[], report::conf),
         "report" => command(&[], report::report),
-        "revoke" => command(&["task_id"], revoke::revoke),
-        "terminate" => command(&["signal", "task_id"], revoke::terminate),
+        "revoke" => later(&["task_id"], revoke::revoke),
+        "terminate" => later(&["signal", "task_id"], revoke::terminate),
         "revoke_by_stamped_headers" => command(&["headers"], revoke::by_stamps),
         "rate_limit" => command(&["task_name", "rate_limit"], change::rate_limit),
         "time_limit" => command(&[], change::time_limit),
@@ -64,12 +96,55 @@ fn find(method: &str) -> Option<Command> {
     })
 }
 
-/// Does what a request asks and returns the payload of the reply, if one is due.
-pub(super) fn run(shared: &Arc<Shared>, request: &Request) -> Option<Value> {
-    let answer = match find(&request.method) {
-        Some(command) => Arguments::of(request, command.required)
-            .and_then(|arguments| (command.run)(shared, arguments)),
-        None => Err(Exception::python("KeyError", request.method.as_str())),
+/// Does what a request asks. A program's own commands go before those of every node.
+pub(super) fn run(shared: &Arc<Shared>, request: &Request) -> Reply {
+    let commands = shared.app.commands();
+    if commands.contains(&request.method) {
+        let (app, node) = (shared.app.clone(), shared.name().to_owned());
+        let invocation = Invocation::new(app, node, request.arguments.clone());
+        if let Some(answer) = commands.start(&request.method, invocation) {
+            // Somebody's code: it runs where tasks do.
+            let work = shared.work.spawn(answer);
+            return wait(&request.method, async move {
+                work.await
+                    .unwrap_or_else(|error| {
+                        Err(Exception::python("RuntimeError", error.to_string()))
+                    })
+                    .map(Some)
+            });
+        }
+    }
+    let Some(command) = find(&request.method) else {
+        return now(Err(Exception::python("KeyError", request.method.as_str())));
     };
+    let arguments = match Arguments::of(request, command.required) {
+        Ok(arguments) => arguments,
+        Err(error) => return now(Err(error)),
+    };
+    match command.run {
+        Run::Now(run) => now(run(shared, arguments)),
+        Run::Later(run) => match run(shared, arguments) {
+            Ok(answer) => wait(&request.method, answer),
+            Err(error) => now(Err(error)),
+        },
+    }
+}
+
+fn now(answer: Answer) -> Reply {
+    Reply::Now(payload(answer))
+}
+
+fn wait(method: &str, answer: impl Future<Output = Answer> + Send + 'static) -> Reply {
+    let method = method.to_owned();
+    Reply::Later(Box::pin(async move {
+        let answer = tokio::time::timeout(PATIENCE, answer).await;
+        payload(answer.unwrap_or_else(|_| {
+            let text = format!("{method} took more than {} s", PATIENCE.as_secs());
+            Err(Exception::python("TimeoutError", text))
+        }))
+    }))
+}
+
+fn payload(answer: Answer) -> Option<Value> {
     answer.unwrap_or_else(|error| Some(control::error(repr::exception(&error))))
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use celeriac::control::Command;
+use celeriac::protocol::Value;
 use celeriac::protocol::naming::defaults::{MINGLE_WAIT, REVOKED_MAX};
-use celeriac::protocol::{Table, Value};
 
 use crate::shared::Shared;
 
@@ -14,11 +15,11 @@ use crate::shared::Shared;
 /// was there is rare, and a second's wait at every start is not.
 pub(super) async fn mingle(shared: Arc<Shared>) {
     let own: Vec<_> = shared.revoked.ids().into_iter().map(Value::from).collect();
-    let mut arguments = Table::new();
-    arguments.push("from_node", shared.name());
-    arguments.push("revoked", own);
-    let control = shared.app.control();
-    match control.ask("hello", arguments, None, MINGLE_WAIT).await {
+    let hello = Command::new("hello")
+        .argument("from_node", shared.name())
+        .argument("revoked", own);
+    let control = shared.app.control().within(MINGLE_WAIT);
+    match control.ask(hello).await {
         Ok(replies) => {
             for (node, payload) in replies {
                 let Some(payload) = payload.as_map() else {
@@ -48,6 +49,8 @@ pub(super) fn ids(revoked: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use celeriac::protocol::Table;
+
     use super::*;
 
     #[test]

@@ -1,16 +1,16 @@
 //! Calling tasks off.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use celeriac::backend::Store;
 use celeriac::clock;
-use celeriac::protocol::control;
+use celeriac::protocol::control::{self, Signal};
 use celeriac::protocol::{Exception, ResultDocument, State, Table, Value, repr};
 
 use super::arguments::{Arguments, wrong};
-use super::command::Answer;
+use super::command::{Answer, Later};
 use super::tasks;
 use crate::job::{Job, Stage, Stop};
 use crate::revoked;
@@ -19,16 +19,33 @@ use crate::shared::Shared;
 /// How many results are looked up and written at once.
 const BATCH: usize = 256;
 
-pub(super) fn revoke(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
-    let terminate = arguments.flag("terminate")?;
-    call_off(shared, &arguments.texts("task_id")?, terminate)
+pub(super) fn revoke(
+    shared: &Arc<Shared>,
+    arguments: Arguments<'_>,
+) -> Result<Later<Answer>, Exception> {
+    let ids = arguments.texts("task_id")?;
+    Ok(call_off(shared, &ids, signal(arguments)?))
 }
 
-pub(super) fn terminate(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
-    call_off(shared, &arguments.texts("task_id")?, true)
+pub(super) fn terminate(
+    shared: &Arc<Shared>,
+    arguments: Arguments<'_>,
+) -> Result<Later<Answer>, Exception> {
+    let ids = arguments.texts("task_id")?;
+    let signal = Signal::from_value(arguments.get("signal").unwrap_or(&Value::Null))?;
+    Ok(call_off(shared, &ids, Some(signal)))
 }
 
-fn call_off(shared: &Arc<Shared>, ids: &[String], terminate: bool) -> Answer {
+/// Reads whether tasks that run shall be stopped, and by which signal. One that is none
+/// is told also when it is not needed.
+fn signal(arguments: Arguments<'_>) -> Result<Option<Signal>, Exception> {
+    let signal = Signal::from_value(arguments.get("signal").unwrap_or(&Value::Null))?;
+    Ok(arguments.flag("terminate")?.then_some(signal))
+}
+
+/// Calls tasks off at once; the answer comes when the results of those that do not run
+/// here are stored, so that who asked finds them.
+fn call_off(shared: &Arc<Shared>, ids: &[String], signal: Option<Signal>) -> Later<Answer> {
     let mut seen = HashSet::with_capacity(ids.len());
     let unique: Vec<&String> = ids.iter().filter(|id| seen.insert(id.as_str())).collect();
     let revoked = unique.iter().map(|id| (*id).clone());
@@ -39,31 +56,44 @@ fn call_off(shared: &Arc<Shared>, ids: &[String], terminate: bool) -> Answer {
     let runs = |id: &String| all.get(id).is_some_and(is_active);
     let elsewhere = unique.iter().filter(|id| !runs(id));
     let elsewhere = elsewhere.map(|id| (*id).clone()).collect();
-    tokio::spawn(mark(Arc::clone(shared), elsewhere));
+    let marked = mark(Arc::clone(shared), elsewhere);
 
-    if !terminate {
-        tracing::info!(tasks = unique.len(), "tasks flagged as revoked");
-        let shown = set(unique.iter().map(|id| id.as_str()));
-        return Ok(Some(control::ok(format!(
-            "tasks {shown} flagged as revoked"
-        ))));
-    }
+    let text = match signal {
+        None => {
+            tracing::info!(tasks = unique.len(), "tasks flagged as revoked");
+            let shown = set(unique.iter().map(|id| id.as_str()));
+            format!("tasks {shown} flagged as revoked")
+        }
+        Some(signal) => terminate_here(&unique, &all, signal),
+    };
+    Box::pin(async move {
+        marked.await;
+        Ok(Some(control::ok(text)))
+    })
+}
+
+/// Stops those of the tasks that run here, and says what Celery says of it.
+fn terminate_here(
+    unique: &[&String],
+    all: &HashMap<String, Vec<Arc<Job>>>,
+    signal: Signal,
+) -> String {
     let here = unique
         .iter()
         .filter_map(|id| Some((id.as_str(), all.get(*id)?)));
     let (ids, jobs): (Vec<_>, Vec<_>) = here.unzip();
-    jobs.into_iter().flatten().for_each(|job| stop(job));
-    Ok(Some(control::ok(match ids.is_empty() {
+    jobs.into_iter().flatten().for_each(|job| stop(job, signal));
+    match ids.is_empty() {
         true => "terminate: tasks unknown".to_owned(),
         false => format!("terminate: {}", ids.join(", ")),
-    })))
+    }
 }
 
 /// Stops a task if it runs. One that only waits is dropped when its turn comes.
-fn stop(job: &Job) {
+fn stop(job: &Job, signal: Signal) {
     if job.stage() == Stage::Running {
-        tracing::info!(task = job.headers().task, id = job.id(), "terminating");
-        job.stop(Stop::Terminated);
+        tracing::info!(task = job.headers().task, id = job.id(), %signal, "terminating");
+        job.stop(Stop::Terminated(signal));
     }
 }
 
@@ -118,15 +148,15 @@ async fn mark(shared: Arc<Shared>, ids: Vec<String>) {
 
 pub(super) fn by_stamps(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
     let headers = stamps(arguments.get("headers").unwrap_or(&Value::Null))?;
-    let terminate = arguments.flag("terminate")?;
+    let signal = signal(arguments)?;
     for (name, values) in headers.iter() {
         shared.revoked.add_stamp(name, many(values), Instant::now());
     }
     let shown = repr::python(&Value::Map(headers.clone()));
-    if !terminate {
+    let Some(signal) = signal else {
         let text = format!("headers {shown} flagged as revoked, but not terminated");
         return Ok(Some(control::ok(text)));
-    }
+    };
     let mut stopped: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for job in shared.jobs.at(Stage::Running) {
         for (name, values) in headers.iter() {
@@ -139,7 +169,7 @@ pub(super) fn by_stamps(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answe
                         .filter(|value| !all.contains(value))
                         .collect::<Vec<_>>(),
                 );
-                stop(&job);
+                stop(&job, signal);
             }
         }
     }

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use celeriac::broker::{Receipt, Settlement};
-use celeriac::protocol::{Codec, Message, Properties, TaskHeaders, Value, json, repr};
+use celeriac::protocol::control::Signal;
+use celeriac::protocol::{Codec, Exception, Message, Properties, TaskHeaders, Value, json, repr};
 use celeriac::task::{Context, DeliveryInfo, RateLimit, Request as TaskRequest};
-use celeriac::{App, task};
+use celeriac::{App, control, task};
 use tokio::sync::mpsc;
 
 use super::*;
 use crate::config::Config;
-use crate::job::{Claim, Job};
+use crate::job::{Claim, Job, Stop};
 use crate::shared::Command;
 use crate::shutdown::Wish;
 
@@ -85,12 +86,35 @@ fn captured(name: &str) -> (Request, Option<Value>) {
 }
 
 fn ask(shared: &Arc<Shared>, method: &str, arguments: &str) -> Option<Value> {
-    let request = Request {
+    run(shared, &request(method, arguments))
+}
+
+fn request(method: &str, arguments: &str) -> Request {
+    Request {
         method: method.to_owned(),
         arguments: json::from_slice(arguments.as_bytes(), "arguments").unwrap(),
         ..Request::default()
-    };
-    command::run(shared, &request)
+    }
+}
+
+/// What is answered at once.
+fn run(shared: &Arc<Shared>, request: &Request) -> Option<Value> {
+    match command::run(shared, request) {
+        command::Reply::Now(payload) => payload,
+        command::Reply::Later(_) => panic!("{} answers later", request.method),
+    }
+}
+
+/// What is answered, at once or later.
+async fn answered(shared: &Arc<Shared>, request: &Request) -> Option<Value> {
+    match command::run(shared, request) {
+        command::Reply::Now(payload) => payload,
+        command::Reply::Later(payload) => payload.await,
+    }
+}
+
+async fn asked(shared: &Arc<Shared>, method: &str, arguments: &str) -> Option<Value> {
+    answered(shared, &request(method, arguments)).await
 }
 
 fn text(value: Option<Value>) -> String {
@@ -163,7 +187,7 @@ async fn answers_are_those_of_a_celery_worker() {
         "control2/revoke_by_stamped_headers_list_form",
     ] {
         let (request, expected) = captured(name);
-        let answer = command::run(&shared, &request);
+        let answer = answered(&shared, &request).await;
         if expected.is_some() {
             assert_eq!(answer, expected, "{name}");
         }
@@ -193,11 +217,7 @@ async fn some_requests_get_no_reply() {
         "control/election",
     ] {
         let (request, expected) = captured(name);
-        assert_eq!(
-            (command::run(&shared, &request), expected),
-            (None, None),
-            "{name}"
-        );
+        assert_eq!((run(&shared, &request), expected), (None, None), "{name}");
     }
     assert_eq!(shared.shutdown.wish(), Wish::Drain);
     // A second request to stop does not make the first one impatient.
@@ -252,12 +272,10 @@ async fn terminate_stops_what_runs_here() {
     let (shared, _commands) = office();
     let running = job(&shared, "one", "[[], {}, {}]", true);
     let waiting = job(&shared, "two", "[[], {}, {}]", false);
-    let answer = ask(
-        &shared,
-        "revoke",
-        r#"{"task_id": ["one", "two", "three"], "terminate": 1}"#,
-    );
+    let arguments = r#"{"task_id": ["one", "two", "three"], "terminate": 1, "signal": "KILL"}"#;
+    let answer = asked(&shared, "revoke", arguments).await;
     assert_eq!(text(answer), "{'ok': 'terminate: one, two'}");
+    assert_eq!(running.stopping(), Some(Stop::Terminated(Signal::KILL)));
     assert!(running.context.is_cancelled() && !waiting.context.is_cancelled());
     assert_eq!(
         text(ask(&shared, "revoked", "{}")),
@@ -270,20 +288,15 @@ async fn terminate_stops_what_runs_here() {
 async fn revoked_is_stored_for_what_does_not_run_here() {
     let (shared, _commands) = office();
     let running = job(&shared, "one", "[[], {}, {}]", true);
-    let answer = ask(&shared, "revoke", r#"{"task_id": ["one", "two", "two"]}"#);
+    let arguments = r#"{"task_id": ["one", "two", "two"]}"#;
+    let answer = asked(&shared, "revoke", arguments).await;
     assert_eq!(
         text(answer),
         r#"{'ok': "tasks {'one', 'two'} flagged as revoked"}"#
     );
     let ids = ["one".to_owned(), "two".to_owned()];
     let backend = shared.app.backend();
-    let found = loop {
-        let found = backend.fetch(&ids).await.unwrap();
-        if found[1].is_some() {
-            break found;
-        }
-        tokio::task::yield_now().await;
-    };
+    let found = backend.fetch(&ids).await.unwrap();
     assert_eq!(found[0], None);
     let document = found[1].as_ref().unwrap();
     assert_eq!(document.status.as_str(), "REVOKED");
@@ -328,7 +341,7 @@ async fn stats_has_the_keys_of_celery() {
             .collect()
     };
     let (request, expected) = captured("control2/stats_busy");
-    let (stats, expected) = (command::run(&shared, &request).unwrap(), expected.unwrap());
+    let (stats, expected) = (run(&shared, &request).unwrap(), expected.unwrap());
     assert_eq!(keys(&stats), keys(&expected));
     for part in ["pool", "broker", "rusage"] {
         let part = |value: &Value| keys(value.as_map().unwrap().get(part).unwrap());
@@ -352,7 +365,7 @@ async fn settings_have_celerys_names_and_no_passwords() {
     let (shared, _commands) = office();
     let (request, known) = captured("control/conf_with_defaults");
     let known = known.unwrap();
-    let all = command::run(&shared, &request).unwrap();
+    let all = run(&shared, &request).unwrap();
     for (name, _) in all.as_map().unwrap().iter() {
         assert!(
             known.as_map().unwrap().get(name).is_some(),
@@ -397,7 +410,7 @@ async fn queues_are_described_as_celery_declares_them() {
     let (shared, _commands) = office();
     shared.queues.insert("celery".to_owned(), Arc::default());
     let (request, expected) = captured("control/active_queues");
-    assert_eq!(command::run(&shared, &request), expected);
+    assert_eq!(run(&shared, &request), expected);
 }
 
 #[tokio::test]
@@ -423,7 +436,10 @@ async fn a_request_for_others_or_too_late_is_dropped() {
             redelivered: false,
             receipt: Receipt::settled(),
         };
-        answer(&shared, delivery)
+        answer(&shared, delivery).and_then(|(request, payload)| match payload {
+            command::Reply::Now(payload) => reply(&shared, request, payload),
+            command::Reply::Later(_) => None,
+        })
     };
     let reply = deliver(&ping).unwrap();
     assert_eq!(
@@ -473,14 +489,64 @@ async fn it_answers_over_a_broker_until_it_is_stopped() {
     while consumers().await == 0 {
         tokio::task::yield_now().await;
     }
-    let control = shared.app.control();
-    let to = Some(vec![shared.name().to_owned()]);
-    let replies = control
-        .ask("ping", Default::default(), to, Duration::from_secs(10))
-        .await
-        .unwrap();
+    let control = shared.app.control().to([shared.name()]);
+    let control = control.within(Duration::from_secs(10));
+    let replies = control.ask(control::Command::ping()).await.unwrap();
     assert_eq!(repr::python(&replies["w1@vm"]), "{'ok': 'pong'}");
     stop.cancel();
     listening.await.unwrap();
     assert_eq!(consumers().await, 0);
+}
+
+#[tokio::test]
+async fn a_signal_that_is_none_changes_nothing() {
+    let (shared, _commands) = office();
+    for method in ["revoke", "terminate"] {
+        let arguments = r#"{"task_id": "one", "terminate": true, "signal": "SIGNOPE"}"#;
+        assert_eq!(
+            text(asked(&shared, method, arguments).await),
+            r#"{'error': 'AttributeError("module \'signal\' has no attribute \'SIGNOPE\'")'}"#
+        );
+    }
+    assert!(shared.revoked.ids().is_empty());
+}
+
+#[tokio::test]
+async fn a_program_adds_commands_of_its_own() {
+    let app = App::builder("test")
+        .control_command("double", async |asked: control::Invocation| {
+            let number = asked.arguments().get("n").and_then(Value::as_i64);
+            let number = number.ok_or_else(|| Exception::python("TypeError", "no number"))?;
+            Ok((number * 2).into())
+        })
+        .control_command("ping", async |asked: control::Invocation| {
+            Ok(asked.node().into())
+        })
+        .control_command("bug", async |_| panic!("as bugs do"))
+        .build();
+    let config = Config {
+        name: "w1@vm".to_owned(),
+        ..Config::default()
+    };
+    let (sender, _commands) = mpsc::channel(8);
+    let handle = tokio::runtime::Handle::current();
+    let shared = Shared::new(app.unwrap(), config, handle, sender);
+    assert_eq!(text(asked(&shared, "double", r#"{"n": 4}"#).await), "8");
+    assert_eq!(
+        text(asked(&shared, "double", "{}").await),
+        r#"{'error': "TypeError('no number')"}"#
+    );
+    assert_eq!(text(asked(&shared, "ping", "{}").await), "'w1@vm'");
+    assert!(text(asked(&shared, "bug", "{}").await).contains("RuntimeError"));
+}
+
+#[tokio::test]
+async fn memory_is_sampled_and_dumped() {
+    let (shared, _commands) = office();
+    let sample = text(ask(&shared, "memsample", "{}"));
+    assert!(sample.ends_with("B'"), "{sample}");
+    let dump = ask(&shared, "memdump", r#"{"samples": 10}"#).unwrap();
+    let lines: Vec<_> = dump.as_str().unwrap().lines().collect();
+    assert_eq!((lines.len(), lines[0]), (3, "- rss (sample):"));
+    assert!(text(ask(&shared, "objgraph", "{}")).contains("NotImplementedError"));
 }

@@ -1,7 +1,8 @@
 //! Calling tasks off, and changing a node that runs, by remote control.
 
 use celeriac::State;
-use celeriac::protocol::{Exception, Table, Value};
+use celeriac::control::Command;
+use celeriac::protocol::Exception;
 use celeriac_node::{Config, Reason};
 
 use crate::tasks::*;
@@ -9,13 +10,6 @@ use crate::{PATIENCE, Rig, eventually};
 
 fn error(document: &celeriac::protocol::ResultDocument) -> String {
     Exception::from_value(&document.result).unwrap().repr()
-}
-
-fn arguments(pairs: &[(&str, Value)]) -> Table {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone()))
-        .collect()
 }
 
 fn one_place() -> Config {
@@ -117,11 +111,10 @@ async fn places_come_and_go() {
     }
     door.started(1).await;
     let control = rig.app.control();
-    let one = arguments(&[("n", Value::Int(1))]);
-    control.cast("pool_grow", one.clone(), None).await.unwrap();
+    control.cast(Command::pool_grow(1)).await.unwrap();
     door.started(2).await;
     assert_eq!(rig.handle.snapshot().slots, 2);
-    control.cast("pool_shrink", one, None).await.unwrap();
+    control.cast(Command::pool_shrink(1)).await.unwrap();
     eventually("it shrinks", || async { rig.handle.snapshot().slots == 1 }).await;
     door.open.add_permits(2);
     rig.settled().await;
@@ -132,15 +125,12 @@ async fn queues_come_and_go() {
     let rig = Rig::start().await;
     rig.hears().await;
     let control = rig.app.control();
-    let queue = arguments(&[("queue", "extra".into())]);
-    control
-        .cast("add_consumer", queue.clone(), None)
-        .await
-        .unwrap();
+    control.cast(Command::add_consumer("extra")).await.unwrap();
     let sum = add.call(1, 2).queue("extra").send(&rig.app).await.unwrap();
     assert_eq!(sum.get(PATIENCE).await.unwrap(), 3);
     assert!(rig.handle.snapshot().queues["extra"].consuming);
-    control.cast("cancel_consumer", queue, None).await.unwrap();
+    let cancel = Command::cancel_consumer("extra");
+    control.cast(cancel).await.unwrap();
     eventually("the queue is gone", || async {
         !rig.handle.snapshot().queues.contains_key("extra")
     })
@@ -156,10 +146,6 @@ async fn queues_come_and_go() {
 async fn a_node_stops_by_remote_control() {
     let rig = Rig::start().await;
     rig.hears().await;
-    rig.app
-        .control()
-        .cast("shutdown", Table::new(), None)
-        .await
-        .unwrap();
+    rig.app.control().cast(Command::shutdown()).await.unwrap();
     assert_eq!(rig.stopped().await.reason, Reason::Drained);
 }

@@ -8,6 +8,7 @@ use celeriac::broker::{
     BoxFuture, Broker, Capabilities, Consumer, Delivery, Link, MemoryBroker, Publication,
     QueueStatus, Subscription, Topology,
 };
+use celeriac::control::Command;
 use celeriac::{App, Result};
 use celeriac_node::{Config, Node, Shutdown};
 use tokio::sync::watch;
@@ -179,9 +180,8 @@ async fn a_server_that_does_not_change_the_prefetch_holds_up_nothing_for_long() 
     let (rig, faults) = rig(0).await;
     rig.hears().await;
     faults.mute.store(true, Ordering::SeqCst);
-    let one = [("n".to_owned(), 1_i64.into())].into_iter().collect();
     let control = rig.app.control();
-    control.cast("pool_grow", one, None).await.unwrap();
+    control.cast(Command::pool_grow(1)).await.unwrap();
     let slots = Config::default().concurrency + 1;
     eventually("it grows", || async {
         rig.handle.snapshot().slots == slots

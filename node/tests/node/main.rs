@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use celeriac::backend::MemoryBackend;
 use celeriac::broker::{Broker, Delivery, MemoryBroker, Publication, QueueStatus, Subscription};
-use celeriac::protocol::{Message, ResultDocument, State, Table};
+use celeriac::control::Command;
+use celeriac::protocol::{Message, ResultDocument, State};
 use celeriac::{App, AppBuilder};
 use celeriac_node::{Config, Handle, Node, Shutdown, Stopped};
 use tokio::task::JoinHandle;
@@ -135,10 +136,9 @@ impl Rig {
 
     /// Waits until the node answers remote control; requests before that are lost.
     pub async fn hears(&self) {
-        let control = self.app.control();
-        let within = Duration::from_millis(200);
+        let control = self.app.control().within(Duration::from_millis(200));
         eventually("the node answers", || async {
-            let replies = control.ask("ping", Table::new(), None, within).await;
+            let replies = control.ask(Command::ping()).await;
             !replies.unwrap().is_empty()
         })
         .await;

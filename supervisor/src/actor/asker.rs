@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac::App;
-use celeriac_protocol::{Table, Value};
+use celeriac::control::Command;
+use celeriac_protocol::Value;
 use tokio::sync::Semaphore;
 
 use crate::board::Facts;
@@ -69,9 +70,8 @@ impl Asker {
     }
 
     async fn ask(&self, node: &str, method: &str) -> Option<Value> {
-        let to = Some(vec![node.to_owned()]);
-        let control = self.app.control();
-        match control.ask(method, Table::new(), to, ANSWER).await {
+        let control = self.app.control().to([node]).within(ANSWER);
+        match control.ask(Command::new(method)).await {
             Ok(mut replies) => replies.remove(node),
             Err(error) => {
                 tracing::debug!(node, method, %error, "a node could not be asked");

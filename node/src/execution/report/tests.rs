@@ -3,6 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use celeriac::canvas::plan::plan;
+use celeriac::protocol::control::Signal;
 use celeriac::protocol::{Message, Signature};
 
 use super::*;
@@ -303,13 +304,13 @@ fn events_tell_what_happened() {
         signum,
         expired,
         ..
-    } = plain(Outcome::Revoked(Revocation::Terminated))
+    } = plain(Outcome::Revoked(Revocation::Terminated(Signal::KILL)))
         .events
         .remove(0)
     else {
         panic!("a revocation");
     };
-    assert_eq!((terminated, signum, expired), (true, Some(15), false));
+    assert_eq!((terminated, signum, expired), (true, Some(9), false));
 }
 
 #[test]

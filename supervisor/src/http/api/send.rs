@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use celeriac::AsyncResult;
+use celeriac::control::Command;
 use celeriac_protocol::{State as TaskState, Table, Value};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -114,11 +115,10 @@ pub(in crate::http) async fn revoke(
         );
         return Err(Problem::invalid(message));
     }
-    let mut arguments = Table::new();
-    arguments.push("task_id", vec![Value::from(id.as_str())]);
-    arguments.push("terminate", revocation.terminate);
-    arguments.push("signal", signal);
-    desk.app.control().cast("revoke", arguments, None).await?;
+    let command = Command::revoke([id.as_str()])
+        .argument("terminate", revocation.terminate)
+        .argument("signal", signal);
+    desk.app.control().cast(command).await?;
     let told = json!({ "id": id, "revoke": "sent", "terminate": revocation.terminate });
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
 }
