@@ -166,6 +166,7 @@ impl App {
             send_timeout: inner.send_timeout,
             oid: inner.oid.clone(),
             clock: LamportClock::default(),
+            commands: self.0.commands.clone(),
             declared: DashSet::new(),
         }))
     }
