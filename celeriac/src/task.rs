@@ -14,7 +14,7 @@ use celeriac_protocol::{Parts, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::arguments::{Arguments, Parameter};
+pub use self::arguments::{Arguments, Parameter, ParameterKind};
 pub use self::context::{Context, DeliveryInfo, Request};
 pub use self::error::{Retry, TaskError};
 pub use self::options::{RateLimit, TaskOptions};

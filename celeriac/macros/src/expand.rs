@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, ItemFn, PatType, Result};
 
-use crate::function::{Absent, Function, Parameter, hidden};
+use crate::function::{Absent, Function, Parameter, Takes, hidden};
 use crate::options::Options;
 
 /// Expands `#[task(options)] function`.
@@ -58,7 +58,9 @@ fn call(function: &Function, task_name: &TokenStream) -> TokenStream {
     let Function { visibility, .. } = function;
     let docs = docs(function, "Makes a call of the task.");
     let result = result_type(function);
-    let parameters = function.parameters.iter().map(
+    // What takes several arguments is given them on the call.
+    let single = || function.parameters.iter().filter(|p| p.takes == Takes::One);
+    let parameters = single().map(
         |Parameter {
              ident, declaration, ..
          }| {
@@ -66,12 +68,24 @@ fn call(function: &Function, task_name: &TokenStream) -> TokenStream {
             quote!(#ident: #ty)
         },
     );
-    let idents = function.parameters.iter().map(|parameter| &parameter.ident);
+    let places = function
+        .parameters
+        .iter()
+        .take_while(|p| p.takes == Takes::One);
+    let places = places.count();
+    let given = single().enumerate().map(|(at, parameter)| {
+        let (ident, name) = (&parameter.ident, parameter.name());
+        if at < places {
+            quote!(.arg(#ident))
+        } else {
+            quote!(.kwarg(#name, #ident))
+        }
+    });
     quote! {
         #docs
         #[allow(dead_code, clippy::too_many_arguments)]
         #visibility fn call(&self, #(#parameters),*) -> ::celeriac::Call<#result> {
-            ::celeriac::Call::new(#task_name)#(.arg(#idents))*
+            ::celeriac::Call::new(#task_name)#(#given)*
         }
 
         /// Makes a call without arguments, to be given some with `arg` and `kwarg`: a
@@ -134,8 +148,13 @@ fn implementation(function: &Function, options: &Options, task_name: &TokenStrea
     });
     let parameters = function.parameters.iter().map(|parameter| {
         let name = parameter.name();
-        let required = matches!(parameter.absent, Absent::Error);
-        quote!(::celeriac::task::Parameter { name: #name, required: #required })
+        let kind = match (parameter.takes, &parameter.absent) {
+            (Takes::Args, _) => quote!(args),
+            (Takes::Kwargs, _) => quote!(kwargs),
+            (Takes::One, Absent::Error) => quote!(required),
+            (Takes::One, _) => quote!(optional),
+        };
+        quote!(::celeriac::task::Parameter::#kind(#name))
     });
     let decoded = function
         .parameters
@@ -213,15 +232,17 @@ fn decode(parameter: &Parameter, arguments: &syn::Ident) -> TokenStream {
         ident,
         owned,
         absent,
+        takes,
         ..
     } = parameter;
-    let value = match absent {
-        Absent::Error => quote_spanned!(owned.span()=> #arguments.required()?),
-        Absent::None => {
-            quote_spanned!(owned.span()=> #arguments.or_else(|| ::core::option::Option::None)?)
-        }
-        Absent::Default(value) => quote_spanned!(owned.span()=> #arguments.or_else(|| #value)?),
+    let read = match (takes, absent) {
+        (Takes::Args, _) => quote!(args()),
+        (Takes::Kwargs, _) => quote!(kwargs()),
+        (Takes::One, Absent::Error) => quote!(required()),
+        (Takes::One, Absent::None) => quote!(or_else(|| ::core::option::Option::None)),
+        (Takes::One, Absent::Default(value)) => quote!(or_else(|| #value)),
     };
+    let value = quote_spanned!(owned.span()=> #arguments.#read?);
     quote!(let #ident: #owned = #value;)
 }
 
@@ -292,10 +313,7 @@ mod tests {
             text.contains(r#"::celeriac::Call::new("add").arg(x).arg(y)"#),
             "{text}"
         );
-        assert!(
-            text.contains(r#"Parameter{name:"y",required:true}"#),
-            "{text}"
-        );
+        assert!(text.contains(r#"Parameter::required("y")"#), "{text}");
         assert!(!text.contains("fnoptions"), "{text}");
     }
 
@@ -341,8 +359,28 @@ mod tests {
             text.contains("asyncfnrun(a:Option<u8>,b:u8,r#type:&str)"),
             "{text}"
         );
-        assert!(text.contains(r#"name:"b",required:false"#), "{text}");
-        assert!(text.contains(r#"name:"type",required:true"#), "{text}");
+        assert!(text.contains(r#"Parameter::optional("b")"#), "{text}");
+        assert!(text.contains(r#"Parameter::required("type")"#), "{text}");
+    }
+
+    #[test]
+    fn what_takes_several_is_no_parameter_of_call() {
+        let text = expansion(
+            "",
+            "async fn f(a: u8, #[args] rest: Vec<u8>, #[default(1)] b: u8, #[kwargs] more: Table) {}",
+        );
+        assert!(text.contains("fncall(&self,a:u8,b:u8)"), "{text}");
+        assert!(text.contains(r#".arg(a).kwarg("b",b)"#), "{text}");
+        assert!(
+            text.contains("letrest:Vec<u8>=arguments.args()?;"),
+            "{text}"
+        );
+        assert!(
+            text.contains("letmore:Table=arguments.kwargs()?;"),
+            "{text}"
+        );
+        assert!(text.contains(r#"Parameter::args("rest")"#), "{text}");
+        assert!(text.contains(r#"Parameter::kwargs("more")"#), "{text}");
     }
 
     #[test]
@@ -421,6 +459,18 @@ mod tests {
             (
                 "fn f(#[default(1)] #[default(2)] a: u8) {}",
                 "one default is enough",
+            ),
+            (
+                "fn f(#[args] a: Vec<u8>, #[args] b: Vec<u8>) {}",
+                "one parameter with #[args] is enough",
+            ),
+            (
+                "fn f(#[kwargs] a: Table, b: u8) {}",
+                "the parameter with #[kwargs] must be the last",
+            ),
+            (
+                "fn f(#[args] #[default(x)] a: Vec<u8>) {}",
+                "a parameter that takes what is left is empty when nothing is",
             ),
             (
                 "fn f(#[cfg(unix)] a: u8) {}",

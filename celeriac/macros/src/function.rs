@@ -37,6 +37,17 @@ pub(crate) struct Parameter {
     pub(crate) owned: Type,
     pub(crate) borrowed: bool,
     pub(crate) absent: Absent,
+    pub(crate) takes: Takes,
+}
+
+/// How much of a call a parameter takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    One,
+    /// `#[args]`: the other positional arguments.
+    Args,
+    /// `#[kwargs]`: the other keyword arguments.
+    Kwargs,
 }
 
 /// What a parameter is when a call leaves it out.
@@ -94,6 +105,7 @@ impl Function {
                 },
             }
         }
+        in_order(&parameters)?;
         let output = match sig.output {
             ReturnType::Default => parse_quote!(()),
             ReturnType::Type(_, output) => *output,
@@ -130,6 +142,7 @@ impl Parameter {
             }
         };
         let mut default = None;
+        let mut takes = Takes::One;
         let mut kept = Vec::new();
         for attribute in std::mem::take(&mut declaration.attrs) {
             if attribute.path().is_ident("default") {
@@ -139,6 +152,10 @@ impl Parameter {
                 default = Some(attribute.parse_args::<Expr>().map_err(|error| {
                     Error::new(error.span(), "expected a value, such as #[default(10)]")
                 })?);
+            } else if attribute.path().is_ident("args") {
+                takes = Takes::Args;
+            } else if attribute.path().is_ident("kwargs") {
+                takes = Takes::Kwargs;
             } else if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
                 let text = "a task has the same parameters everywhere: put the cfg on the task";
                 return Err(Error::new(attribute.span(), text));
@@ -148,6 +165,10 @@ impl Parameter {
         }
         declaration.attrs = kept;
         let (owned, borrowed) = owned(&declaration.ty)?;
+        if let (Some(default), false) = (&default, takes == Takes::One) {
+            let text = "a parameter that takes what is left is empty when nothing is";
+            return Err(Error::new(default.span(), text));
+        }
         let absent = match default {
             Some(value) => Absent::Default(value),
             None if last_segment(&owned).is_some_and(|name| name == "Option") => Absent::None,
@@ -159,7 +180,28 @@ impl Parameter {
             owned,
             borrowed,
             absent,
+            takes,
         })
+    }
+}
+
+/// Checks that what takes several arguments stands where Python wants it.
+fn in_order(parameters: &[Parameter]) -> Result<()> {
+    let mut args = parameters.iter().filter(|p| p.takes == Takes::Args);
+    if let Some(second) = args.nth(1) {
+        let text = "one parameter with #[args] is enough";
+        return Err(Error::new(second.ident.span(), text));
+    }
+    let before_last = parameters.len().saturating_sub(1);
+    match parameters[..before_last]
+        .iter()
+        .find(|p| p.takes == Takes::Kwargs)
+    {
+        Some(early) => {
+            let text = "the parameter with #[kwargs] must be the last";
+            Err(Error::new(early.ident.span(), text))
+        }
+        None => Ok(()),
     }
 }
 

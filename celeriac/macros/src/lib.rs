@@ -32,6 +32,8 @@ use proc_macro::TokenStream;
 /// | `x: Option<T>` | may be left out or null |
 /// | `#[default(expr)] x: T` | may be left out; `expr` is then evaluated |
 /// | `x: &str`, `x: &[T]`, `x: &T` | read as `String`, `Vec<T>`, `T` and lent |
+/// | `#[args] rest: Vec<T>` | every further positional argument, as Python's `*args`; given with `.arg(...)`; parameters after it are given by name |
+/// | `#[kwargs] rest: T` | every other keyword argument, as Python's `**kwargs`, in a map or struct; given with `.kwarg(...)`; the last |
 ///
 /// # Result
 ///

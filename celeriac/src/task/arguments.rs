@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use celeriac_protocol::Raw;
 use celeriac_protocol::error::{DecodeError, Fault};
+use celeriac_protocol::{Raw, Table, Value};
 use serde::de::DeserializeOwned;
 
 /// A parameter of a task.
@@ -11,18 +11,70 @@ use serde::de::DeserializeOwned;
 pub struct Parameter {
     /// Its name, by which keyword arguments find it.
     pub name: &'static str,
-    /// Whether a call must give it.
-    pub required: bool,
+    /// What it takes.
+    pub kind: ParameterKind,
+}
+
+/// What a parameter takes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterKind {
+    /// One argument, which must be there.
+    Required,
+    /// One argument, or none.
+    Optional,
+    /// Every further positional argument, as Python's `*args`. What comes after it is
+    /// found by its name only.
+    Args,
+    /// Every keyword argument that no other parameter has the name of, as Python's
+    /// `**kwargs`.
+    Kwargs,
+}
+
+impl Parameter {
+    /// Makes a parameter that a call must fill.
+    pub const fn required(name: &'static str) -> Self {
+        let kind = ParameterKind::Required;
+        Self { name, kind }
+    }
+
+    /// Makes a parameter that a call may leave out.
+    pub const fn optional(name: &'static str) -> Self {
+        let kind = ParameterKind::Optional;
+        Self { name, kind }
+    }
+
+    /// Makes a parameter that takes the other positional arguments.
+    pub const fn args(name: &'static str) -> Self {
+        let kind = ParameterKind::Args;
+        Self { name, kind }
+    }
+
+    /// Makes a parameter that takes the other keyword arguments.
+    pub const fn kwargs(name: &'static str) -> Self {
+        let kind = ParameterKind::Kwargs;
+        Self { name, kind }
+    }
+
+    fn is_one(&self) -> bool {
+        matches!(self.kind, ParameterKind::Required | ParameterKind::Optional)
+    }
+
+    fn is_required(&self) -> bool {
+        self.kind == ParameterKind::Required
+    }
 }
 
 /// The arguments of a call, bound to parameters and not yet decoded.
 ///
 /// Binding follows Python: positional arguments fill parameters from the left,
-/// keyword arguments fill them by name, none is filled twice, none is left over.
+/// keyword arguments fill them by name, none is filled twice, none is left over
+/// unless a parameter takes what is left.
 #[derive(Debug)]
 pub struct Arguments<'a> {
     task: &'static str,
     bound: Vec<Option<Raw<'a>>>,
+    args: Vec<Raw<'a>>,
+    kwargs: Vec<(Cow<'a, str>, Raw<'a>)>,
     parameters: &'static [Parameter],
     next: usize,
 }
@@ -36,25 +88,40 @@ impl<'a> Arguments<'a> {
     pub fn new(
         task: &'static str,
         parameters: &'static [Parameter],
-        args: Vec<Raw<'a>>,
+        mut args: Vec<Raw<'a>>,
         kwargs: Vec<(Cow<'a, str>, Raw<'a>)>,
     ) -> Result<Self, DecodeError> {
-        if args.len() > parameters.len() {
-            return Err(mismatch(
-                task,
-                format!("{} positional arguments", parameters.len()),
-                format!("{}", args.len()),
-            ));
+        let places = parameters
+            .iter()
+            .position(|parameter| !parameter.is_one())
+            .unwrap_or(parameters.len());
+        let has = |kind| parameters.iter().any(|parameter| parameter.kind == kind);
+        let mut further = Vec::new();
+        if args.len() > places {
+            if !has(ParameterKind::Args) {
+                return Err(mismatch(
+                    task,
+                    format!("{places} positional arguments"),
+                    format!("{}", args.len()),
+                ));
+            }
+            further = args.split_off(places);
         }
         let mut bound: Vec<Option<Raw<'a>>> = Vec::with_capacity(parameters.len());
         bound.extend(args.into_iter().map(Some));
         bound.resize_with(parameters.len(), || None);
+        let mut unnamed = Vec::new();
         for (name, value) in kwargs {
             let Some(at) = parameters
                 .iter()
-                .position(|parameter| parameter.name == name)
+                .position(|parameter| parameter.is_one() && parameter.name == name)
             else {
-                let known: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
+                if has(ParameterKind::Kwargs) {
+                    unnamed.push((name, value));
+                    continue;
+                }
+                let ones = parameters.iter().filter(|parameter| parameter.is_one());
+                let known: Vec<_> = ones.map(|parameter| parameter.name).collect();
                 return Err(mismatch(
                     task,
                     format!("keyword arguments among [{}]", known.join(", ")),
@@ -73,7 +140,7 @@ impl<'a> Arguments<'a> {
         let missing: Vec<_> = parameters
             .iter()
             .zip(&bound)
-            .filter(|(parameter, value)| parameter.required && value.is_none())
+            .filter(|(parameter, value)| parameter.is_required() && value.is_none())
             .map(|(parameter, _)| format!("'{}'", parameter.name))
             .collect();
         if !missing.is_empty() {
@@ -81,7 +148,7 @@ impl<'a> Arguments<'a> {
                 task,
                 format!(
                     "{} required arguments",
-                    parameters.iter().filter(|p| p.required).count()
+                    parameters.iter().filter(|p| p.is_required()).count()
                 ),
                 format!("{} missing: {}", missing.len(), missing.join(", ")),
             ));
@@ -89,6 +156,8 @@ impl<'a> Arguments<'a> {
         Ok(Self {
             task,
             bound,
+            args: further,
+            kwargs: unnamed,
             parameters,
             next: 0,
         })
@@ -101,13 +170,13 @@ impl<'a> Arguments<'a> {
     /// When the value is not of type `T`.
     pub fn optional<T: DeserializeOwned>(&mut self) -> Result<Option<T>, DecodeError> {
         let at = self.next;
-        self.next += 1;
+        let parameter = self.skip();
         match self.bound.get_mut(at).and_then(Option::take) {
             None => Ok(None),
             Some(raw) => raw
                 .decode()
                 .map(Some)
-                .map_err(|error| within(error, self.task, self.parameters[at].name)),
+                .map_err(|error| within(error, self.task, parameter)),
         }
     }
 
@@ -141,6 +210,49 @@ impl<'a> Arguments<'a> {
     ) -> Result<T, DecodeError> {
         Ok(self.optional()?.unwrap_or_else(default))
     }
+
+    /// Decodes the positional arguments that no parameter before took.
+    ///
+    /// # Errors
+    ///
+    /// When one of them is not of type `T`.
+    pub fn args<T: DeserializeOwned>(&mut self) -> Result<Vec<T>, DecodeError> {
+        let parameter = self.skip();
+        let args = std::mem::take(&mut self.args).into_iter();
+        args.map(|raw| raw.decode())
+            .collect::<Result<_, _>>()
+            .map_err(|error| within(error, self.task, parameter))
+    }
+
+    /// Decodes the keyword arguments that no parameter has the name of, into a map or a
+    /// struct.
+    ///
+    /// # Errors
+    ///
+    /// When they are not what `T` takes.
+    pub fn kwargs<T: DeserializeOwned>(&mut self) -> Result<T, DecodeError> {
+        let parameter = self.skip();
+        let mut table = Table::with_capacity(self.kwargs.len());
+        let decoded = std::mem::take(&mut self.kwargs)
+            .into_iter()
+            .try_for_each(|(name, raw)| {
+                table.insert(name, raw.decode::<Value>()?);
+                Ok(())
+            });
+        decoded
+            .and_then(|()| Value::Map(table).to())
+            .map_err(|error| within(error, self.task, parameter))
+    }
+
+    /// Goes on to the next parameter and returns the name of this one.
+    fn skip(&mut self) -> &'static str {
+        let name = self
+            .parameters
+            .get(self.next)
+            .map_or("", |parameter| parameter.name);
+        self.next += 1;
+        name
+    }
 }
 
 fn mismatch(task: &str, expected: String, found: String) -> DecodeError {
@@ -161,18 +273,9 @@ mod tests {
     use super::*;
 
     const XY: &[Parameter] = &[
-        Parameter {
-            name: "x",
-            required: true,
-        },
-        Parameter {
-            name: "y",
-            required: true,
-        },
-        Parameter {
-            name: "z",
-            required: false,
-        },
+        Parameter::required("x"),
+        Parameter::required("y"),
+        Parameter::optional("z"),
     ];
 
     fn raw(text: &str) -> Raw<'_> {
@@ -229,6 +332,39 @@ mod tests {
         ] {
             assert_eq!(bind(args, kwargs).err().as_deref(), Some(text));
         }
+    }
+
+    #[test]
+    fn what_is_left_goes_where_it_may() {
+        const MANY: &[Parameter] = &[
+            Parameter::required("x"),
+            Parameter::args("rest"),
+            Parameter::optional("y"),
+            Parameter::kwargs("more"),
+        ];
+        let bind = |args: &[&'static str], kwargs: &[(&'static str, &'static str)]| {
+            let args = args.iter().map(|text| raw(text)).collect();
+            let kwargs = kwargs
+                .iter()
+                .map(|(name, text)| (Cow::Borrowed(*name), raw(text)));
+            Arguments::new("many", MANY, args, kwargs.collect())
+        };
+        let mut bound = bind(&["1", "2", "3"], &[("z", "5"), ("y", "4"), ("rest", "6")]).unwrap();
+        assert_eq!(bound.required::<i64>(), Ok(1));
+        assert_eq!(bound.args::<i64>(), Ok(vec![2, 3]));
+        assert_eq!(bound.optional::<i64>(), Ok(Some(4)));
+        let mut more = Table::new();
+        more.insert("z", 5_i64);
+        more.insert("rest", 6_i64);
+        assert_eq!(bound.kwargs::<Value>(), Ok(Value::Map(more)));
+
+        let mut bound = bind(&["1", "\"two\""], &[]).unwrap();
+        assert_eq!(bound.required::<i64>(), Ok(1));
+        let error = bound.args::<i64>().unwrap_err().to_string();
+        assert!(error.starts_with("many(), argument 'rest': "), "{error}");
+        assert_eq!(bound.optional::<i64>(), Ok(None));
+        assert_eq!(bound.kwargs::<Table>(), Ok(Table::new()));
+        assert!(bind(&[], &[("y", "1")]).is_err());
     }
 
     #[test]

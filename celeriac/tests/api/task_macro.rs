@@ -200,3 +200,22 @@ async fn an_argument_that_cannot_be_encoded_stops_the_workflow() {
         assert!(matches!(error, celeriac::Error::Encode(_)), "{error:?}");
     }
 }
+
+/// Takes whatever comes.
+#[task]
+async fn anything(
+    first: i64,
+    #[args] rest: Vec<i64>,
+    #[default(7)] last: i64,
+    #[kwargs] more: Table,
+) -> (i64, i64, usize) {
+    (first, last + rest.iter().sum::<i64>(), more.len())
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_call_has_a_place() {
+    let call = anything.call(1, 2).arg(3).kwarg("x", 4).signature();
+    assert_eq!(call.kwargs.get("last"), Some(&Value::Int(2)));
+    let result = start(anything, call.args, call.kwargs).await;
+    assert_eq!(result, Ok(Ok(Value::from_serialize(&(1, 5, 1)).unwrap())));
+}

@@ -313,28 +313,15 @@ impl Task for HttpRequest {
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &[
-            Parameter {
-                name: "url",
-                required: true,
-            },
-            Parameter {
-                name: "method",
-                required: false,
-            },
-            Parameter {
-                name: "headers",
-                required: false,
-            },
-            Parameter {
-                name: "body",
-                required: false,
-            },
-            Parameter {
-                name: "timeout",
-                required: false,
-            },
-        ]
+        const {
+            &[
+                Parameter::required("url"),
+                Parameter::optional("method"),
+                Parameter::optional("headers"),
+                Parameter::optional("body"),
+                Parameter::optional("timeout"),
+            ]
+        }
     }
 
     fn start(&self, _: Context, mut arguments: Arguments<'_>) -> Result<Execution, DecodeError> {

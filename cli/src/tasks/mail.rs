@@ -149,24 +149,14 @@ impl Task for MailSend {
     }
 
     fn parameters(&self) -> &'static [Parameter] {
-        &[
-            Parameter {
-                name: "to",
-                required: true,
-            },
-            Parameter {
-                name: "title",
-                required: true,
-            },
-            Parameter {
-                name: "text",
-                required: true,
-            },
-            Parameter {
-                name: "from",
-                required: false,
-            },
-        ]
+        const {
+            &[
+                Parameter::required("to"),
+                Parameter::required("title"),
+                Parameter::required("text"),
+                Parameter::optional("from"),
+            ]
+        }
     }
 
     fn start(&self, _: Context, mut arguments: Arguments<'_>) -> Result<Execution, DecodeError> {
