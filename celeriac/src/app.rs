@@ -2,6 +2,7 @@
 
 mod builder;
 mod follow;
+mod publish;
 mod send;
 
 use std::fmt;
@@ -19,9 +20,9 @@ use crate::broker::Broker;
 use crate::call::Call;
 use crate::clock::LamportClock;
 use crate::control::{Commands, Control};
-use crate::producer::Defaults;
+use crate::producer::{Defaults, PublishRetry};
 use crate::result::AsyncResult;
-use crate::routing::Routes;
+use crate::routing::{Queues, Routes, Routing};
 use crate::task::Registry;
 
 /// An app: tasks, a broker, a result backend, and how calls are routed.
@@ -54,9 +55,10 @@ struct Inner {
     broker: Arc<dyn Broker>,
     backend: Arc<dyn Backend>,
     registry: Registry,
-    routes: Routes,
+    routing: Routing,
     defaults: Defaults,
     send_timeout: Duration,
+    publish_retry: Option<PublishRetry>,
     oid: String,
     clock: LamportClock,
     commands: Commands,
@@ -97,7 +99,17 @@ impl App {
 
     /// Returns the routing rules.
     pub fn routes(&self) -> &Routes {
-        &self.0.routes
+        &self.0.routing.routes
+    }
+
+    /// Returns what is known of queues.
+    pub fn queues(&self) -> &Queues {
+        &self.0.routing.queues
+    }
+
+    /// Returns where calls go: the rules and the queues.
+    pub fn routing(&self) -> &Routing {
+        &self.0.routing
     }
 
     /// Returns the id by which replies find this app.
@@ -158,7 +170,8 @@ impl App {
             broker,
             backend,
             registry: inner.registry.clone(),
-            routes: inner.routes.clone(),
+            routing: inner.routing.clone(),
+            publish_retry: inner.publish_retry,
             defaults: Defaults {
                 reply_to,
                 ..inner.defaults.clone()

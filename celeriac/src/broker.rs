@@ -7,6 +7,7 @@
 pub mod amqp;
 mod delivery;
 mod memory;
+mod pattern;
 mod topology;
 
 use std::fmt;

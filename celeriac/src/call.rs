@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use celeriac_protocol::{Codec, Signature, Timestamp, Value};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::app::Caller;
 use crate::canvas;
 use crate::error::Result;
+use crate::producer::PublishRetry;
 use crate::result::AsyncResult;
 
 /// A call of a task, before it is sent: arguments and options.
@@ -95,9 +96,10 @@ impl<R> Call<R> {
         self.option("countdown", delay.as_secs_f64())
     }
 
-    /// Runs it at a time.
-    pub fn eta(self, at: SystemTime) -> Self {
-        self.option("eta", Timestamp::from(at).to_string())
+    /// Runs it at a time: a `SystemTime`, or a [`Timestamp`] in a zone of its own. One without
+    /// a zone is UTC to those who run it.
+    pub fn eta(self, at: impl Into<Timestamp>) -> Self {
+        self.option("eta", at.into().to_string())
     }
 
     /// Drops it when it has not started after this long.
@@ -105,9 +107,20 @@ impl<R> Call<R> {
         self.option("expires", after.as_secs_f64())
     }
 
+    /// Drops it when it has not started at this time.
+    pub fn expires_at(self, at: impl Into<Timestamp>) -> Self {
+        self.option("expires", at.into().to_string())
+    }
+
     /// Sends it to a queue.
     pub fn queue(self, name: impl Into<String>) -> Self {
         self.option("queue", name.into())
+    }
+
+    /// Sends it with a routing key, for a queue behind a topic exchange. Default the queue's
+    /// own.
+    pub fn routing_key(self, key: impl Into<String>) -> Self {
+        self.option("routing_key", key.into())
     }
 
     /// Sends it to an exchange with a routing key.
@@ -125,6 +138,37 @@ impl<R> Call<R> {
     /// Sets the id, which is made up otherwise.
     pub fn id(self, id: impl Into<String>) -> Self {
         self.option("task_id", id.into())
+    }
+
+    /// Sets how often the call is tried when its message does not reach the broker.
+    pub fn publish_retry(self, retry: PublishRetry) -> Self {
+        let mut policy = celeriac_protocol::Table::new();
+        policy.insert("max_retries", retry.max_retries);
+        policy.insert("interval_start", retry.interval_start.as_secs_f64());
+        policy.insert("interval_step", retry.interval_step.as_secs_f64());
+        policy.insert("interval_max", retry.interval_max.as_secs_f64());
+        self.option("retry_policy", policy)
+    }
+
+    /// Sets whether a message that no queue takes is an error. Default true.
+    pub fn mandatory(self, mandatory: bool) -> Self {
+        self.option("mandatory", mandatory)
+    }
+
+    /// Sets whether to wait until the broker has taken the message over. Default true; without
+    /// it nobody hears of a message that is lost.
+    pub fn confirm(self, confirm: bool) -> Self {
+        self.option("confirm", confirm)
+    }
+
+    /// Sets whether the message survives the broker's restart. Default the app's.
+    pub fn persistent(self, persistent: bool) -> Self {
+        self.option("delivery_mode", if persistent { 2 } else { 1 })
+    }
+
+    /// Sends results to another queue, for `rpc://`. Default the app's own.
+    pub fn reply_to(self, queue: impl Into<String>) -> Self {
+        self.option("reply_to", queue.into())
     }
 
     /// Stops the task after this long.

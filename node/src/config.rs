@@ -24,6 +24,9 @@ pub struct Config {
     pub name: String,
     /// The queues it takes tasks from. Default `celery`.
     pub queues: Vec<String>,
+    /// Whether it takes tasks also from a queue that leads to it alone,
+    /// [`TaskQueue::of_node`](celeriac::routing::TaskQueue::of_node). Default false.
+    pub worker_direct: bool,
     /// How many tasks run at once. Default 8 per core: tasks mostly wait.
     pub concurrency: usize,
     /// How many threads run blocking tasks. Default `None`: as many as `concurrency`,
@@ -78,6 +81,7 @@ impl Default for Config {
         Self {
             name: format!("celeriac@{}", celeriac::host::name()),
             queues: vec![naming::DEFAULT_QUEUE.to_owned()],
+            worker_direct: false,
             concurrency: 8 * cores,
             blocking_threads: None,
             prefetch: Prefetch::Multiplier(4),

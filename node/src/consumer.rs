@@ -32,6 +32,7 @@ use std::time::{Duration, SystemTime};
 use celeriac::broker::{Consumer, Subscription};
 use celeriac::protocol::Timestamp;
 use celeriac::retry::Backoff;
+use celeriac::routing::TaskQueue;
 use celeriac::{Error, clock};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -81,7 +82,7 @@ struct Intake {
 /// keeper ends with it, and is made anew.
 pub(crate) async fn run(
     shared: Arc<Shared>,
-    queue: String,
+    queue: TaskQueue,
     state: Arc<QueueState>,
     stop: CancellationToken,
 ) {
@@ -93,10 +94,11 @@ pub(crate) async fn run(
     let mut consumer = match subscribed {
         Ok(consumer) => consumer,
         Err(error) => {
-            tracing::error!(queue, %error, "queue cannot be consumed");
+            tracing::error!(queue = queue.name, %error, "queue cannot be consumed");
             return;
         }
     };
+    let queue = queue.name;
     state.prefetch.store(prefetch, Ordering::Relaxed);
     let (back, due) = mpsc::channel(usize::from(u16::MAX));
     let mut intake = Intake {
@@ -132,7 +134,7 @@ impl Drop for Gone {
 /// Declares the queue and subscribes, however long the broker is away.
 async fn subscribe(
     shared: &Shared,
-    queue: &str,
+    queue: &TaskQueue,
     prefetch: u16,
 ) -> Result<Box<dyn Consumer>, Error> {
     let topology = topology::of(queue, shared.config.dead_letter);
@@ -141,13 +143,15 @@ async fn subscribe(
     loop {
         let subscribed = async {
             broker.declare(&topology).await?;
-            broker.consume(Subscription::new(queue, prefetch)).await
+            broker
+                .consume(Subscription::new(&*queue.name, prefetch))
+                .await
         };
         match subscribed.await {
             Ok(consumer) => return Ok(consumer),
             Err(error) if error.is_retryable() => {
                 if failures == 0 {
-                    tracing::warn!(queue, %error, "queue cannot be consumed yet");
+                    tracing::warn!(queue = queue.name, %error, "queue cannot be consumed yet");
                 }
                 sleep(BACKOFF.delay(failures, 0.0)).await;
                 failures = failures.saturating_add(1);

@@ -70,6 +70,9 @@ impl Node {
     /// in use; [`Error::Unavailable`] when the system gives no threads.
     pub fn new(app: App, config: Config) -> Result<Self> {
         config.check()?;
+        for queue in &config.queues {
+            app.queues().get(queue)?;
+        }
         let http = config.http.map(Bound::new).transpose()?;
         let work = Work::new(config.threads())?;
         let (send, commands) = mpsc::channel(COMMANDS);

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use celeriac::App;
+use celeriac::{App, Result};
 use celeriac::broker::Link;
 use celeriac::clock;
 use celeriac::protocol::task::Limits;
+use celeriac::routing::TaskQueue;
 use dashmap::DashMap;
 use serde::Serialize;
 use tokio::runtime;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) samples: Samples,
     pub(crate) outcomes: Outcomes,
     pub(crate) queues: DashMap<String, Arc<QueueState>>,
+    /// What these queues are, by their names.
+    pub(crate) task_queues: DashMap<String, TaskQueue>,
     /// The node's own: the caller's wishes, and those of remote control.
     pub(crate) shutdown: Shutdown,
     /// The work-stealing runtime: user code and the loops of the data plane.
@@ -103,11 +106,11 @@ pub enum Phase {
 }
 
 /// What the root actor is asked by other parts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Command {
     /// Take tasks from one more queue.
-    AddConsumer(String),
-    /// Take no more tasks from a queue.
+    AddConsumer(TaskQueue),
+    /// Take no more tasks from a queue, by its name or alias.
     CancelConsumer(String),
 }
 
@@ -148,6 +151,7 @@ impl Shared {
             samples: Samples::default(),
             outcomes: Outcomes::new(),
             queues: DashMap::new(),
+            task_queues: DashMap::new(),
             shutdown: Shutdown::new(),
             work,
             started: clock::now(),
@@ -168,6 +172,19 @@ impl Shared {
     /// Returns the node's name.
     pub(crate) fn name(&self) -> &str {
         &self.config.name
+    }
+
+    /// Returns what a queue is that the node consumes, or would be.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](celeriac::Error::Invalid) when it is not described and missing
+    /// queues are not to be created.
+    pub(crate) fn task_queue(&self, name: &str) -> Result<TaskQueue> {
+        if let Some(queue) = self.task_queues.get(name) {
+            return Ok(queue.clone());
+        }
+        Ok(self.app.queues().get(name)?.into_owned())
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use super::{App, Inner};
 use crate::backend::{self, Backend};
-use crate::broker::{self, Broker};
+use crate::broker::{self, Broker, ExchangeKind};
 use crate::clock::LamportClock;
 use crate::control::{Answer, Commands, Invocation};
-use crate::error::Result;
-use crate::producer::Defaults;
-use crate::routing::{Route, Routes};
+use crate::error::{Error, Result};
+use crate::producer::{Defaults, PublishRetry};
+use crate::routing::{QueueType, Route, RouteRequest, Routing, TaskQueue};
 use crate::task::{Handler, Registry, Task};
 
 /// Builds an [`App`]. The first thing that is wrong is told by [`AppBuilder::build`].
@@ -26,14 +26,15 @@ pub struct AppBuilder {
     broker: Source<dyn Broker>,
     backend: Source<dyn Backend>,
     registry: Registry,
-    routes: Routes,
+    routing: Routing,
     queue: String,
     serializer: Codec,
     compression: Option<Compression>,
     persistent: bool,
     send_timeout: Duration,
+    publish_retry: Option<PublishRetry>,
     commands: Commands,
-    error: Option<crate::Error>,
+    error: Option<Error>,
 }
 
 /// A thing by URL, or the thing itself.
@@ -50,13 +51,14 @@ impl AppBuilder {
             broker: Source::Url("memory://".to_owned()),
             backend: Source::Url("disabled://".to_owned()),
             registry: Registry::default(),
-            routes: Routes::default(),
+            routing: Routing::default(),
             queue: naming::DEFAULT_QUEUE.to_owned(),
             serializer: Codec::Json,
             compression: None,
             persistent: true,
             send_timeout: Duration::from_secs(30),
             commands: Commands::default(),
+            publish_retry: None,
             error: None,
         }
     }
@@ -100,9 +102,71 @@ impl AppBuilder {
         self
     }
 
-    /// Routes tasks of a name or pattern (`*`, `?`).
+    /// Routes tasks of a name or pattern (`*`, `?`, `[a-z]`). Rules are asked in the order of
+    /// these calls, exact names before patterns: see [`crate::routing`].
     pub fn route(mut self, pattern: impl Into<String>, route: Route) -> Self {
-        self.routes.add(pattern, route);
+        self.routing.routes.add(pattern, route);
+        self
+    }
+
+    /// Routes tasks whose name fits a regular expression from its start.
+    pub fn route_regex(mut self, pattern: &str, route: Route) -> Self {
+        let added = self.routing.routes.add_regex(pattern, route);
+        self.note(added);
+        self
+    }
+
+    /// Routes by a function; `None` leaves the call to the next rule.
+    pub fn route_with(
+        mut self,
+        function: impl Fn(&RouteRequest<'_>) -> Option<Route> + Send + Sync + 'static,
+    ) -> Self {
+        self.routing.routes.add_function(function);
+        self
+    }
+
+    /// Describes a queue. One of which only the name is known is durable, behind a direct
+    /// exchange of the same name.
+    pub fn queue(mut self, queue: TaskQueue) -> Self {
+        let added = self.routing.queues.add(queue);
+        self.note(added);
+        self
+    }
+
+    /// Sets the highest priority, 1 to 255, of queues whose description has none. Default
+    /// none: without it priorities have no effect on RabbitMQ.
+    pub fn queue_max_priority(mut self, priority: u8) -> Self {
+        if priority == 0 {
+            let wrong = Error::invalid("queue max priority", "1 to 255", "0");
+            self.note(Err(wrong));
+        }
+        self.routing.queues.max_priority = Some(priority);
+        self
+    }
+
+    /// Sets how queues are kept that are not described. Default classic.
+    pub fn queue_type(mut self, queue_type: QueueType) -> Self {
+        self.routing.queues.missing_type = queue_type;
+        self
+    }
+
+    /// Sets how the exchange before a queue routes that is not described. Default direct.
+    pub fn queue_exchange_type(mut self, kind: ExchangeKind) -> Self {
+        self.routing.queues.missing_exchange_type = kind;
+        self
+    }
+
+    /// Sets whether a queue that is not described is made when a call or a node names it.
+    /// Default true; otherwise naming it is an error.
+    pub fn create_missing_queues(mut self, create: bool) -> Self {
+        self.routing.queues.create_missing = create;
+        self
+    }
+
+    /// Sets how often a call is tried whose message does not reach the broker. Default is to
+    /// wait for the broker as long as sending may take.
+    pub fn publish_retry(mut self, retry: PublishRetry) -> Self {
+        self.publish_retry = Some(retry);
         self
     }
 
@@ -181,9 +245,13 @@ impl AppBuilder {
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub fn build(self) -> Result<App> {
+    pub fn build(mut self) -> Result<App> {
         if let Some(error) = self.error {
             return Err(error);
+        }
+        let queues = &mut self.routing.queues;
+        if !queues.create_missing && queues.iter().next().is_none() {
+            queues.add(TaskQueue::new(&self.queue))?;
         }
         let broker = match self.broker {
             Source::Url(url) => broker::open(&url)?,
@@ -210,9 +278,10 @@ impl AppBuilder {
             broker,
             backend,
             registry: self.registry,
-            routes: self.routes,
+            routing: self.routing,
             defaults,
             send_timeout: self.send_timeout,
+            publish_retry: self.publish_retry,
             oid,
             clock: LamportClock::default(),
             commands: self.commands,

@@ -31,7 +31,7 @@ impl App {
                 &send.embed,
                 lineage,
                 &self.0.defaults,
-                &self.0.routes,
+                &self.0.routing,
                 &self.0.registry,
                 now,
             )?;

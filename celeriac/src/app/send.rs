@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::App;
 use crate::backend::{self, Waiter};
-use crate::broker::{Link, Publication, Topology};
+use crate::broker::Link;
 use crate::canvas::{self, Plan, plan};
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::producer::{self, Lineage};
+use crate::producer::{self, Lineage, PublishRetry};
 use crate::result::AsyncResult;
 use crate::task::Context;
 
@@ -46,9 +46,6 @@ impl Caller for Context {
     }
 }
 
-/// More queues than this are declared anew each time: a bound, not a limit.
-const MAX_DECLARED: usize = 10_000;
-
 /// How many members of a group are watched at once.
 const WATCHES: usize = 256;
 
@@ -69,8 +66,14 @@ impl App {
             .get("ignore_result")
             .and_then(Value::as_bool)
             .unwrap_or(false);
-        let plan = self.plan(signature, None)?;
-        let sending = self.watch_and_send(plan, wanted, parent);
+        let mut plan = self.plan(signature, None)?;
+        let mut retry = None;
+        for send in &mut plan.sends {
+            // One policy for all that is sent at once: the first that a part asks for.
+            let own = PublishRetry::take(self.0.publish_retry, &mut send.signature.options)?;
+            retry = retry.or(own);
+        }
+        let sending = self.watch_and_send(plan, wanted, parent, retry);
         match timeout(self.0.send_timeout, sending).await {
             Ok(result) => result,
             Err(_) => Err(self.late()),
@@ -82,14 +85,17 @@ impl App {
         plan: Plan,
         wanted: bool,
         parent: Option<&Context>,
+        retry: Option<PublishRetry>,
     ) -> Result<AsyncResult<R>> {
+        // First, since everything below waits for the broker.
+        self.reach(retry, &mut 0).await?;
         // Interest is registered before the message is out, or the result may be first.
         let waiters = match wanted && self.0.backend.capabilities().stores {
             true => self.watch(&plan.result.tasks()).await?,
             false => Vec::new(),
         };
         let lineage = parent.map(lineage).unwrap_or_default();
-        let result = self.send_plan(plan, &lineage).await?;
+        let result = self.send_planned(plan, &lineage, retry).await?;
         if let Some(parent) = parent {
             parent.add_child(Value::from(result.without_parents()));
         }
@@ -146,7 +152,16 @@ impl App {
     /// [`Error::Unsupported`] for a chord that the result backend cannot count, before
     /// anything is sent; else the first error of any message, when the others may have
     /// been sent.
-    pub async fn send_plan(&self, mut plan: Plan, lineage: &Lineage) -> Result<ResultTuple> {
+    pub async fn send_plan(&self, plan: Plan, lineage: &Lineage) -> Result<ResultTuple> {
+        self.send_planned(plan, lineage, None).await
+    }
+
+    async fn send_planned(
+        &self,
+        mut plan: Plan,
+        lineage: &Lineage,
+        retry: Option<PublishRetry>,
+    ) -> Result<ResultTuple> {
         if plan.has_chord && !self.0.backend.capabilities().join {
             return Err(backend::no_join(self.0.backend.url()));
         }
@@ -159,14 +174,14 @@ impl App {
                     &send.embed,
                     lineage,
                     &self.0.defaults,
-                    &self.0.routes,
+                    &self.0.routing,
                     &self.0.registry,
                     now,
                 )
             })
             .collect::<Result<Vec<_>>>()?;
         self.begin_joins(&plan).await?;
-        self.publish(publications).await?;
+        self.publish_trying(publications, retry).await?;
         Ok(plan.result)
     }
 
@@ -177,60 +192,6 @@ impl App {
                 self.0.backend.save_group(header).await?;
             }
             self.0.backend.begin_join(&join.group, join.size).await?;
-        }
-        Ok(())
-    }
-
-    /// Publishes task messages, each to a queue that exists: a queue that is named for
-    /// the first time is declared as Celery's clients declare it, and once more when it
-    /// was deleted since.
-    ///
-    /// # Errors
-    ///
-    /// The first error of any message; the others may have been sent.
-    pub async fn publish(&self, publications: Vec<Publication>) -> Result<()> {
-        // The bodies are shared, so this copies headers only.
-        let outcomes = self.declare_and_publish(publications.clone()).await?;
-        let mut again = Vec::new();
-        for (publication, outcome) in publications.into_iter().zip(outcomes) {
-            match outcome {
-                Err(Error::Refused { .. }) if publication.exchange.is_empty() => {
-                    self.0.declared.remove(&publication.routing_key);
-                    again.push(publication);
-                }
-                outcome => outcome?,
-            }
-        }
-        if again.is_empty() {
-            return Ok(());
-        }
-        let outcomes = self.declare_and_publish(again).await?;
-        outcomes.into_iter().collect()
-    }
-
-    async fn declare_and_publish(
-        &self,
-        mut publications: Vec<Publication>,
-    ) -> Result<Vec<Result<()>>> {
-        for publication in &publications {
-            self.declare(publication).await?;
-        }
-        if publications.len() == 1
-            && let Some(one) = publications.pop()
-        {
-            return Ok(vec![self.0.broker.publish(one).await]);
-        }
-        Ok(self.0.broker.publish_all(publications).await)
-    }
-
-    async fn declare(&self, publication: &Publication) -> Result<()> {
-        let queue = publication.routing_key.as_str();
-        if !publication.exchange.is_empty() || self.0.declared.contains(queue) {
-            return Ok(());
-        }
-        self.0.broker.declare(&Topology::task_queue(queue)).await?;
-        if self.0.declared.len() < MAX_DECLARED {
-            self.0.declared.insert(queue.to_owned());
         }
         Ok(())
     }

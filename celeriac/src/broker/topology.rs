@@ -1,7 +1,10 @@
 //! What must be there before messages flow.
 
 use celeriac_protocol::Table;
+use celeriac_protocol::naming::{argument, delay};
 use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
 
 /// Exchanges, queues and bindings that must be there before messages flow.
 ///
@@ -53,6 +56,18 @@ impl ExchangeKind {
     }
 }
 
+/// Reads the name on the wire.
+impl std::str::FromStr for ExchangeKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let all = [Self::Direct, Self::Topic, Self::Fanout];
+        all.into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| Error::invalid("exchange type", "direct, topic or fanout", text))
+    }
+}
+
 /// A queue: keeps messages until they are acknowledged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
@@ -101,6 +116,40 @@ impl Topology {
             queues: vec![Queue::new(name)],
             bindings: vec![Binding::new(name, name, name)],
         }
+    }
+
+    /// Celery's native delayed delivery, as Celery declares it, so that both can share one:
+    /// exchanges and queues through which a message goes step by step, each waiting twice as
+    /// long as the next. The type of its queues is `quorum` or `classic`.
+    pub fn delayed_delivery(queue_type: &str) -> Self {
+        let mut stair = Self::default();
+        stair
+            .exchanges
+            .push(Exchange::new(delay::DELIVERY_EXCHANGE, ExchangeKind::Topic));
+        for level in (0..=delay::TOP).rev() {
+            let name = delay::level_name(level);
+            let next = delay::next_exchange(level);
+            let mut queue = Queue::new(&name)
+                .argument(argument::QUEUE_TYPE, queue_type)
+                .argument(argument::OVERFLOW, "reject-publish")
+                .argument(argument::MESSAGE_TTL, delay::level_ttl_millis(level))
+                .argument(argument::DEAD_LETTER_EXCHANGE, next.as_str());
+            if queue_type == "quorum" {
+                queue = queue.argument(argument::DEAD_LETTER_STRATEGY, "at-least-once");
+            }
+            stair
+                .exchanges
+                .push(Exchange::new(&name, ExchangeKind::Topic));
+            stair.queues.push(queue);
+            stair
+                .bindings
+                .push(Binding::new(&name, &name, delay::wait_binding(level)));
+            stair.bindings.push(Binding {
+                to_exchange: true,
+                ..Binding::new(&name, &next, delay::pass_binding(level))
+            });
+        }
+        stair
     }
 }
 
@@ -168,5 +217,46 @@ impl Binding {
             key: key.into(),
             arguments: Table::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use celeriac_protocol::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_stair_is_the_one_celery_declares() {
+        let stair = Topology::delayed_delivery("quorum");
+        assert_eq!(
+            (
+                stair.exchanges.len(),
+                stair.queues.len(),
+                stair.bindings.len()
+            ),
+            (29, 28, 56)
+        );
+        let top = &stair.queues[0];
+        assert_eq!(top.name, "celery_delayed_27");
+        assert_eq!(
+            top.arguments.get("x-message-ttl"),
+            Some(&Value::Int(134_217_728_000))
+        );
+        assert_eq!(
+            top.arguments.get("x-dead-letter-exchange"),
+            Some(&Value::from("celery_delayed_26"))
+        );
+        let bottom = &stair.queues[27];
+        assert_eq!(
+            bottom.arguments.get("x-dead-letter-exchange"),
+            Some(&Value::from("celery_delayed_delivery"))
+        );
+        assert!(
+            Topology::delayed_delivery("classic").queues[0]
+                .arguments
+                .get("x-dead-letter-strategy")
+                .is_none()
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The options of a call, one by one.
 
+use std::time::Duration;
+
 use celeriac_protocol::{Table, Value};
 
 use crate::error::{Error, Result};
@@ -71,6 +73,41 @@ impl Options {
                 )),
             },
         }
+    }
+
+    /// A number of seconds that a value stands for.
+    pub(super) fn duration(what: &str, value: &Value) -> Result<Duration> {
+        let seconds = value.as_f64().map(Duration::try_from_secs_f64);
+        match seconds {
+            Some(Ok(seconds)) => Ok(seconds),
+            _ => Err(Error::invalid(
+                format!("option {what}"),
+                "a number of seconds from 0",
+                value
+                    .as_f64()
+                    .map_or_else(|| value.kind().to_owned(), |seconds| seconds.to_string()),
+            )),
+        }
+    }
+
+    /// Whether the message is to survive the broker's restart.
+    pub(super) fn persistent(&mut self) -> Result<Option<bool>> {
+        let found = match self.take("delivery_mode") {
+            None => return Ok(None),
+            Some(Value::Int(1)) => return Ok(Some(false)),
+            Some(Value::Int(2)) => return Ok(Some(true)),
+            Some(Value::Str(text)) if text == "transient" => return Ok(Some(false)),
+            Some(Value::Str(text)) if text == "persistent" => return Ok(Some(true)),
+            Some(Value::Str(text)) => text,
+            Some(other) => other
+                .as_i64()
+                .map_or_else(|| other.kind().to_owned(), |number| number.to_string()),
+        };
+        Err(Error::invalid(
+            "option delivery_mode",
+            "transient (1) or persistent (2)",
+            found,
+        ))
     }
 
     pub(super) fn list(&mut self, key: &str) -> Result<Option<Vec<String>>> {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use celeriac::canvas::plan::plan;
 use celeriac::producer::{Defaults, Lineage, publication};
 use celeriac::protocol::{Codec, Message, Signature, Table, Value, json};
-use celeriac::routing::Routes;
+use celeriac::routing::Routing;
 use celeriac::task::Registry;
 
 /// When everything here is sent.
@@ -80,7 +80,7 @@ pub(crate) fn sent_knowing(signature: Signature, registry: &Registry) -> Vec<Val
                 &send.embed,
                 &Lineage::default(),
                 &defaults,
-                &Routes::default(),
+                &Routing::default(),
                 registry,
                 now(),
             )

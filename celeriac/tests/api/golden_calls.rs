@@ -1,7 +1,7 @@
 //! Every calling option changes the message as it does in Celery.
 
 use celeriac::protocol::{Codec, Signature, Table, Value};
-use celeriac::routing::{Route, Routes};
+use celeriac::routing::{Route, Routing};
 use celeriac::task::Registry;
 use celeriac::{Call, task};
 use std::time::Duration;
@@ -286,14 +286,14 @@ fn a_task_that_is_known_brings_its_options() {
 
 fn published(
     call: Call<Value>,
-    routes: &Routes,
+    routing: &Routing,
 ) -> celeriac::Result<celeriac::broker::Publication> {
     celeriac::producer::publication(
         call.id("id").signature(),
         &celeriac::protocol::Embed::default(),
         &celeriac::producer::Lineage::default(),
         &defaults(),
-        routes,
+        routing,
         &Registry::default(),
         now(),
     )
@@ -301,9 +301,9 @@ fn published(
 
 #[test]
 fn routes_apply_when_the_call_names_no_target() {
-    let mut routes = Routes::default();
-    routes.add("demo.*", Route::queue("demo").priority(2));
-    routes.add("other.*", Route::exchange("ex", "key"));
+    let mut routes = Routing::default();
+    routes.routes.add("demo.*", Route::queue("demo").priority(2));
+    routes.routes.add("other.*", Route::exchange("ex", "key"));
     let routed = published(add(), &routes).unwrap();
     assert_eq!(
         (routed.exchange.as_str(), routed.routing_key.as_str()),
@@ -371,7 +371,7 @@ fn an_option_that_cannot_be_used_is_refused() {
             "option stamped_headers: expected a list, found an integer",
         ),
     ] {
-        let error = published(call, &Routes::default()).unwrap_err();
+        let error = published(call, &Routing::default()).unwrap_err();
         assert_eq!(error.to_string(), text);
     }
 }

@@ -94,7 +94,11 @@ pub(super) async fn bury(shared: &Shared, batch: &mut [Box<Parcel>]) {
 
 fn dead_letter(shared: &Shared, parcel: &Parcel) -> Option<Publication> {
     match (&parcel.report.settle, &parcel.claim) {
-        (Settle::Dead(reason), Some(claim)) => Some(republish::dead(claim, reason, shared.name())),
+        (Settle::Dead(reason), Some(claim)) => {
+            let queue = shared.task_queues.get(&*claim.queue);
+            let family = queue.as_ref().map_or(&*claim.queue, |queue| queue.family());
+            Some(republish::dead(claim, family, reason, shared.name()))
+        }
         _ => None,
     }
 }
@@ -113,7 +117,7 @@ async fn renewed(
     let Some(publication) = again() else {
         return answer;
     };
-    let topology = topology::of(&job.queue, shared.config.dead_letter);
+    let topology = topology::of(&shared.task_queue(&job.queue)?, shared.config.dead_letter);
     shared.app.broker().declare(&topology).await?;
     shared.app.broker().publish(publication).await
 }

@@ -70,11 +70,11 @@ pub(crate) fn later(job: &Job, at: SystemTime, limits: &Limits) -> Result<Public
     })
 }
 
-/// Makes the message for the dead-letter queue: as it came, with the reason.
+/// Makes the message for the dead-letter queue of `queue`: as it came, with the reason.
 ///
 /// The node publishes it itself, since a queue that was there before the node has no
 /// dead-letter exchange, and arguments cannot be added to it.
-pub(crate) fn dead(job: &Job, reason: &str, node: &str) -> Publication {
+pub(crate) fn dead(job: &Job, queue: &str, reason: &str, node: &str) -> Publication {
     let mut message = match &job.original {
         Some(original) => Message::clone(original),
         None => Message {
@@ -87,7 +87,7 @@ pub(crate) fn dead(job: &Job, reason: &str, node: &str) -> Publication {
     message.properties.expiration = None;
     message.headers.insert(REASON, reason);
     message.headers.insert(NODE, node);
-    let publication = Publication::to_exchange(naming::DEAD_EXCHANGE, &*job.queue, message);
+    let publication = Publication::to_exchange(naming::DEAD_EXCHANGE, queue, message);
     Publication {
         mandatory: true,
         ..publication

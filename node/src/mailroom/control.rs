@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac::broker::{Binding, Exchange, ExchangeKind, Queue, Topology};
+use celeriac::broker::ExchangeKind;
 use celeriac::protocol::control;
 use celeriac::protocol::{Exception, Value, repr};
+use celeriac::routing::TaskQueue;
 use celeriac::task::RateLimit;
 
 use super::arguments::{Arguments, wrong};
@@ -102,49 +103,46 @@ pub(super) fn time_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
 
 pub(super) fn add_consumer(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
     let queue = queue(arguments)?;
-    let topology = topology(&queue, arguments)?;
     let text = format!("add consumer {queue}");
+    let queue = described(shared, &queue, arguments)?;
     let shared = Arc::clone(shared);
     // The answer does not wait for the broker, as with Celery.
     tokio::spawn(async move {
-        if let Some(topology) = topology
-            && let Err(error) = shared.app.broker().declare(&topology).await
-        {
-            tracing::warn!(queue, %error, "cannot declare what feeds a queue");
-            return;
-        }
         let _ = shared.commands.send(Command::AddConsumer(queue)).await;
     });
     Ok(Some(control::ok(text)))
 }
 
-/// Returns what feeds a queue beyond the exchange of its own name, when that is asked.
-fn topology(queue: &str, arguments: Arguments<'_>) -> Result<Option<Topology>, Exception> {
-    let key = arguments.text("routing_key")?.unwrap_or(queue);
-    let Some(exchange) = arguments
-        .text("exchange")?
-        .filter(|exchange| *exchange != queue)
-    else {
-        return Ok(None);
+/// Describes a queue that is to be consumed: as it is known, or as the request says.
+fn described(
+    shared: &Shared,
+    name: &str,
+    arguments: Arguments<'_>,
+) -> Result<TaskQueue, Exception> {
+    let known = shared
+        .task_queue(name)
+        .map_err(|error| Exception::python("ValueError", error.to_string()))?;
+    let (exchange, key) = (arguments.text("exchange")?, arguments.text("routing_key")?);
+    if exchange.is_none() && key.is_none() {
+        return Ok(known);
+    }
+    let kind = arguments.text("exchange_type")?.unwrap_or("direct");
+    let kind: ExchangeKind = kind
+        .parse()
+        .map_err(|_| wrong("exchange_type", "direct, topic or fanout", &kind.into()))?;
+    let queue = TaskQueue {
+        exchange: exchange.unwrap_or(name).to_owned(),
+        exchange_type: kind,
+        ..known
     };
-    let kind = match arguments.text("exchange_type")?.unwrap_or("direct") {
-        "direct" => ExchangeKind::Direct,
-        "topic" => ExchangeKind::Topic,
-        "fanout" => ExchangeKind::Fanout,
-        other => {
-            return Err(wrong(
-                "exchange_type",
-                "direct, topic or fanout",
-                &other.into(),
-            ));
-        }
+    let queue = match key {
+        Some(key) => queue.routing_key(key),
+        None => queue,
     };
-    // The default exchange routes to every queue by its name, and takes no bindings.
-    Ok((!exchange.is_empty()).then(|| Topology {
-        exchanges: vec![Exchange::new(exchange, kind)],
-        queues: vec![Queue::new(queue)],
-        bindings: vec![Binding::new(exchange, queue, key)],
-    }))
+    match queue.check() {
+        Ok(()) => Ok(queue),
+        Err(error) => Err(Exception::python("ValueError", error.to_string())),
+    }
 }
 
 pub(super) fn cancel_consumer(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {

@@ -6,6 +6,7 @@ use std::time::Instant;
 use celeriac::clock;
 use celeriac::protocol::control::{self, ExchangeInfo, QueueInfo};
 use celeriac::protocol::{Table, Value};
+use celeriac::routing::TaskQueue;
 use celeriac::task::Handler;
 
 use super::arguments::Arguments;
@@ -118,21 +119,28 @@ pub(super) fn active_queues(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
         .map(|entry| entry.key().clone())
         .collect();
     names.sort_unstable();
-    Ok(list(names.iter().map(|name| task_queue(name).to_value())))
+    let infos = names.iter().map(|name| {
+        let queue = shared.task_queue(name);
+        queue_info(&queue.unwrap_or_else(|_| TaskQueue::new(name))).to_value()
+    });
+    Ok(list(infos))
 }
 
-/// Describes a queue as this node declares it: as Celery does.
-fn task_queue(name: &str) -> QueueInfo {
+/// Describes a queue as Celery does.
+fn queue_info(queue: &TaskQueue) -> QueueInfo {
     QueueInfo {
-        name: name.to_owned(),
+        name: queue.name.clone(),
+        alias: queue.alias.clone(),
         exchange: ExchangeInfo {
-            name: name.to_owned(),
-            kind: "direct".to_owned(),
-            durable: true,
+            name: queue.exchange.clone(),
+            kind: queue.exchange_type.as_str().to_owned(),
+            durable: queue.durable,
             ..ExchangeInfo::default()
         },
-        routing_key: name.to_owned(),
-        durable: true,
+        routing_key: queue.key().to_owned(),
+        queue_arguments: Some(queue.arguments.clone()).filter(|arguments| !arguments.is_empty()),
+        durable: queue.durable,
+        auto_delete: queue.auto_delete,
         ..QueueInfo::default()
     }
 }

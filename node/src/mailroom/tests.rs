@@ -6,6 +6,7 @@ use bytes::Bytes;
 use celeriac::broker::{Receipt, Settlement};
 use celeriac::protocol::control::Signal;
 use celeriac::protocol::{Codec, Exception, Message, Properties, TaskHeaders, Value, json, repr};
+use celeriac::routing::TaskQueue;
 use celeriac::task::{Context, DeliveryInfo, RateLimit, Request as TaskRequest};
 use celeriac::{App, control, task};
 use tokio::sync::mpsc;
@@ -198,8 +199,11 @@ async fn answers_are_those_of_a_celery_worker() {
     for _ in 0..3 {
         received.push(commands.recv().await.unwrap());
     }
+    let added = TaskQueue::new("extra_q2")
+        .exchange("ex2", ExchangeKind::Topic)
+        .routing_key("a.#");
     assert!(
-        received.contains(&Command::AddConsumer("extra_q2".to_owned())),
+        received.contains(&Command::AddConsumer(added)),
         "{received:?}"
     );
     assert!(

@@ -8,6 +8,7 @@ use crate::guardian::Factory;
 use crate::keeper::Keeper;
 use crate::shared::{QueueState, Shared};
 use crate::{backend, consumer, heart, mailroom};
+use celeriac::routing::TaskQueue;
 
 /// The name of the part that delivers outcomes.
 pub(super) const BACKEND: &str = "backend";
@@ -46,8 +47,8 @@ pub(super) fn standing(shared: &Arc<Shared>) -> Vec<(&'static str, Factory)> {
 }
 
 /// Returns the way to make a queue's consumer.
-pub(super) fn consumer(shared: &Arc<Shared>, queue: &str, state: Arc<QueueState>) -> Factory {
-    let (shared, queue) = (Arc::clone(shared), queue.to_owned());
+pub(super) fn consumer(shared: &Arc<Shared>, queue: TaskQueue, state: Arc<QueueState>) -> Factory {
+    let shared = Arc::clone(shared);
     Box::new(move |guard| {
         let (shared, queue, state) = (Arc::clone(&shared), queue.clone(), Arc::clone(&state));
         let work = shared.work.clone();

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, Recipient};
+use celeriac::routing::TaskQueue;
 use tokio::sync::mpsc;
 
 use super::children;
@@ -26,6 +27,8 @@ pub(super) struct Root {
     /// There from the start of the actor.
     guardian: Option<Guardian>,
     fault: mpsc::Sender<String>,
+    /// The queues that the node was made for.
+    own: Vec<TaskQueue>,
 }
 
 impl Root {
@@ -41,6 +44,7 @@ impl Root {
             budget,
             guardian: None,
             fault,
+            own: own(&shared),
         }
         .start();
         shared.enter(Phase::Running);
@@ -60,10 +64,18 @@ impl Root {
         stop::stop(&shared, &root, fault.map(Reason::Fault)).await
     }
 
-    fn add_consumer(&mut self, queue: &str) {
-        let state = Arc::clone(&*self.shared.queues.entry(queue.to_owned()).or_default());
+    fn add_consumer(&mut self, queue: &TaskQueue) {
+        // One copy of a broadcast queue is enough.
+        let known = self
+            .named(queue.family())
+            .or_else(|| self.named(&queue.name));
+        let queue = known.unwrap_or_else(|| queue.instance());
+        self.shared
+            .task_queues
+            .insert(queue.name.clone(), queue.clone());
+        let state = Arc::clone(&*self.shared.queues.entry(queue.name.clone()).or_default());
         if let Some(guardian) = &mut self.guardian {
-            let name = children::consumer_name(queue);
+            let name = children::consumer_name(&queue.name);
             guardian.start(&name, children::consumer(&self.shared, queue, state));
         }
         // Queues share the prefetch.
@@ -74,16 +86,26 @@ impl Root {
 
     /// Lets go of a queue, and returns the way to stop its consumer if that is alive.
     fn cancel_consumer(&mut self, queue: &str) -> Option<Recipient<Stop>> {
-        let name = children::consumer_name(queue);
+        let queue = self
+            .named(queue)
+            .map_or_else(|| queue.to_owned(), |known| known.name);
+        let name = children::consumer_name(&queue);
         let released = self
             .guardian
             .as_mut()
             .and_then(|guardian| guardian.release(&name));
-        self.shared.queues.remove(queue);
+        self.shared.queues.remove(&queue);
+        self.shared.task_queues.remove(&queue);
         self.shared
             .resized
             .send_replace(self.shared.slots.capacity());
         released
+    }
+
+    /// Returns the queue of a name or alias that is consumed.
+    fn named(&self, name: &str) -> Option<TaskQueue> {
+        let known = self.shared.task_queues.iter().find(|queue| queue.is(name));
+        known.map(|queue| queue.clone())
     }
 
     /// Decides about a child that ends again and again. Without a part that every node
@@ -93,7 +115,7 @@ impl Root {
         let ends = if panicked { "panics" } else { "ends" };
         let what = format!("{child} {ends} again and again");
         match children::queue_of(child) {
-            Some(queue) if !self.shared.config.queues.iter().any(|own| own == queue) => {
+            Some(queue) if !self.own.iter().any(|own| own.name == queue) => {
                 tracing::error!(queue, reason = what, "queue is not consumed any more");
                 self.cancel_consumer(queue);
             }
@@ -101,6 +123,20 @@ impl Root {
             _ => drop(self.fault.try_send(what)),
         }
     }
+}
+
+/// Returns the queues of the configuration: copies of broadcast queues of its own.
+fn own(shared: &Shared) -> Vec<TaskQueue> {
+    let config = &shared.config;
+    let named = config.queues.iter().map(|name| {
+        let queue = shared.task_queue(name);
+        // The node was not made with a name that is refused.
+        queue.unwrap_or_else(|_| TaskQueue::new(name)).instance()
+    });
+    let direct = config
+        .worker_direct
+        .then(|| TaskQueue::of_node(&config.name));
+    named.chain(direct).collect()
 }
 
 impl Actor for Root {
@@ -112,11 +148,12 @@ impl Actor for Root {
             guardian.start(name, factory);
         }
         self.guardian = Some(guardian);
-        for queue in self.shared.config.queues.clone() {
-            self.shared.queues.entry(queue).or_default();
+        let own = self.own.clone();
+        for queue in &own {
+            self.shared.queues.entry(queue.name.clone()).or_default();
         }
-        for queue in self.shared.config.queues.clone() {
-            self.add_consumer(&queue);
+        for queue in &own {
+            self.add_consumer(queue);
         }
     }
 }

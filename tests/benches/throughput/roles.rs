@@ -155,7 +155,7 @@ fn message() -> (BasicProperties, Bytes) {
         &send.embed,
         &celeriac::producer::Lineage::default(),
         app.defaults(),
-        app.routes(),
+        app.routing(),
         app.registry(),
         celeriac::clock::now(),
     )

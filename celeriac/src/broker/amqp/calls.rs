@@ -97,10 +97,10 @@ impl AmqpBroker {
         self.stair
             .get_or_try_init(|| async {
                 let wanted = &self.core.config.delayed_queue_type;
-                match self.declare_all(&delay::stair(wanted)).await {
+                match self.declare_all(&Topology::delayed_delivery(wanted)).await {
                     // A server without such queues.
                     Err(Error::Refused { .. }) if wanted != "classic" => {
-                        self.declare_all(&delay::stair("classic")).await
+                        self.declare_all(&Topology::delayed_delivery("classic")).await
                     }
                     declared => declared,
                 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use celeriac_protocol::naming::{argument, delay};
+use celeriac_protocol::naming::delay;
 
 use super::topology::Remembered;
-use crate::broker::{Binding, Exchange, ExchangeKind, Publication, Queue, Topology};
+use crate::broker::{Binding, ExchangeKind, Publication, Topology};
 use crate::error::{Error, Result};
 
 /// How long a binding counts as there. Somebody may delete the queue and make it
@@ -72,37 +72,6 @@ pub(super) fn redirect(publication: &mut Publication, seconds: u32) {
     publication.routing_key = delay::delay_routing_key(seconds, &publication.routing_key);
     publication.exchange = delay::entry_exchange();
     publication.not_before = None;
-}
-
-/// Returns the stair, as Celery declares it, so that both can share one.
-pub(super) fn stair(queue_type: &str) -> Topology {
-    let mut stair = Topology::default();
-    stair
-        .exchanges
-        .push(Exchange::new(delay::DELIVERY_EXCHANGE, ExchangeKind::Topic));
-    for level in (0..=delay::TOP).rev() {
-        let name = delay::level_name(level);
-        let next = delay::next_exchange(level);
-        let mut queue = Queue::new(&name)
-            .argument(argument::QUEUE_TYPE, queue_type)
-            .argument(argument::OVERFLOW, "reject-publish")
-            .argument(argument::MESSAGE_TTL, delay::level_ttl_millis(level))
-            .argument(argument::DEAD_LETTER_EXCHANGE, next.as_str());
-        if queue_type == "quorum" {
-            queue = queue.argument(argument::DEAD_LETTER_STRATEGY, "at-least-once");
-        }
-        stair
-            .exchanges
-            .push(Exchange::new(&name, ExchangeKind::Topic));
-        stair.queues.push(queue);
-        stair
-            .bindings
-            .push(Binding::new(&name, &name, delay::wait_binding(level)));
-        stair
-            .bindings
-            .push(to_exchange(&name, &next, delay::pass_binding(level)));
-    }
-    stair
 }
 
 /// Returns the way out of the stair to where a publication is meant to go.
@@ -171,9 +140,10 @@ fn to_exchange(from: &str, to: &str, key: String) -> Binding {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use celeriac_protocol::{Message, Value};
+    use celeriac_protocol::Message;
 
     use super::*;
+    use crate::broker::Exchange;
 
     #[test]
     fn delays_are_cut_to_whole_seconds() {
@@ -184,40 +154,6 @@ mod tests {
         assert_eq!(after(u64::from(u32::MAX) * 2_000), Some(delay::MAX_SECONDS));
         assert_eq!(seconds(Some(now - Duration::from_secs(5)), now), None);
         assert_eq!(seconds(None, now), None);
-    }
-
-    #[test]
-    fn the_stair_is_the_one_celery_declares() {
-        let stair = stair("quorum");
-        assert_eq!(
-            (
-                stair.exchanges.len(),
-                stair.queues.len(),
-                stair.bindings.len()
-            ),
-            (29, 28, 56)
-        );
-        let top = &stair.queues[0];
-        assert_eq!(top.name, "celery_delayed_27");
-        assert_eq!(
-            top.arguments.get("x-message-ttl"),
-            Some(&Value::Int(134_217_728_000))
-        );
-        assert_eq!(
-            top.arguments.get("x-dead-letter-exchange"),
-            Some(&Value::from("celery_delayed_26"))
-        );
-        let bottom = &stair.queues[27];
-        assert_eq!(
-            bottom.arguments.get("x-dead-letter-exchange"),
-            Some(&Value::from("celery_delayed_delivery"))
-        );
-        assert!(
-            super::stair("classic").queues[0]
-                .arguments
-                .get("x-dead-letter-strategy")
-                .is_none()
-        );
     }
 
     #[test]

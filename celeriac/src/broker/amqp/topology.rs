@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::core::Role;
 use super::failure::EXPULSIONS;
+use crate::broker::pattern::matches;
 use crate::broker::{Binding, Exchange, ExchangeKind, Queue, Topology};
 
 /// The most things remembered of each kind; the oldest are forgotten first. Reached
@@ -152,10 +153,14 @@ impl Remembered {
         routing_key: &str,
     ) -> (Option<ExchangeKind>, Vec<String>) {
         let kind = self.exchanges.get(name).map(|(_, exchange)| exchange.kind);
+        let takes = |key: &str| match kind {
+            Some(ExchangeKind::Topic) => matches(key, routing_key),
+            _ => key == routing_key,
+        };
         let queues = self
             .bindings
             .values()
-            .filter(|(_, b)| !b.to_exchange && b.exchange == name && b.key == routing_key)
+            .filter(|(_, b)| !b.to_exchange && b.exchange == name && takes(&b.key))
             .map(|(_, binding)| binding.destination.clone())
             .collect();
         (kind, queues)

@@ -146,7 +146,7 @@ async fn an_old_message_goes_on_as_a_new_one() {
     assert!(text.starts_with("[[1], {}, "), "{text}");
 
     // A dead letter is what came.
-    let dead = dead(&old, "because", "n@h");
+    let dead = dead(&old, "mail", "because", "n@h");
     assert_eq!(dead.exchange, "celeriac.dead");
     assert_eq!(dead.routing_key, "mail");
     assert!(dead.message.body.starts_with(b"{\"task\""));

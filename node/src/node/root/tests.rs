@@ -55,7 +55,7 @@ async fn a_queue_that_was_added_and_is_refused_does_not_stop_the_node() {
     let (shared, commands, _owner) = node("private").await;
     let running = actix::spawn(Root::run(Arc::clone(&shared), commands, QUICK));
     assert!(shared.ready().await);
-    let add = Command::AddConsumer("private".to_owned());
+    let add = Command::AddConsumer(TaskQueue::new("private"));
     shared.commands.send(add).await.unwrap();
     let given_up = async {
         while shared.restarts.lock().unwrap().get("consumer private") != Some(&2)
