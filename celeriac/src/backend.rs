@@ -15,6 +15,7 @@ use celeriac_protocol::{ResultDocument, ResultTuple, State, Value};
 use serde::{Deserialize, Serialize};
 
 pub use self::disabled::DisabledBackend;
+pub use self::header::in_form_of;
 pub use self::memory::MemoryBackend;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBackend, RedisOptions};

@@ -25,14 +25,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac::Error;
 use celeriac::retry::Backoff;
+use celeriac::{Error, Result};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::report::{Report, Settle};
+use crate::execution::workflow::Next;
 use crate::job::Claim;
 use crate::pulse::BEAT;
 use crate::shared::Shared;
@@ -164,6 +165,29 @@ impl Outcomes {
         // The receiver lives in self. Were it gone, the claim would give its message
         // back when it is dropped.
         let _ = self.sender.send(parcel).await;
+    }
+}
+
+/// Does once what follows a task, without a message to be settled after: what is found
+/// done already is harmless to do again.
+///
+/// # Errors
+///
+/// The first of any part, when others may have been done.
+pub(crate) async fn perform(shared: &Shared, next: Next) -> Result<()> {
+    let mut report = Report {
+        stores: next.stores,
+        steps: next.steps,
+        ..Report::default()
+    };
+    loop {
+        let stores = std::mem::take(&mut report.stores);
+        let stored = shared.app.backend().store(stores).await;
+        stored.into_iter().try_for_each(|answer| answer.map(drop))?;
+        if report.steps.is_empty() {
+            return Ok(());
+        }
+        follow::perform(shared, &mut report).await?;
     }
 }
 

@@ -61,6 +61,9 @@ pub struct Config {
     /// The largest body that is taken, in bytes, as it travels and decompressed.
     /// Default 16 MiB.
     pub max_body: usize,
+    /// Whether it runs the tasks that every Celery worker has, such as `celery.map` and
+    /// `celery.chord_unlock`; an app's own task of such a name goes first. Default true.
+    pub builtin_tasks: bool,
 }
 
 /// How many messages are taken ahead of their run.
@@ -95,6 +98,7 @@ impl Default for Config {
             hold: Duration::from_secs(1),
             dead_letter: true,
             max_body: 16 << 20,
+            builtin_tasks: true,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! small actors that keep books; decisions are pure functions.
 
 mod backend;
+mod builtin;
 mod config;
 mod consumer;
 mod counters;

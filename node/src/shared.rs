@@ -11,12 +11,14 @@ use celeriac::broker::Link;
 use celeriac::clock;
 use celeriac::protocol::task::Limits;
 use celeriac::routing::TaskQueue;
+use celeriac::task::Registry;
 use dashmap::DashMap;
 use serde::Serialize;
 use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::backend::Outcomes;
+use crate::builtin;
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::events::Events;
@@ -34,6 +36,8 @@ use crate::timetable::{Parked, Timetable};
 /// to each other. No part holds another.
 pub(crate) struct Shared {
     pub(crate) app: App,
+    /// The tasks that it runs: the app's, and Celery's own.
+    pub(crate) tasks: Registry,
     pub(crate) config: Config,
     /// What the decoder may be made to hold.
     pub(crate) limits: Limits,
@@ -133,7 +137,11 @@ impl Shared {
         work: runtime::Handle,
         commands: mpsc::Sender<Command>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|shared| Self {
+            tasks: match config.builtin_tasks {
+                true => builtin::complete(app.registry().clone(), shared),
+                false => app.registry().clone(),
+            },
             limits: Limits {
                 body: config.max_body,
             },

@@ -10,7 +10,7 @@ use super::Joined;
 /// group becomes one result, the list of its members' values, or its first failure.
 ///
 /// A task that is not among the results counts as failed: its place cannot be left out.
-pub(super) fn shape(header: &ResultTuple, results: Vec<Joined>) -> Vec<Joined> {
+pub fn in_form_of(header: &ResultTuple, results: Vec<Joined>) -> Vec<Joined> {
     let mut by_id: HashMap<String, Joined> = results
         .into_iter()
         .map(|joined| (joined.task_id.clone(), joined))
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_group_among_the_members_becomes_a_list() {
         let results = ["a", "c", "b", "added"].map(|id| joined(id, State::Success));
-        let shaped = shape(&header(), results.into());
+        let shaped = in_form_of(&header(), results.into());
         assert_eq!(shaped.len(), 2);
         assert_eq!(shaped[0].result, Value::Array(vec!["b".into(), "c".into()]));
         assert_eq!(shaped[1].result, "a".into());
@@ -83,13 +83,13 @@ mod tests {
             joined("b", State::Success),
             joined("c", State::Failure),
         ];
-        let shaped = shape(&header(), results);
+        let shaped = in_form_of(&header(), results);
         assert_eq!(
             (shaped[0].task_id.as_str(), &shaped[0].state),
             ("c", &State::Failure)
         );
 
-        let shaped = shape(
+        let shaped = in_form_of(
             &header(),
             vec![joined("b", State::Success), joined("c", State::Success)],
         );

@@ -198,7 +198,7 @@ impl Backend for MemoryBackend {
                 return Ok(None);
             };
             Ok(Some(match state.groups.restore(&group, now) {
-                Some(saved) => header::shape(saved, results),
+                Some(saved) => header::in_form_of(saved, results),
                 None => results,
             }))
         })

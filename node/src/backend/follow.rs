@@ -26,7 +26,7 @@ pub(super) async fn follow(shared: &Shared, batch: &mut [Box<Parcel>]) {
 
 /// Does the steps of one report in order, until one has to wait, or there are results to
 /// be stored before the next one.
-async fn perform(shared: &Shared, report: &mut Report) -> Result<()> {
+pub(super) async fn perform(shared: &Shared, report: &mut Report) -> Result<()> {
     while let Some(step) = report.steps.front() {
         let next = act(shared, step).await?;
         report.steps.pop_front();

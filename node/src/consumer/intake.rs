@@ -145,7 +145,7 @@ impl Intake {
                 }
             },
         };
-        let handler = self.shared.app.registry().get(&headers.task).cloned();
+        let handler = self.shared.tasks.get(&headers.task).cloned();
         let delivery = DeliveryInfo {
             exchange,
             routing_key: without_delay(routing_key),

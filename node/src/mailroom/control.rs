@@ -30,7 +30,7 @@ pub(super) fn rate_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
         },
     };
     let task = arguments.name("task_name")?;
-    if shared.app.registry().get(task).is_none() {
+    if shared.tasks.get(task).is_none() {
         return Ok(Some(control::error("unknown task")));
     }
     shared.rates.set(task, limit);
@@ -93,7 +93,7 @@ pub(super) fn time_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
         hard: arguments.seconds("hard")?,
     };
     let task = arguments.text("task_name")?.unwrap_or_default();
-    if shared.app.registry().get(task).is_none() {
+    if shared.tasks.get(task).is_none() {
         return Ok(Some(control::error("unknown task")));
     }
     shared.time_limits.set(task, limits);

@@ -69,7 +69,7 @@ pub(super) fn registered(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
     } else {
         &asked
     };
-    let handlers = shared.app.registry().iter();
+    let handlers = shared.tasks.iter();
     let shown = handlers.filter(|task| builtins || !task.name().starts_with("celery."));
     Ok(list(
         shown.map(|task| describe(shared, &**task, attributes).into()),

@@ -99,7 +99,7 @@ impl Joins {
         let entries = entries.iter().map(|entry| read(entry, options));
         let entries = entries.collect::<Result<Vec<_>>>()?;
         Ok(Some(match saved {
-            Some(saved) => header::shape(&groups::read(&saved, options)?, entries),
+            Some(saved) => header::in_form_of(&groups::read(&saved, options)?, entries),
             None => entries,
         }))
     }
