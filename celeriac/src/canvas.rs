@@ -34,6 +34,7 @@
 //! # }
 //! ```
 
+mod ending;
 mod options;
 pub mod plan;
 mod tree;
@@ -41,6 +42,7 @@ mod tree;
 use celeriac_protocol::error::EncodeError;
 use celeriac_protocol::{Signature, Table, Value};
 
+pub use self::ending::ends_in_group;
 pub use self::plan::Plan;
 
 /// Makes a chain: each step gets the result of the one before as its first argument.

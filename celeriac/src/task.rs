@@ -8,6 +8,9 @@ mod context;
 mod error;
 mod options;
 mod registry;
+mod request;
+mod retry;
+mod soft_limit;
 
 use celeriac_protocol::error::{DecodeError, EncodeError};
 use celeriac_protocol::{Parts, Value};
@@ -15,10 +18,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::arguments::{Arguments, Parameter, ParameterKind};
-pub use self::context::{Context, DeliveryInfo, Request};
-pub use self::error::{Retry, TaskError};
+pub use self::context::Context;
+pub use self::error::TaskError;
 pub use self::options::{RateLimit, TaskOptions};
 pub use self::registry::{Handler, Registry};
+pub use self::request::{DeliveryInfo, Request};
+pub use self::retry::Retry;
+pub use self::soft_limit::SoftTimeLimitExceeded;
 use crate::broker::BoxFuture;
 
 /// What a task's code ends in: a value, or why there is none.

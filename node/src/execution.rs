@@ -5,7 +5,7 @@
 //! | may it run now? | [`admit`] | pure |
 //! | run it, within its limits | [`run`] | I/O |
 //! | what became of it? | [`decide`] | pure |
-//! | what is stored, sent, settled, told? | [`report`], [`document`], [`workflow`], [`republish`] | pure |
+//! | what is stored, sent, settled, told? | [`report`], [`document`], [`workflow`], [`replace`], [`republish`] | pure |
 //! | make it so | [`crate::backend`] | I/O |
 //!
 //! A run is a plain task of the work-stealing runtime, tracked in
@@ -18,6 +18,7 @@ pub(crate) mod decide;
 pub(crate) mod document;
 pub(crate) mod limits;
 pub(crate) mod outcome;
+pub(crate) mod replace;
 pub(crate) mod report;
 pub(crate) mod republish;
 pub(crate) mod run;

@@ -12,7 +12,7 @@ use celeriac::protocol::task::{Limits, Protocol};
 use celeriac::protocol::{Body, DecodeError, Message, Properties, TaskHeaders, TaskMessage};
 use celeriac::task::{Context, Handler};
 
-use crate::jobs::Recent;
+use crate::jobs::{Recent, Turn};
 
 /// One message on its way through the node, from delivery to settlement.
 ///
@@ -262,7 +262,7 @@ impl Claim {
         // other.
         let now = Instant::now();
         let recent = &self.jobs.finished;
-        recent.insert(&headers.id, headers.retries, now, now + Recent::KEEP);
+        recent.insert(&headers.id, Turn::of(headers), now, now + Recent::KEEP);
         self.settle(settlement);
     }
 
@@ -275,7 +275,7 @@ impl Claim {
             let recent = &self.jobs.parked;
             recent.insert(
                 &headers.id,
-                headers.retries,
+                Turn::of(headers),
                 now,
                 now + wait.min(Recent::KEEP),
             );

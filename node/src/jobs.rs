@@ -10,7 +10,7 @@ use celeriac::broker::Receipt;
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
-pub(crate) use self::recent::Recent;
+pub(crate) use self::recent::{Recent, Turn};
 use crate::job::{Job, Stage};
 
 /// The jobs this node has, from delivery to settlement, and those it had.
@@ -60,11 +60,11 @@ impl Jobs {
     /// Finds a redelivered message among the jobs that are here or were.
     ///
     /// A scan: redeliveries are rare, and an index would cost every task.
-    pub(crate) fn recognise(&self, id: &str, retries: u32, receipt: Receipt) -> Known {
+    pub(crate) fn recognise(&self, id: &str, turn: Turn, receipt: Receipt) -> Known {
         let mut receipt = receipt;
         for entry in &self.table {
             let job = entry.value();
-            if job.id() == id && job.headers().retries == retries {
+            if job.id() == id && Turn::of(job.headers()) == turn {
                 match job.renew(receipt) {
                     Ok(()) => return Known::Here,
                     Err(back) => receipt = back,
@@ -72,7 +72,7 @@ impl Jobs {
             }
         }
         let now = Instant::now();
-        let ended = |jobs: &Recent| jobs.contains(id, retries, now);
+        let ended = |jobs: &Recent| jobs.contains(id, turn, now);
         match ended(&self.finished) || ended(&self.parked) {
             true => Known::Ended(receipt),
             false => Known::No(receipt),
@@ -142,10 +142,15 @@ mod tests {
         Claim::new(job, Arc::clone(jobs))
     }
 
+    const FIRST: Turn = Turn {
+        replaced: 0,
+        retries: 0,
+    };
+
     #[tokio::test]
     async fn a_message_that_was_ended_here_is_known_when_it_comes_again() {
         let jobs = Arc::<Jobs>::default();
-        let known = |id: &str| match jobs.recognise(id, 0, Receipt::settled()) {
+        let known = |id: &str| match jobs.recognise(id, FIRST, Receipt::settled()) {
             Known::Ended(_) => true,
             Known::No(_) => false,
             Known::Here => panic!("no job is here"),

@@ -1,16 +1,22 @@
 //! What a running task knows of itself.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use celeriac_protocol::{Properties, ResultDocument, State, TaskHeaders, Value};
-use serde::{Deserialize, Serialize};
+use celeriac_protocol::headers::TimeLimits;
+use celeriac_protocol::{ResultDocument, Signature, State, Timestamp, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::{Retry, TaskError};
+use super::{Request, Retry, SoftTimeLimitExceeded, TaskError};
 use crate::app::App;
 use crate::backend::Store;
+use crate::call::Call;
+use crate::canvas;
+use crate::clock;
 use crate::error::{Error, Result};
+use crate::result::AsyncResult;
 
 /// What a running task knows of itself, and what it may ask for.
 ///
@@ -27,32 +33,8 @@ struct Inner {
     soft_limit: CancellationToken,
     cancelled: CancellationToken,
     children: Mutex<Vec<Value>>,
-}
-
-/// The message that asked for this run.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Request {
-    /// Its headers.
-    pub headers: TaskHeaders,
-    /// Its properties.
-    pub properties: Properties,
-    /// How it came.
-    pub delivery: DeliveryInfo,
-    /// The name of the node that runs it.
-    pub hostname: String,
-}
-
-/// How a message came.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct DeliveryInfo {
-    /// Through which exchange.
-    pub exchange: String,
-    /// With which routing key.
-    pub routing_key: String,
-    /// With which priority.
-    pub priority: Option<u8>,
-    /// Whether it had been delivered before.
-    pub redelivered: bool,
+    /// The body of the chord that waits for this task.
+    chord: OnceLock<Signature>,
 }
 
 impl Context {
@@ -64,6 +46,7 @@ impl Context {
             soft_limit: CancellationToken::new(),
             cancelled: CancellationToken::new(),
             children: Mutex::default(),
+            chord: OnceLock::new(),
         }))
     }
 
@@ -117,6 +100,115 @@ impl Context {
         self.0.soft_limit.is_cancelled()
     }
 
+    /// Runs a future until the soft time limit passes, so that the task can do something
+    /// about it: tidy up, store what there is, or hand the error on by `?`.
+    ///
+    /// # Errors
+    ///
+    /// [`SoftTimeLimitExceeded`] when the limit passed first; the future is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// As cancel safe as the future.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use celeriac::{Context, task};
+    ///
+    /// # async fn count() -> i64 { 1 }
+    /// #[task(soft_time_limit = "5s")]
+    /// async fn careful(ctx: Context) -> i64 {
+    ///     ctx.within_soft_limit(count()).await.unwrap_or(0)
+    /// }
+    /// ```
+    pub async fn within_soft_limit<T>(
+        &self,
+        future: impl Future<Output = T>,
+    ) -> Result<T, SoftTimeLimitExceeded> {
+        tokio::select! {
+            biased;
+            value = future => Ok(value),
+            () = self.soft_limit() => Err(SoftTimeLimitExceeded),
+        }
+    }
+
+    /// Asks whether to go on: for blocking tasks, between two steps.
+    ///
+    /// # Errors
+    ///
+    /// [`SoftTimeLimitExceeded`] when the limit has passed.
+    pub fn check_soft_limit(&self) -> Result<(), SoftTimeLimitExceeded> {
+        match self.is_past_soft_limit() {
+            false => Ok(()),
+            true => Err(SoftTimeLimitExceeded),
+        }
+    }
+
+    /// Returns the time limits that the message sets, or else the task, in seconds.
+    pub fn time_limits(&self) -> TimeLimits {
+        let TimeLimits { hard, soft } = self.0.request.headers.timelimit;
+        let options = self.0.app.registry().get(self.0.request.task());
+        let options = options.map(|handler| handler.options());
+        let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
+        TimeLimits {
+            hard: hard.or_else(|| seconds(options?.time_limit)),
+            soft: soft.or_else(|| seconds(options?.soft_time_limit)),
+        }
+    }
+
+    /// Lets a call or workflow run in the task's place:
+    /// `return Err(ctx.replace(add.call(2, 3)))`. See [`TaskError::replace`].
+    pub fn replace(&self, with: impl Into<Signature>) -> TaskError {
+        TaskError::replace(with)
+    }
+
+    /// Returns the body of the chord whose header this task is in, if it is in one.
+    pub fn chord(&self) -> Option<&Signature> {
+        self.0.chord.get()
+    }
+
+    /// Says in which chord's header the task is; nodes do this before it starts.
+    pub fn set_chord(&self, body: Signature) {
+        let _ = self.0.chord.set(body);
+    }
+
+    /// Adds a task, chain or chord to the header of the chord that this task is in: the
+    /// chord's body waits for its result too, and gets it beside this task's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when this task is in no chord, or for what ends in a group: add
+    /// its members one by one. [`Error::Unsupported`] when the backend does not count.
+    /// After an error of sending the call the body may wait for ever.
+    ///
+    /// # Delivery guarantee
+    ///
+    /// A task that runs twice adds twice.
+    pub async fn add_to_chord<R: DeserializeOwned>(
+        &self,
+        call: impl Into<Call<R>>,
+    ) -> Result<AsyncResult<R>> {
+        let request = &self.0.request;
+        let (Some(body), Some(group)) = (self.chord(), request.group_id()) else {
+            let expected = "a task in the header of a chord";
+            return Err(Error::invalid("add_to_chord", expected, "one in no chord"));
+        };
+        let mut signature = Signature::from(call.into());
+        if canvas::ends_in_group(&signature) {
+            let expected = "a task, a chain or a chord";
+            return Err(Error::invalid("add_to_chord", expected, "a group"));
+        }
+        let options = &mut signature.options;
+        options.insert("group_id", group);
+        options.insert("group_index", request.group_index());
+        options.insert("chord", Value::from(body.clone()));
+        // What cannot be sent must not be waited for.
+        self.0.app.plan(signature.clone(), None)?;
+        self.0.app.backend().extend_join(group, 1).await?;
+        self.0.app.send(signature, Some(self)).await
+    }
+
     /// Stores a state of the task's own, such as `PROGRESS`, with metadata.
     ///
     /// # Errors
@@ -131,19 +223,20 @@ impl Context {
                 state.to_string(),
             ));
         }
-        let headers = &self.0.request.headers;
-        let document = ResultDocument {
-            task_id: headers.id.clone(),
-            status: state,
-            result: Value::from_serialize(meta)?,
-            traceback: None,
-            children: Some(self.children()),
-            date_done: None,
-            group_id: headers.group.clone(),
-            parent_id: headers.parent_id.clone(),
-            extended: None,
-        };
-        self.store(document).await
+        self.store(state, Value::from_serialize(meta)?, None).await
+    }
+
+    /// Stores the task's value before it has ended. It is final: nothing overwrites a
+    /// stored success, and a message that is delivered again does not run again where
+    /// the backend can be asked.
+    ///
+    /// # Errors
+    ///
+    /// When the value cannot be encoded or the backend is out of reach.
+    pub async fn store_result(&self, value: &(impl Serialize + Sync)) -> Result<()> {
+        let done = Some(Timestamp::from(clock::now()));
+        let value = Value::from_serialize(value)?;
+        self.store(State::Success, value, done).await
     }
 
     /// Stores the state `PROGRESS` with `current` and `total`.
@@ -161,8 +254,23 @@ impl Context {
             .await
     }
 
-    async fn store(&self, document: ResultDocument) -> Result<()> {
-        let properties = &self.0.request.properties;
+    async fn store(&self, status: State, result: Value, done: Option<Timestamp>) -> Result<()> {
+        let Request {
+            headers,
+            properties,
+            ..
+        } = &self.0.request;
+        let document = ResultDocument {
+            task_id: headers.id.clone(),
+            status,
+            result,
+            traceback: None,
+            children: Some(self.children()),
+            date_done: done,
+            group_id: headers.group.clone(),
+            parent_id: headers.parent_id.clone(),
+            extended: None,
+        };
         let store = Store {
             document,
             reply_to: properties.reply_to.clone(),

@@ -1,9 +1,9 @@
 //! How a task says that it has no value.
 
-use std::time::{Duration, SystemTime};
-
-use celeriac_protocol::{Exception, Value};
+use celeriac_protocol::{Exception, Signature, Value};
 use serde::{Deserialize, Serialize};
+
+use super::{Retry, SoftTimeLimitExceeded};
 
 /// How a task says that it has no value.
 ///
@@ -40,6 +40,8 @@ pub enum TaskError {
     /// It wants to run again. Boxed, because every `Result` of a task is as large as
     /// its error.
     Retry(Box<Retry>),
+    /// Something else runs in its place, under its id; made by [`TaskError::replace`].
+    Replace(Box<Signature>),
     /// The message is unusable: rejected, or given back.
     Reject {
         /// Why.
@@ -49,24 +51,6 @@ pub enum TaskError {
     },
     /// Nothing shall be stored and nothing shall follow.
     Ignore,
-}
-
-/// A wish to run again.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Retry {
-    /// After this long; `None` takes the task's `retry_delay` or backoff.
-    pub countdown: Option<Duration>,
-    /// At this time; wins over `countdown`.
-    pub eta: Option<SystemTime>,
-    /// Allow so many instead of the task's `max_retries`.
-    pub max_retries: Option<u32>,
-    /// What went wrong, stored with the RETRY state and raised when no try is left.
-    pub exception: Option<Exception>,
-    /// Other positional arguments for the next try.
-    pub args: Option<Vec<Value>>,
-    /// Other keyword arguments for the next try.
-    pub kwargs: Option<celeriac_protocol::Table>,
 }
 
 impl TaskError {
@@ -98,6 +82,19 @@ impl TaskError {
         Retry::default().into()
     }
 
+    /// Lets a call or workflow run in the task's place. Its result is the task's: the id
+    /// stays, and so do group, chord, callbacks and the rest of the chain. The task
+    /// itself stores nothing. Of a group the result is the list of its results.
+    ///
+    /// A chord, and so a group, needs a result backend that counts.
+    ///
+    /// # Delivery guarantee
+    ///
+    /// The task's message is acknowledged after those that replace it are published.
+    pub fn replace(with: impl Into<Signature>) -> Self {
+        Self::Replace(Box::new(with.into()))
+    }
+
     /// Refuses the message for good: it goes to the dead-letter exchange.
     pub fn reject(reason: impl Into<String>) -> Self {
         Self::Reject {
@@ -124,44 +121,6 @@ impl TaskError {
     }
 }
 
-impl Retry {
-    /// Asks to run again after a delay.
-    #[must_use]
-    pub fn after(mut self, countdown: Duration) -> Self {
-        self.countdown = Some(countdown);
-        self
-    }
-
-    /// Asks to run again at a time.
-    #[must_use]
-    pub fn at(mut self, eta: SystemTime) -> Self {
-        self.eta = Some(eta);
-        self
-    }
-
-    /// Allows so many retries instead of the task's own number.
-    #[must_use]
-    pub fn up_to(mut self, max_retries: u32) -> Self {
-        self.max_retries = Some(max_retries);
-        self
-    }
-
-    /// Says what went wrong.
-    #[must_use]
-    pub fn because(mut self, error: impl Into<TaskError>) -> Self {
-        if let TaskError::Failure { exception, .. } = error.into() {
-            self.exception = Some(exception);
-        }
-        self
-    }
-}
-
-impl From<Retry> for TaskError {
-    fn from(retry: Retry) -> Self {
-        Self::Retry(Box::new(retry))
-    }
-}
-
 impl<E: std::error::Error> From<E> for TaskError {
     fn from(error: E) -> Self {
         let mut causes = Vec::new();
@@ -170,13 +129,16 @@ impl<E: std::error::Error> From<E> for TaskError {
             causes.push(error.to_string());
             cause = error.source();
         }
-        let (module, exc_type) = python_path(std::any::type_name::<E>());
+        let name = std::any::type_name::<E>();
+        let exception = if name == std::any::type_name::<SoftTimeLimitExceeded>() {
+            // Clients know it by the name that Celery's pool gave it.
+            Exception::soft_time_limit_exceeded()
+        } else {
+            let (module, exc_type) = python_path(name);
+            Exception::new(module, exc_type, [error.to_string().into()])
+        };
         Self::Failure {
-            exception: Exception {
-                exc_type,
-                exc_message: vec![Value::Str(error.to_string())],
-                exc_module: Some(module),
-            },
+            exception,
             causes,
             retryable: true,
         }
@@ -191,6 +153,7 @@ impl std::fmt::Display for TaskError {
                 Some(exception) => write!(f, "retry: {exception}"),
                 None => f.write_str("retry"),
             },
+            Self::Replace(with) => write!(f, "replace: {}", with.task),
             Self::Reject { reason, requeue } => write!(f, "reject requeue={requeue}: {reason}"),
             Self::Ignore => f.write_str("ignore"),
         }
@@ -227,15 +190,6 @@ mod tests {
         assert_eq!(
             python_path("a::b::Error<c::D>"),
             ("a.b".to_owned(), "Error".to_owned())
-        );
-    }
-
-    #[test]
-    fn a_retry_remembers_why() {
-        let retry = Retry::default().because(TaskError::python("OSError", "gone"));
-        assert_eq!(
-            retry.exception.map(|e| e.exc_type).as_deref(),
-            Some("OSError")
         );
     }
 }

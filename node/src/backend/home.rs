@@ -117,6 +117,10 @@ async fn renewed(
     let Some(publication) = again() else {
         return answer;
     };
+    // A next run may be wanted elsewhere.
+    if publication.exchange.is_empty() && publication.routing_key != *job.queue {
+        return shared.app.publish(vec![publication]).await;
+    }
     let topology = topology::of(&shared.task_queue(&job.queue)?, shared.config.dead_letter);
     shared.app.broker().declare(&topology).await?;
     shared.app.broker().publish(publication).await

@@ -20,7 +20,7 @@ use crate::execution::outcome::{Outcome, Revocation};
 use crate::execution::report::{Report, Settle};
 use crate::execution::{republish, run};
 use crate::job::{Claim, Job};
-use crate::jobs::Known;
+use crate::jobs::{Known, Turn};
 
 /// How long a look at stored results may take; without an answer the task runs.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
@@ -131,7 +131,7 @@ impl Intake {
             true => match self
                 .shared
                 .jobs
-                .recognise(&headers.id, headers.retries, receipt)
+                .recognise(&headers.id, Turn::of(&headers), receipt)
             {
                 Known::No(receipt) => receipt,
                 Known::Here => {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use celeriac::protocol::{Exception, TaskHeaders};
+use celeriac::protocol::{Exception, Table, TaskHeaders};
 use celeriac::task::{Retry, TaskError, TaskOptions, TaskResult};
 
 use super::outcome::{Again, Outcome};
@@ -33,6 +33,7 @@ pub(crate) fn decide(
                     causes,
                     args: None,
                     kwargs: None,
+                    options: Table::new(),
                 })
             }
             _ => Outcome::Failure { exception, causes },
@@ -48,6 +49,7 @@ pub(crate) fn decide(
                 }
             }
         }
+        Err(TaskError::Replace(with)) => Outcome::Replace(with),
         Err(TaskError::Reject { reason, requeue }) => Outcome::Reject { reason, requeue },
         Err(TaskError::Ignore) => Outcome::Ignore,
         // The enum may grow; what this node does not know is told as what it says.
@@ -78,6 +80,7 @@ fn again(
         causes: Vec::new(),
         args: retry.args,
         kwargs: retry.kwargs,
+        options: retry.options,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use celeriac::protocol::control::Signal;
-use celeriac::protocol::{DecodeError, Exception, Table, Value};
+use celeriac::protocol::{DecodeError, Exception, Signature, Table, Value};
 
 /// What became of a message: a value, not an error. One `match` maps it, in
 /// [`report`](super::report).
@@ -16,6 +16,8 @@ pub(crate) enum Outcome {
     Stored(Value),
     /// It runs again.
     Retry(Again),
+    /// Something else runs in its place.
+    Replace(Box<Signature>),
     /// It failed for good.
     Failure {
         exception: Exception,
@@ -49,6 +51,8 @@ pub(crate) struct Again {
     /// Other arguments than before.
     pub(crate) args: Option<Vec<Value>>,
     pub(crate) kwargs: Option<Table>,
+    /// Other calling options than before.
+    pub(crate) options: Table,
 }
 
 /// Why a task was called off.

@@ -4,22 +4,23 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use celeriac::Result;
 use celeriac::backend::Store;
 use celeriac::broker::Publication;
 use celeriac::protocol::error::Fault;
 use celeriac::protocol::event::EventKind;
 use celeriac::protocol::naming::defaults::REPR_MAX;
 use celeriac::protocol::{
-    DecodeError, Embed, Exception, Properties, ResultDocument, State, TaskHeaders, Timestamp,
-    Value, repr,
+    DecodeError, Embed, Exception, Properties, ResultDocument, Signature, State, TaskHeaders,
+    Timestamp, Value, repr,
 };
 use celeriac::task::TaskOptions;
+use celeriac::{Error, Result};
 
 use super::document::{addressed, ignores};
 use super::outcome::{Again, Limit, Outcome, Revocation};
+use super::replace::replacement;
 use super::traceback;
-use super::workflow::{Cause, Next, Planner, Step, on_failure, on_success};
+use super::workflow::{Cause, Next, Planner, Step, child_of, on_failure, on_success};
 
 /// What is known of a run beside its outcome.
 pub(crate) struct Facts<'a> {
@@ -89,6 +90,7 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
         Outcome::Success(value) => success(value, embed, facts, true),
         Outcome::Stored(value) => success(value, embed, facts, false),
         Outcome::Retry(again) => retry(&again, embed, facts),
+        Outcome::Replace(with) => replace(*with, embed, facts),
         Outcome::Failure { exception, causes } => {
             let text = traceback::text(&headers.task, &exception, &causes);
             failure(&exception, Some(text), embed, facts)
@@ -268,6 +270,32 @@ fn retry(again: &Again, embed: Embed, facts: Facts<'_>) -> Report {
             .push(addressed(document, headers, facts.properties));
     }
     report
+}
+
+/// Sends what runs in the task's place; the task's result is that one's.
+fn replace(with: Signature, embed: Embed, facts: Facts<'_>) -> Report {
+    let headers = facts.headers;
+    let planned =
+        replacement(with, embed.clone(), headers, facts.properties).and_then(|(with, rest)| {
+            (facts.plan)(with, rest).map_err(|error| match error {
+                Error::Encode(error) => Exception::encode_error(&error.to_string()),
+                error => Exception::invalid_task(&format!("what replaces the task: {error}")),
+            })
+        });
+    match planned {
+        Ok(plan) => Report {
+            steps: [Step::Send {
+                plan,
+                lineage: child_of(headers),
+            }]
+            .into(),
+            ..Report::default()
+        },
+        Err(exception) => {
+            let text = traceback::text(&headers.task, &exception, &[]);
+            failure(&exception, Some(text), embed, facts)
+        }
+    }
 }
 
 fn failure(

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 use celeriac::broker::Publication;
 use celeriac::protocol::compression::Compression;
 use celeriac::protocol::task::{Limits, Protocol};
-use celeriac::protocol::{
-    Body, Message, Properties, Table, TaskHeaders, TaskMessage, Timestamp, Value, naming,
-};
+use celeriac::protocol::{Body, Message, Properties, TaskHeaders, TaskMessage, Timestamp, naming};
 use celeriac::{Error, Result};
 
 use super::outcome::Again;
 use crate::job::Job;
+
+mod rewrite;
 
 /// The header that says why a message is in a dead-letter queue.
 pub(crate) const REASON: &str = "x-celeriac-reason";
@@ -27,34 +27,23 @@ pub(crate) const NODE: &str = "x-celeriac-node";
 ///
 /// # Errors
 ///
-/// When the body has to be written anew and cannot be read or written.
+/// When the body has to be written anew and cannot be read or written, or an option
+/// cannot be used.
 pub(crate) fn again(job: &Job, again: &Again, limits: &Limits) -> Result<Publication> {
     let mut headers = headers(job);
     headers.retries = headers.retries.saturating_add(1);
     headers.eta = Some(Timestamp::from(again.at));
     headers.root_id = Some(job.headers().root().to_owned());
     headers.parent_id = Some(headers.id.clone());
-    if let Some(args) = &again.args {
-        headers.argsrepr = Some(celeriac::protocol::repr::args(args, REPR_MAX));
+    if again.args.is_none() && again.kwargs.is_none() && again.options.is_empty() {
+        let message = message(job, headers, limits)?;
+        return Ok(Publication {
+            not_before: Some(again.at),
+            ..Publication::to_queue(&*job.queue, message)
+        });
     }
-    if let Some(kwargs) = &again.kwargs {
-        headers.kwargsrepr = Some(celeriac::protocol::repr::kwargs(kwargs, REPR_MAX));
-    }
-    let message = message(
-        job,
-        headers,
-        again.args.as_deref(),
-        again.kwargs.as_ref(),
-        limits,
-    )?;
-    let publication = Publication::to_queue(&*job.queue, message);
-    Ok(Publication {
-        not_before: Some(again.at),
-        ..publication
-    })
+    rewrite::rewritten(job, headers, again, limits)
 }
-
-const REPR_MAX: usize = naming::defaults::REPR_MAX;
 
 /// Makes the message that waits in the broker until `at`.
 ///
@@ -62,7 +51,7 @@ const REPR_MAX: usize = naming::defaults::REPR_MAX;
 ///
 /// As [`again`].
 pub(crate) fn later(job: &Job, at: SystemTime, limits: &Limits) -> Result<Publication> {
-    let message = message(job, headers(job), None, None, limits)?;
+    let message = message(job, headers(job), limits)?;
     let publication = Publication::to_queue(&*job.queue, message);
     Ok(Publication {
         not_before: Some(at),
@@ -114,19 +103,13 @@ fn headers(job: &Job) -> TaskHeaders {
     headers
 }
 
-fn message(
-    job: &Job,
-    headers: TaskHeaders,
-    args: Option<&[Value]>,
-    kwargs: Option<&Table>,
-    limits: &Limits,
-) -> Result<Message> {
+fn message(job: &Job, headers: TaskHeaders, limits: &Limits) -> Result<Message> {
     // In the queue of a delay it would end the delay; admission reads the header.
     let properties = Properties {
         expiration: None,
         ..job.properties().clone()
     };
-    if job.protocol == Protocol::V2 && args.is_none() && kwargs.is_none() {
+    if job.protocol == Protocol::V2 {
         return Ok(Message {
             properties,
             headers: headers.into_table(),
@@ -134,29 +117,17 @@ fn message(
         });
     }
     let body = job.open(limits)?;
-    let parts = body.parts()?;
-    let args = match args {
-        Some(args) => args.to_vec(),
-        None => parts
-            .args
-            .iter()
-            .map(|raw| raw.to_value())
-            .collect::<Result<_, _>>()?,
-    };
-    let kwargs = match kwargs {
-        Some(kwargs) => kwargs.clone(),
-        None => {
-            let pairs = parts.kwargs.iter();
-            let pairs = pairs.map(|(name, raw)| Ok((name.clone().into_owned(), raw.to_value()?)));
-            pairs.collect::<Result<_>>()?
-        }
-    };
+    let rewrite::Call {
+        args,
+        kwargs,
+        embed,
+    } = rewrite::Call::read(&body)?;
     let compression = headers
         .compression
         .as_deref()
         .map(Compression::from_header)
         .transpose()?;
-    let body = Body::encode(body.codec, &args, &kwargs, &parts.embed)?;
+    let body = Body::encode(body.codec, &args, &kwargs, &embed)?;
     TaskMessage::encode(headers, properties, body, compression).map_err(Error::from)
 }
 

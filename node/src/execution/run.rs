@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use celeriac::clock;
 use celeriac::protocol::control::Signal;
 use celeriac::protocol::event::EventKind;
-use celeriac::protocol::{Embed, Exception};
+use celeriac::protocol::{Embed, Exception, Signature};
 use celeriac::task::{Execution, Handler, TaskError, TaskOptions, TaskResult};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -128,6 +128,9 @@ async fn run(
     let started = job.open(&shared.limits).and_then(|body| {
         let mut parts = body.parts()?;
         embed = std::mem::take(&mut parts.embed);
+        if let Some(body) = &embed.chord {
+            job.context.set_chord(Signature::clone(body));
+        }
         // Decoding runs code of the task's own types.
         let start = AssertUnwindSafe(|| handler.start(job.context.clone(), parts));
         match std::panic::catch_unwind(start) {
@@ -330,6 +333,9 @@ fn log(job: &Job, outcome: &Outcome) {
         Outcome::Retry(again) => {
             let error = again.exception.as_ref().map(Exception::repr);
             tracing::info!(task_id, task, error, "task will run again");
+        }
+        Outcome::Replace(with) => {
+            tracing::debug!(task_id, task, by = with.task, "task is replaced");
         }
         Outcome::Failure { exception, .. } => {
             tracing::error!(task_id, task, error = %exception, "task failed");

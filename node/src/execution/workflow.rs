@@ -347,7 +347,7 @@ fn join(headers: &TaskHeaders, body: Signature, state: State, result: Value) -> 
     }
 }
 
-fn child_of(headers: &TaskHeaders) -> Lineage {
+pub(super) fn child_of(headers: &TaskHeaders) -> Lineage {
     Lineage {
         root_id: Some(headers.root().to_owned()),
         parent_id: Some(headers.id.clone()),
@@ -355,7 +355,7 @@ fn child_of(headers: &TaskHeaders) -> Lineage {
 }
 
 /// Hands the stamps of a task on to what it sets going.
-fn stamped(mut signature: Signature, headers: &TaskHeaders) -> Signature {
+pub(super) fn stamped(mut signature: Signature, headers: &TaskHeaders) -> Signature {
     let Some(names) = headers
         .stamped_headers
         .as_ref()

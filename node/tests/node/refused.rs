@@ -141,6 +141,10 @@ impl Backend for Moody {
         self.backend.begin_join(group, size)
     }
 
+    fn extend_join<'a>(&'a self, group: &'a str, by: u32) -> BoxFuture<'a, Result<()>> {
+        self.backend.extend_join(group, by)
+    }
+
     fn join(&self, member: Member) -> BoxFuture<'_, Result<Option<Vec<Joined>>>> {
         Box::pin(async move {
             let joined = self.backend.join(member).await?;

@@ -77,6 +77,7 @@ fn again() -> Again {
         causes: Vec::new(),
         args: None,
         kwargs: None,
+        options: celeriac::protocol::Table::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use celeriac::App;
 use celeriac::broker::Receipt;
+use celeriac::protocol::{Table, Value};
 use celeriac::task::{Context, DeliveryInfo, Request};
 
 use super::*;
@@ -70,6 +71,7 @@ fn next() -> Again {
         causes: Vec::new(),
         args: None,
         kwargs: None,
+        options: Table::new(),
     }
 }
 

@@ -1,0 +1,221 @@
+//! What a running task may ask for: to be replaced, to add to its chord, to run again in
+//! another way, to store its result early.
+
+use std::time::Duration;
+
+use celeriac::canvas::{chain, chord, group};
+use celeriac::protocol::Table;
+use celeriac::task::Retry;
+use celeriac::{Context, Signature, State, TaskError, Value, task};
+use celeriac_node::Config;
+
+use crate::tasks::*;
+use crate::{PATIENCE, Rig};
+
+fn plus(y: i64) -> Signature {
+    Signature::new("add").arg(y)
+}
+
+/// Replaces itself with what it was given.
+#[task]
+async fn becomes(ctx: Context, with: Signature) -> Result<Value, TaskError> {
+    Err(ctx.replace(with))
+}
+
+/// Adds a call for each number to the chord that it is in.
+#[task]
+async fn spreads(ctx: Context, numbers: Vec<i64>) -> Result<i64, TaskError> {
+    for number in numbers {
+        ctx.add_to_chord(add.call(number, 100)).await?;
+    }
+    Ok(0)
+}
+
+/// Adds a chord to the chord that it is in.
+#[task]
+async fn nests(ctx: Context, numbers: Vec<i64>) -> Result<i64, TaskError> {
+    let header = numbers.iter().map(|number| add.call(*number, 100));
+    ctx.add_to_chord::<i64>(chord(header, total.partial()))
+        .await?;
+    Ok(0)
+}
+
+/// Runs again with another `x`, another priority, limit and header.
+#[task(max_retries = 1)]
+async fn changes(ctx: Context, x: i64, y: i64) -> Result<Vec<Value>, TaskError> {
+    if ctx.retries() == 0 {
+        let headers: Table = [("new".to_owned(), Value::from(x))].into_iter().collect();
+        return Err(Retry::default()
+            .after(Duration::ZERO)
+            .args([x + 1])
+            .option("priority", 5)
+            .option("time_limit", 60)
+            .option("headers", headers)
+            .into());
+    }
+    let request = ctx.request();
+    let header = |name: &str| request.own_headers().get(name).cloned();
+    Ok(vec![
+        x.into(),
+        y.into(),
+        request.delivery.priority.map(i64::from).into(),
+        ctx.time_limits().hard.into(),
+        header("mine").into(),
+        header("new").into(),
+    ])
+}
+
+/// Stores its result, then gives its message back; the second time it would say so.
+#[task]
+async fn early(ctx: Context) -> Result<String, TaskError> {
+    if ctx.request().delivery.redelivered {
+        return Ok("ran twice".to_owned());
+    }
+    ctx.store_result(&"early").await?;
+    Err(TaskError::requeue("done already"))
+}
+
+#[task]
+async fn same(text: String) -> String {
+    text
+}
+
+#[task(soft_time_limit = "50ms")]
+async fn guarded(ctx: Context, catch: bool) -> Result<i64, TaskError> {
+    let work = std::future::pending::<i64>();
+    match ctx.within_soft_limit(work).await {
+        Err(_) if catch => Ok(0),
+        end => Ok(end?),
+    }
+}
+
+async fn rig() -> Rig {
+    Rig::with(Config::default(), |builder| {
+        builder
+            .task(becomes)
+            .task(spreads)
+            .task(nests)
+            .task(changes)
+            .task(early)
+            .task(same)
+            .task(guarded)
+    })
+    .await
+}
+
+async fn value(rig: &Rig, signature: Signature) -> Value {
+    let result = rig.app.send::<Value>(signature, None).await.unwrap();
+    result.get(PATIENCE).await.unwrap()
+}
+
+fn array(numbers: &[i64]) -> Value {
+    Value::Array(numbers.iter().map(|n| Value::from(*n)).collect())
+}
+
+/// S26.
+#[tokio::test]
+async fn a_task_is_replaced_by_any_workflow_under_its_id() {
+    let rig = rig().await;
+    let by = |with: Signature| Signature::from(becomes.call(with));
+    let task = || plus(1).arg(2);
+    let steps = || chain([task(), plus(10)]);
+    let pair = || group([task(), plus(5).arg(5)]);
+    for (with, expected) in [
+        (task(), Value::from(3)),
+        (steps(), Value::from(13)),
+        (pair(), array(&[3, 10])),
+        (chain([task(), group([plus(1), plus(2)])]), array(&[4, 5])),
+        (
+            chord([task(), task()], Signature::new("total")),
+            Value::from(6),
+        ),
+        (by(pair()), array(&[3, 10])),
+    ] {
+        assert_eq!(value(&rig, by(with)).await, expected);
+    }
+    // In the middle of a chain, and as the member of a chord.
+    let within = chain([by(steps()), plus(100)]);
+    assert_eq!(value(&rig, within).await, Value::from(113));
+    let header = [
+        by(task()),
+        by(steps()),
+        by(chord([task()], Signature::new("total"))),
+    ];
+    let sum = chord(header, Signature::new("total"));
+    assert_eq!(value(&rig, sum).await, Value::from(19));
+    rig.settled().await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_cannot_be_replaced_fails() {
+    let rig = rig().await;
+    let empty = chain(Vec::<Signature>::new());
+    let result = becomes.call(empty).send(&rig.app).await.unwrap();
+    let document = rig.end_of(result.id()).await;
+    assert_eq!(document.status, State::Failure);
+    assert_eq!(
+        document.exception().unwrap().exc_type,
+        "ImproperlyConfigured"
+    );
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_chord_waits_for_what_was_added_to_it() {
+    let rig = rig().await;
+    for (header, expected) in [
+        (spreads.call(vec![1, 2]).signature(), 203),
+        (nests.call(vec![1, 2]).signature(), 203),
+    ] {
+        let sum = chord([header, plus(3).arg(4)], Signature::new("total"));
+        assert_eq!(value(&rig, sum).await, Value::from(expected + 7));
+    }
+    let alone = spreads.call(vec![1]).send(&rig.app).await.unwrap();
+    assert_eq!(rig.end_of(alone.id()).await.status, State::Failure);
+    rig.stop().await;
+}
+
+/// S17.
+#[tokio::test]
+async fn a_next_try_may_differ_and_keeps_the_rest() {
+    let rig = rig().await;
+    let call = changes.partial().kwarg("x", 1).kwarg("y", 2);
+    let result = call.header("mine", "kept").send(&rig.app).await.unwrap();
+    let expected: Vec<Value> = vec![
+        2.into(),
+        2.into(),
+        5.into(),
+        60.0.into(),
+        "kept".into(),
+        1.into(),
+    ];
+    assert_eq!(result.get(PATIENCE).await.unwrap(), expected);
+    rig.stop().await;
+}
+
+/// S5: the chain behind a success that was stored early goes on.
+#[tokio::test]
+async fn a_result_that_is_stored_early_is_final() {
+    let rig = rig().await;
+    let then = chain([early.partial(), same.partial()]);
+    assert_eq!(value(&rig, then).await, Value::from("early"));
+    rig.settled().await;
+    assert_eq!(rig.count("duplicates"), 1);
+    rig.stop().await;
+}
+
+/// S14.
+#[tokio::test]
+async fn the_soft_limit_is_an_error_that_a_task_can_catch() {
+    let rig = rig().await;
+    let caught = guarded.call(true).send(&rig.app).await.unwrap();
+    assert_eq!(caught.get(PATIENCE).await.unwrap(), 0);
+    let passed_on = guarded.call(false).send(&rig.app).await.unwrap();
+    let document = rig.end_of(passed_on.id()).await;
+    assert_eq!(
+        document.exception().unwrap(),
+        celeriac::protocol::Exception::soft_time_limit_exceeded()
+    );
+    rig.stop().await;
+}
