@@ -85,6 +85,16 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         Box::pin(async move { Err(no_join(self.url())) })
     }
 
+    /// Says that the chord's body will never be sent. What its header ended with may be
+    /// kept for whoever looks into it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless [`Capabilities::join`].
+    fn break_join<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.end_join(group)
+    }
+
     /// Lets a chord's header wait for more results: a member adds to it while it runs.
     ///
     /// # Errors

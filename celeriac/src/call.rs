@@ -4,12 +4,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use celeriac_protocol::{Codec, Signature, Timestamp, Value};
+use celeriac_protocol::{Codec, EncodeError, Signature, Timestamp, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::Caller;
-use crate::canvas;
+use crate::canvas::{self, Kind};
 use crate::error::Result;
 use crate::producer::PublishRetry;
 use crate::result::AsyncResult;
@@ -212,11 +212,23 @@ impl<R> Call<R> {
     }
 
     /// Calls another task with the result when this one succeeds. May be used often.
-    pub fn link(self, callback: impl Into<Signature>) -> Self {
+    ///
+    /// The result of a chain is that of its last step, the result of a chord that of its
+    /// body. A group has none to call something with, and cannot be sent then: put a step
+    /// behind it instead.
+    pub fn link(mut self, callback: impl Into<Signature>) -> Self {
+        if Kind::of(&self.signature) == Kind::Group {
+            let reason = "it is a group, which has no result to link to: put a step behind it";
+            canvas::spoil(&mut self.signature, &EncodeError::new("link", reason));
+        }
         self.append("link", callback.into())
     }
 
-    /// Calls another task with this one's id when it fails. May be used often.
+    /// Calls another task with this one's id when it fails. May be used often. Celery
+    /// calls it `link_error` and `on_error`.
+    ///
+    /// Of a chain, any step that fails calls it, of a group each member that fails; of a
+    /// chord the body does, which fails when its header does.
     pub fn link_error(self, errback: impl Into<Signature>) -> Self {
         self.append("link_error", errback.into())
     }

@@ -148,7 +148,7 @@ pub(crate) fn inherit_fault(whole: &mut Signature, part: &Signature) {
 pub(crate) fn fault(signature: &Signature) -> Option<EncodeError> {
     let reason = signature.options.get(FAULT)?.as_str()?;
     Some(EncodeError::new(
-        format!("an argument of {}", signature.task),
+        format!("call of {}", signature.task),
         reason,
     ))
 }

@@ -257,6 +257,13 @@ impl Backend for RedisBackend {
         })
     }
 
+    fn break_join<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.joins.give_up(group, self.reader.options()).await
+        })
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.stop.cancel();

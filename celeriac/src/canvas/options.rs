@@ -50,3 +50,30 @@ pub(super) fn undelayed(options: &Table) -> Table {
         .filter(|(key, _)| !matches!(key.as_str(), "countdown" | "eta"))
         .collect()
 }
+
+/// Sets options of a task that were given to a whole around it. Stamps come on top of
+/// those that the task has, which stay.
+pub(super) fn merge(options: &mut Table, whole: &Table) {
+    if whole.is_empty() {
+        return;
+    }
+    const STAMPED: &str = "stamped_headers";
+    let names = |options: &Table| match options.get(STAMPED) {
+        Some(Value::Array(names)) => names.clone(),
+        _ => Vec::new(),
+    };
+    let mut stamps = names(options);
+    let own = stamps.clone();
+    let is_own = |key: &str| own.iter().any(|name| name.as_str() == Some(key));
+    for (key, value) in whole.iter().filter(|(key, _)| !is_own(key)) {
+        options.insert(key, value.clone());
+    }
+    for name in names(whole) {
+        if !stamps.contains(&name) {
+            stamps.push(name);
+        }
+    }
+    if !stamps.is_empty() {
+        options.insert(STAMPED, stamps);
+    }
+}

@@ -152,10 +152,9 @@ impl Group {
 
 impl Place {
     fn write(&self, options: &mut Table) {
-        if let (Some(group), true) = (
-            &self.group,
-            options.get("group_id").is_none_or(Value::is_null),
-        ) {
+        // What counts in a header counts in this one, whatever it was a part of before.
+        let free = self.chord.is_some() || options.get("group_id").is_none_or(Value::is_null);
+        if let (Some(group), true) = (&self.group, free) {
             options.insert("group_id", group.as_str());
         }
         if let Some(chord) = &self.chord {

@@ -395,6 +395,79 @@ fn what_was_planned_can_be_planned_again() {
 }
 
 #[test]
+fn a_chain_of_nothing_vanishes() {
+    let nothing = || chain(Vec::<Signature>::new());
+    let members = numbered(
+        group([nothing(), add([1, 2]), nothing(), add([3, 4])]),
+        None,
+    );
+    let indexes = |plan: &celeriac::canvas::Plan| -> Vec<_> {
+        let index = |send: &celeriac::canvas::plan::Send| send.signature.group_index();
+        plan.sends.iter().map(index).collect()
+    };
+    assert_eq!(indexes(&members), [Some(0), Some(1)]);
+    let header = numbered(chord([nothing(), add([1, 1])], tsum()), None);
+    assert_eq!((header.sends.len(), header.joins[0].size), (1, 1));
+    let body = numbered(chord([nothing()], tsum()), None);
+    assert_eq!(body.sends[0].signature.args, [Value::Array(vec![])]);
+    let steps = numbered(chain([nothing(), add([10])]), None);
+    assert_eq!(
+        (steps.sends.len(), steps.sends[0].signature.args.len()),
+        (1, 1)
+    );
+}
+
+/// A group that was a part of one header and becomes another counts in the other.
+#[test]
+fn members_count_in_the_header_that_they_are_in() {
+    let body = with(group([add([1]), add([2])]), "task_id", "body");
+    let first = numbered(chord([add([1])], body), None);
+    let body = first.sends[0].embed.chord.clone().unwrap();
+    let then = numbered(*body, Some(vec![with(tsum(), "task_id", "then")]));
+    assert_eq!(then.joins[0].group, "body");
+    for send in &then.sends {
+        assert_eq!(send.signature.group_id(), Some("body"));
+    }
+}
+
+/// What every step of a chain calls when it fails, is called when none of them starts.
+#[test]
+fn the_error_callbacks_of_a_body_survive_the_wire() {
+    let steps = || {
+        let own = call(add([1])).link_error(echo());
+        chain([own.into(), mul([2])])
+    };
+    let body: Signature = call(steps()).link_error(old()).into();
+    for workflow in [
+        chord([add([1])], body),
+        call(chord([add([1])], steps())).link_error(old()).into(),
+    ] {
+        let body = numbered(workflow, None).sends[0]
+            .embed
+            .chord
+            .clone()
+            .unwrap();
+        assert_eq!(body.subtask_type.as_deref(), Some("chain"));
+        assert_eq!(body.link_error(), Some(vec![old()]));
+        let sent = numbered(*body, None);
+        let errbacks = sent.sends[0].embed.errbacks.as_ref().unwrap();
+        assert_eq!(errbacks, &[echo(), old()]);
+    }
+}
+
+#[test]
+fn a_group_has_no_result_to_link_to() {
+    // From the wire it can come all the same; then each member calls it.
+    let sent = numbered(
+        with(group([add([1]), add([2])]), "link", Value::from(echo())),
+        None,
+    );
+    for send in &sent.sends {
+        assert_eq!(send.embed.callbacks, Some(vec![echo()]));
+    }
+}
+
+#[test]
 fn malformed_workflows_are_refused() {
     let mut deep = add([1]);
     for _ in 0..70 {
@@ -418,10 +491,6 @@ fn malformed_workflows_are_refused() {
             "celery.chain, signature, task: expected a task name, found none",
         ),
         (deep, "workflow: expected at most 64 levels, found more"),
-        (
-            call(group([add([1])])).link(tsum()).into(),
-            "celery.group: expected no link on a group: put a step behind it instead, found link",
-        ),
     ] {
         let error = plan(signature, None, None, &mut String::new).unwrap_err();
         assert_eq!(error.to_string(), text);

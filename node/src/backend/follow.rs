@@ -4,7 +4,7 @@
 use celeriac::canvas::Plan;
 use celeriac::canvas::plan::Send;
 use celeriac::producer::Lineage;
-use celeriac::protocol::{Exception, Signature};
+use celeriac::protocol::Exception;
 use celeriac::{Error, Result, clock};
 use futures_util::future::join_all;
 
@@ -56,6 +56,10 @@ async fn act(shared: &Shared, step: &Step) -> Result<Next> {
             // Its claim ends by itself.
             _ => Ok(Next::default()),
         },
+        Step::BreakJoin(group) => match app.backend().break_join(group).await {
+            Err(error) if !is_final(&error) => Err(error),
+            _ => Ok(Next::default()),
+        },
         Step::Join {
             member,
             body,
@@ -63,7 +67,6 @@ async fn act(shared: &Shared, step: &Step) -> Result<Next> {
         } => match app.backend().join(Clone::clone(&**member)).await {
             Ok(None) => Ok(Next::default()),
             Ok(Some(joined)) => {
-                let body = Signature::clone(body);
                 let now = clock::now();
                 Ok(workflow::on_joined(
                     &member.group,
@@ -76,10 +79,9 @@ async fn act(shared: &Shared, step: &Step) -> Result<Next> {
             }
             Err(error) if is_final(&error) => {
                 tracing::error!(group = member.group, %error, "chord cannot run");
-                let why = Exception::chord_error(&error.to_string());
-                let body = Signature::clone(body);
+                let why = Exception::chord_error(&format!("Join error: {error}"));
                 Ok(workflow::on_chord_error(
-                    &why,
+                    &why.into(),
                     body,
                     lineage,
                     clock::now(),

@@ -113,6 +113,17 @@ impl Joins {
         self.run(&pipe).await
     }
 
+    /// Forgets how many results a chord waits for, so that nobody completes it again.
+    /// The entries stay until they expire: error callbacks look into them.
+    pub(super) async fn give_up(&self, group: &str, options: &RedisOptions) -> Result<()> {
+        let keys = names(group, options);
+        let mut pipe = redis::pipe();
+        pipe.atomic()
+            .del(&keys.size)
+            .set_ex(&keys.claim, "done", DONE.into());
+        self.run(&pipe).await
+    }
+
     async fn run(&self, pipe: &redis::Pipeline) -> Result<()> {
         self.link
             .run(|mut connection| async move { pipe.exec_async(&mut connection).await })

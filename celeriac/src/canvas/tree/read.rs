@@ -153,10 +153,21 @@ fn list(place: &str, value: Value, depth: usize) -> Result<Vec<Tree>, DecodeErro
     match value {
         Value::Array(items) => items
             .into_iter()
+            .filter(|item| !is_empty_chain(item))
             .map(|item| Tree::one(place, item, depth))
             .collect(),
         other => Err(malformed(place, "a list of signatures", other.kind())),
     }
+}
+
+/// Tells whether something is a chain of nothing, which vanishes wherever it stands.
+fn is_empty_chain(value: &Value) -> bool {
+    fn field<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
+        value.as_map()?.get(key)
+    }
+    let is_chain = field(value, "subtask_type").and_then(Value::as_str) == Some("chain");
+    let tasks = field(value, "kwargs").and_then(|kwargs| field(kwargs, "tasks"));
+    is_chain && matches!(tasks, Some(Value::Array(tasks)) if tasks.is_empty())
 }
 
 pub(super) fn malformed(place: &str, expected: &str, found: &str) -> DecodeError {
@@ -177,10 +188,15 @@ impl From<Tree> for Signature {
         match tree {
             Tree::Task(task) => task,
             Tree::Chain(steps) => {
-                let id = steps.last().map_or("", Tree::id).to_owned();
                 let mut chain = canvas("chain");
-                chain.kwargs.insert("tasks", values(steps));
+                let id = steps.last().map_or("", Tree::id);
                 chain.options.insert("task_id", id);
+                // Who hears of the failure of any step hears of it when none can start.
+                let errbacks = Tree::errbacks_of_all(&steps);
+                if !errbacks.is_empty() {
+                    chain.options.insert("link_error", errbacks);
+                }
+                chain.kwargs.insert("tasks", values(steps));
                 chain
             }
             Tree::Group(Group { options, members }) => {

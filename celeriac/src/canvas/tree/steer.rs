@@ -3,15 +3,13 @@
 use celeriac_protocol::error::DecodeError;
 use celeriac_protocol::{Signature, Table, Value};
 
-use super::read::malformed;
 use super::{Group, Place, Tree};
-use crate::canvas::options::{append, take, take_signatures, undelayed};
+use crate::canvas::options::{append, merge, take, take_signatures, undelayed};
 
 impl Tree {
     /// Gives what was said of a whole to the parts that it is meant for.
     pub(super) fn hand_down(&mut self, whole: Signature) -> Result<(), DecodeError> {
         let Signature {
-            task,
             args,
             kwargs,
             mut options,
@@ -34,7 +32,7 @@ impl Tree {
         };
         self.place(&place);
         if let Some(callbacks) = take(&mut options, "link") {
-            self.link(&task, callbacks)?;
+            self.link(&callbacks);
         }
         if let Some(errbacks) = take(&mut options, "link_error") {
             self.link_error(&errbacks);
@@ -91,11 +89,7 @@ impl Tree {
     /// unless they delay.
     fn steer(&mut self, options: &Table) {
         match self {
-            Self::Task(task) => {
-                for (key, value) in options.iter() {
-                    task.options.insert(key, value.clone());
-                }
-            }
+            Self::Task(task) => merge(&mut task.options, options),
             Self::Chord { header, body } => {
                 header
                     .members
@@ -117,22 +111,19 @@ impl Tree {
         }
     }
 
-    /// Calls something with the result of the whole.
-    fn link(&mut self, whole: &str, callbacks: Value) -> Result<(), DecodeError> {
+    /// Calls something with the result of the whole. A group has none: its members call
+    /// it, each with its own.
+    fn link(&mut self, callbacks: &Value) {
         match self {
-            Self::Task(task) => append(&mut task.options, "link", callbacks),
-            Self::Chain(steps) => {
-                if let Some(last) = steps.last_mut() {
-                    last.link(whole, callbacks)?;
-                }
-            }
-            Self::Group(_) => {
-                let expected = "no link on a group: put a step behind it instead";
-                return Err(malformed(whole, expected, "link"));
-            }
-            Self::Chord { body, .. } => body.link(whole, callbacks)?,
+            Self::Task(task) => append(&mut task.options, "link", callbacks.clone()),
+            Self::Chain(steps) => steps
+                .iter_mut()
+                .rev()
+                .take(1)
+                .for_each(|last| last.link(callbacks)),
+            Self::Group(group) => group.members.iter_mut().for_each(|m| m.link(callbacks)),
+            Self::Chord { body, .. } => body.link(callbacks),
         }
-        Ok(())
     }
 
     /// Calls something when any part fails; a chord's body speaks for its header.
@@ -146,6 +137,30 @@ impl Tree {
                 .for_each(|m| m.link_error(errbacks)),
             Self::Chord { body, .. } => body.link_error(errbacks),
         }
+    }
+
+    /// Returns what is called when any part fails, whichever it is.
+    fn errbacks(&self) -> Vec<Value> {
+        match self {
+            Self::Task(task) => match task.option("link_error") {
+                Some(Value::Array(errbacks)) => errbacks.clone(),
+                Some(one) => vec![one.clone()],
+                None => Vec::new(),
+            },
+            Self::Chain(steps) => Self::errbacks_of_all(steps),
+            Self::Group(group) => Self::errbacks_of_all(&group.members),
+            Self::Chord { body, .. } => body.errbacks(),
+        }
+    }
+
+    /// Returns what all of some parts call when they fail.
+    pub(super) fn errbacks_of_all(parts: &[Self]) -> Vec<Value> {
+        let mut parts = parts.iter().map(Self::errbacks);
+        let mut all = parts.next().unwrap_or_default();
+        for errbacks in parts {
+            all.retain(|errback| errbacks.contains(errback));
+        }
+        all
     }
 
     /// Puts the rest of a chain, reversed as on the wire, behind this.

@@ -164,3 +164,19 @@ pub async fn a_group_is_saved_and_restored(bench: &dyn Bench) {
         .unwrap();
     assert_eq!(ends.node.restore_group(&group.id).await.unwrap(), None);
 }
+
+/// A chord whose body will never be sent is not joined again either.
+pub async fn a_broken_chord_is_not_joined_again(bench: &dyn Bench) {
+    let ends = bench.open().await;
+    if !ends.capabilities().join {
+        return;
+    }
+    let group = begin(&ends, 1).await;
+    assert!(join(&ends, member(&group, 0)).await.is_some());
+    within("ending", ends.node.break_join(&group))
+        .await
+        .unwrap();
+    for index in 0..2 {
+        assert_eq!(join(&ends, member(&group, index)).await, None);
+    }
+}
