@@ -112,7 +112,11 @@ impl Tree {
             Self::Chord { header, body } => {
                 // The header of nothing leaves no trace.
                 let empty = header.members.is_empty();
-                let before = if empty { parent } else { Some(header.result(parent)) };
+                let before = if empty {
+                    parent
+                } else {
+                    Some(header.result(parent))
+                };
                 body.result(before)
             }
         }

@@ -315,7 +315,10 @@ fn a_chord_is_seen_wherever_it_hides() {
 #[test]
 fn the_result_is_that_of_the_last_part() {
     let task = numbered(chain([add([1]), call(mul([2])).id("last").into()]), None);
-    assert_eq!((task.result.id.as_str(), &task.result.children), ("last", &None));
+    assert_eq!(
+        (task.result.id.as_str(), &task.result.children),
+        ("last", &None)
+    );
     assert!(task.result.parent.is_some());
     let named = numbered(call(chain([add([1]), mul([2])])).id("mine").into(), None);
     assert_eq!(named.result.id, "mine");
@@ -333,7 +336,10 @@ fn the_result_is_that_of_the_last_part() {
     );
     assert_eq!(group.result.children.as_ref().map(Vec::len), Some(2));
     let empty = numbered(celeriac::canvas::group(Vec::<Signature>::new()), None);
-    assert_eq!((empty.result.children, empty.sends.len()), (Some(vec![]), 0));
+    assert_eq!(
+        (empty.result.children, empty.sends.len()),
+        (Some(vec![]), 0)
+    );
 }
 
 #[test]
@@ -391,7 +397,10 @@ fn what_was_planned_can_be_planned_again() {
     assert_eq!(again.sends[1].signature.args, [7.into(), 3.into()]);
     assert_eq!(again.sends[1].signature.group_index(), Some(1));
     let body = again.sends[0].embed.chord.as_ref().unwrap();
-    assert_eq!(body.chain().unwrap()[0].task_id(), Some(first.result.id.as_str()));
+    assert_eq!(
+        body.chain().unwrap()[0].task_id(),
+        Some(first.result.id.as_str())
+    );
 }
 
 #[test]
