@@ -91,7 +91,7 @@ pub(super) async fn unlock(shared: Weak<Shared>, context: Context, given: Given)
         Some(results) => {
             let results = in_form_of(&chord.header, results);
             let (group, now) = (&chord.header.id, clock::now());
-            workflow::on_joined(group, results, chord.body.clone(), &lineage, now, &plan)
+            workflow::on_joined(group, results, &chord.body, &lineage, now, &plan)
         }
         None => {
             let tries_left = chord
@@ -125,7 +125,7 @@ pub(super) async fn unlock(shared: Weak<Shared>, context: Context, given: Given)
 
 fn broken(why: &str, chord: &Chord, lineage: &Lineage, plan: workflow::Planner<'_>) -> Next {
     let why = Exception::chord_error(why);
-    workflow::on_chord_error(&why, chord.body.clone(), lineage, clock::now(), plan)
+    workflow::on_chord_error(&why.into(), &chord.body, lineage, clock::now(), plan)
 }
 
 /// Returns the results when all are ready.
