@@ -156,6 +156,11 @@ impl App {
     /// Returns a result that is known by name: what a task returned that returns the
     /// result of another one, or a child of a document.
     pub fn result_of<R: DeserializeOwned>(&self, result: ResultTuple) -> AsyncResult<R> {
+        self.known(result)
+    }
+
+    /// Returns a result that nobody listens for yet.
+    pub(crate) fn known<R>(&self, result: ResultTuple) -> AsyncResult<R> {
         AsyncResult::new(self.clone(), result, &mut std::iter::empty())
     }
 

@@ -65,5 +65,5 @@ pub use crate::app::{App, AppBuilder, Caller};
 pub use crate::call::Call;
 pub use crate::canvas::{chain, chord, group};
 pub use crate::error::{Error, Result};
-pub use crate::result::AsyncResult;
+pub use crate::result::{AsyncResult, GroupResult, ResultSet};
 pub use crate::task::{Context, Task, TaskError};

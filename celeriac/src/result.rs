@@ -1,6 +1,9 @@
 //! The results of calls, wherever they run: of one task, of a group, of any set.
 
 mod get;
+mod group;
+mod set;
+mod tree;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,6 +11,8 @@ use std::marker::PhantomData;
 use celeriac_protocol::{ResultTuple, Value};
 use serde::{Serialize, Serializer};
 
+pub use self::group::GroupResult;
+pub use self::set::{Completed, Counts, ResultSet};
 use crate::app::App;
 use crate::backend::Waiter;
 use crate::control::{Command, Signal};
@@ -144,7 +149,7 @@ impl<R> AsyncResult<R> {
     /// header. `None` when there was none, or nothing is known of it.
     pub fn parent(&self) -> Option<AsyncResult<Value>> {
         let parent = self.parent.as_deref()?;
-        Some(self.app.result_of(parent.clone()))
+        Some(self.app.known(parent.clone()))
     }
 
     /// Removes what is stored of the task, or of a group's members.
@@ -163,12 +168,7 @@ impl<R> AsyncResult<R> {
     ///
     /// When the broker is out of reach. Whether a node heard it is not known.
     pub async fn revoke(&self, terminate: bool) -> Result<()> {
-        let command = Command::revoke(self.task_ids());
-        let command = match terminate {
-            true => command.terminate(Signal::TERM),
-            false => command,
-        };
-        self.app.control().cast(command).await
+        revoke(&self.app, self.task_ids(), terminate).await
     }
 
     /// The ids of the tasks in it: its own, or those of all members.
@@ -184,6 +184,16 @@ impl<R> AsyncResult<R> {
             Some(members) => members.iter().flat_map(AsyncResult::tasks).collect(),
         }
     }
+}
+
+/// Calls tasks off.
+async fn revoke(app: &App, ids: Vec<String>, terminate: bool) -> Result<()> {
+    let command = Command::revoke(ids);
+    let command = match terminate {
+        true => command.terminate(Signal::TERM),
+        false => command,
+    };
+    app.control().cast(command).await
 }
 
 /// Written as its [tuple](AsyncResult::tuple).

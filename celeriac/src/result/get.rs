@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use celeriac_protocol::{Exception, ResultDocument, ResultTuple, State, Timestamp, Value};
+use celeriac_protocol::{Exception, ResultDocument, State, Timestamp, Value};
 use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::AsyncResult;
+use super::tree::children;
 use crate::app::App;
 use crate::backend::Waiter;
 use crate::error::{Error, Result};
@@ -87,16 +88,17 @@ impl<R> AsyncResult<R> {
     ///
     /// When the backend is out of reach.
     pub async fn children(&self) -> Result<Vec<AsyncResult<Value>>> {
-        if self.members.is_some() {
-            let members = self.members().iter();
-            return Ok(members.map(|one| self.app.result_of(one.tuple())).collect());
-        }
-        let document = self.document().await?;
-        let children = document.and_then(|document| document.children);
-        let children = children.into_iter().flatten();
-        // What nobody can read leads nowhere.
-        let children = children.filter_map(|child| ResultTuple::from_value(&child).ok());
-        Ok(children.map(|child| self.app.result_of(child)).collect())
+        let children = match &self.members {
+            Some(members) => members.iter().map(AsyncResult::tuple).collect(),
+            None => self
+                .document()
+                .await?
+                .as_ref()
+                .map(children)
+                .unwrap_or_default(),
+        };
+        let children = children.into_iter();
+        Ok(children.map(|child| self.app.known(child)).collect())
     }
 
     /// Waits for the next document: a state on the way, such as `PROGRESS`, or the end.
@@ -152,7 +154,7 @@ impl<R> AsyncResult<R> {
         }
     }
 
-    async fn end(&self) -> Result<ResultDocument> {
+    pub(super) async fn end(&self) -> Result<ResultDocument> {
         if self.members.is_none() {
             return end(&self.app, &self.id, self.waiter.as_ref()).await;
         }
@@ -219,7 +221,7 @@ impl<R: DeserializeOwned> AsyncResult<R> {
 
 /// Returns what is stored of tasks: what was heard of those that are ready, and what the
 /// backend says of the others.
-pub(super) async fn stored(
+async fn stored(
     app: &App,
     tasks: &[(&str, Option<&Waiter>)],
 ) -> Result<Vec<Option<ResultDocument>>> {
@@ -247,7 +249,7 @@ pub(super) async fn stored(
 }
 
 /// Waits for the end of a task.
-pub(super) async fn end(app: &App, id: &str, waiter: Option<&Waiter>) -> Result<ResultDocument> {
+async fn end(app: &App, id: &str, waiter: Option<&Waiter>) -> Result<ResultDocument> {
     let mut waiter = match waiter {
         Some(waiter) => waiter.clone(),
         None => app.backend().watch(id).await?,
@@ -287,7 +289,7 @@ pub(super) fn value<R: DeserializeOwned>(document: ResultDocument) -> Result<R> 
     }
 }
 
-pub(super) fn is_failure(document: &ResultDocument) -> bool {
+fn is_failure(document: &ResultDocument) -> bool {
     document.status.is_ready() && document.status != State::Success
 }
 

@@ -6,5 +6,6 @@ mod deadlines;
 mod fixtures;
 mod golden_calls;
 mod golden_canvas;
+mod result_sets;
 mod results;
 mod task_macro;
