@@ -1,10 +1,13 @@
 //! The command line.
 
+mod call;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub(crate) use self::call::Call;
 use crate::settings::Layer;
 use crate::units::parse_duration;
 
@@ -92,41 +95,6 @@ pub(crate) struct Up {
     /// How many nodes to run
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) nodes: u16,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Call {
-    /// Name of the task
-    pub(crate) name: String,
-    /// Positional arguments: a JSON list
-    #[arg(long, value_name = "JSON", default_value = "[]")]
-    pub(crate) args: String,
-    /// Keyword arguments: a JSON object
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    pub(crate) kwargs: String,
-    /// Queue to send it to
-    #[arg(long)]
-    pub(crate) queue: Option<String>,
-    /// Run it after this long, such as 10s
-    #[arg(long, value_parser = parse_duration)]
-    pub(crate) countdown: Option<Duration>,
-    /// Drop it when it has not started after this long
-    #[arg(long, value_parser = parse_duration)]
-    pub(crate) expires: Option<Duration>,
-    /// Priority, 0 to 255
-    #[arg(long)]
-    pub(crate) priority: Option<u8>,
-    /// Id of the task [default: a new one]
-    #[arg(long)]
-    pub(crate) id: Option<String>,
-    /// Wait for the result, this long at most
-    #[arg(
-        long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1,
-        default_missing_value = "60s", require_equals = true
-    )]
-    pub(crate) wait: Option<Duration>,
-    #[command(flatten)]
-    pub(crate) api: Api,
 }
 
 #[derive(Debug, Args)]

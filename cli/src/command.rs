@@ -9,35 +9,43 @@ pub(crate) mod status;
 pub(crate) mod supervisor;
 pub(crate) mod up;
 
+use celeriac::routing::QueueType;
 use celeriac::{App, AppBuilder};
 
 use crate::app::{DEFAULT_BROKER, Tasks};
 use crate::error::Error;
 use crate::settings::Settings;
 
-/// Starts an app on the broker and backend of the settings.
-fn builder(settings: &Settings) -> AppBuilder {
+/// Starts an app on the broker and backend of the settings, with their queues and routes.
+fn builder(settings: &Settings) -> Result<AppBuilder, Error> {
     let broker = settings.text("broker").unwrap_or(DEFAULT_BROKER);
-    let builder = App::builder("celeriac").broker(broker);
-    let builder = match settings.text("default_queue") {
-        Some(queue) => builder.default_queue(queue),
-        None => builder,
-    };
-    match settings.text("result_backend") {
-        Some(url) => builder.backend(url),
-        None => builder.backend("disabled://"),
+    let backend = settings.text("result_backend").unwrap_or("disabled://");
+    let mut builder = App::builder("celeriac").broker(broker).backend(backend);
+    if let Some(queue) = settings.text("default_queue") {
+        builder = builder.default_queue(queue);
     }
+    if let Some(most) = settings.parse("queue_max_priority", "a number from 1 to 255")? {
+        builder = builder.queue_max_priority(most);
+    }
+    let parse = |text: &str| text.parse::<QueueType>().map_err(|error| error.to_string());
+    if let Some(queue_type) = settings.with("queue_type", parse)? {
+        builder = builder.queue_type(queue_type);
+    }
+    if let Some(create) = settings.flag("create_missing_queues")? {
+        builder = builder.create_missing_queues(create);
+    }
+    Ok(settings.tables().add_to(builder))
 }
 
 /// Builds the app of a command that only talks to the cluster.
 fn client(settings: &Settings) -> Result<App, Error> {
     embedded_is_elsewhere(settings)?;
-    Ok(builder(settings).build()?)
+    Ok(builder(settings)?.build()?)
 }
 
 /// Builds the app of a command that runs tasks.
 fn worker(settings: &Settings, tasks: Tasks<'_>) -> Result<App, Error> {
-    Ok(tasks(builder(settings)).build()?)
+    Ok(tasks(builder(settings)?).build()?)
 }
 
 /// A `memory://` broker lives inside one process; a command that talks to another
@@ -53,19 +61,23 @@ fn embedded_is_elsewhere(settings: &Settings) -> Result<(), Error> {
     }
 }
 
-/// The queues that the settings name.
+/// The queues that the settings name: those to consume, else those that the file describes,
+/// else the default queue.
 fn queues(settings: &Settings) -> Vec<String> {
-    settings
-        .list("queues")
-        .filter(|names| !names.is_empty())
-        .unwrap_or_else(|| {
-            vec![
-                settings
-                    .text("default_queue")
-                    .unwrap_or(celeriac::protocol::naming::DEFAULT_QUEUE)
-                    .to_owned(),
-            ]
-        })
+    let named = settings.list("queues").filter(|names| !names.is_empty());
+    named.unwrap_or_else(|| {
+        let described = settings.tables().queues.iter();
+        let described: Vec<_> = described.map(|queue| queue.name.clone()).collect();
+        if !described.is_empty() {
+            return described;
+        }
+        let default = settings.text("default_queue");
+        vec![
+            default
+                .unwrap_or(celeriac::protocol::naming::DEFAULT_QUEUE)
+                .to_owned(),
+        ]
+    })
 }
 
 /// Checks the URLs without connecting anywhere.
@@ -76,6 +88,6 @@ fn check_urls(settings: &Settings) -> Result<(), Error> {
         .map_err(|error| Error::Failed(format!("cannot start the runtime: {error}")))?;
     // Opening needs a runtime and connects on first use, which never comes here.
     let _inside = runtime.enter();
-    builder(settings).build()?;
+    builder(settings)?.build()?;
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod layer;
 mod resolve;
+mod tables;
 
 pub(crate) use self::layer::Layer;
 pub use self::resolve::{Settings, Source};

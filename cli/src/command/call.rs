@@ -1,5 +1,7 @@
 //! `celeriac call`: calls a task by name.
 
+mod options;
+
 use std::time::Duration;
 
 use celeriac::protocol::{Table, json};
@@ -33,16 +35,19 @@ async fn through_broker(
     tasks: Tasks<'_>,
 ) -> Result<(), Error> {
     super::embedded_is_elsewhere(settings)?;
-    let mut builder = tasks(super::builder(settings)).send_timeout(SEND_WITHIN);
+    let options = options::of(&args)?;
+    let mut builder = tasks(super::builder(settings)?).send_timeout(SEND_WITHIN);
     if args.wait.is_some() && settings.text("result_backend").is_none() {
         // Somebody who waits wants an answer; rpc needs nothing but the broker.
         builder = builder.backend("rpc://");
     }
     let app = builder.build()?;
-    let call = Call::<Value>::new(&args.name)
+    let mut call = Call::<Value>::new(&args.name)
         .args(positional(&args.args)?)
         .kwargs(keyword(&args.kwargs)?);
-    let call = with_options(call, &args);
+    for (name, value) in options {
+        call = call.option(&name, value);
+    }
     let result = call.send(&app).await?;
     let outcome = match args.wait {
         None => {
@@ -71,25 +76,6 @@ async fn through_broker(
     outcome
 }
 
-fn with_options(mut call: Call<Value>, args: &args::Call) -> Call<Value> {
-    if let Some(queue) = &args.queue {
-        call = call.queue(queue);
-    }
-    if let Some(countdown) = args.countdown {
-        call = call.countdown(countdown);
-    }
-    if let Some(expires) = args.expires {
-        call = call.expires(expires);
-    }
-    if let Some(priority) = args.priority {
-        call = call.priority(priority);
-    }
-    match &args.id {
-        Some(id) => call.id(id),
-        None => call,
-    }
-}
-
 async fn through_api(settings: &Settings, args: args::Call, url: &str) -> Result<(), Error> {
     let within = args.wait.unwrap_or_default() + Duration::from_secs(10);
     let answer = Api::new(url, settings.text("token"))?
@@ -114,18 +100,25 @@ fn order(args: &args::Call) -> Result<serde_json::Value, Error> {
         "args": parse("--args", &args.args)?,
         "kwargs": parse("--kwargs", &args.kwargs)?,
     });
-    let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-    let options = [
-        ("queue", args.queue.as_deref().map(Into::into)),
-        ("id", args.id.as_deref().map(Into::into)),
-        ("priority", args.priority.map(Into::into)),
-        ("countdown", args.countdown.map(|d| d.as_secs_f64().into())),
-        ("expires", args.expires.map(|d| d.as_secs_f64().into())),
-        ("wait_ms", args.wait.map(|wait| millis(wait).into())),
-    ];
-    for (key, value) in options {
-        if let Some(value) = value {
-            order[key] = value;
+    if let Some(wait) = args.wait {
+        order["wait_ms"] = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).into();
+    }
+    let mut options = serde_json::to_value(options::of(args)?)
+        .map_err(|error| Error::Usage(format!("options: {error}")))?;
+    if let Some(options) = options.as_object_mut() {
+        // These have places of their own.
+        for (option, key) in [
+            ("queue", "queue"),
+            ("task_id", "id"),
+            ("priority", "priority"),
+            ("countdown", "countdown"),
+        ] {
+            if let Some(value) = options.remove(option) {
+                order[key] = value;
+            }
+        }
+        if !options.is_empty() {
+            order["options"] = std::mem::take(options).into();
         }
     }
     Ok(order)
@@ -175,28 +168,11 @@ mod tests {
                     --expires 90s --wait=2s";
         let expected = json!({
             "name": "app.add", "args": [2, 3], "kwargs": {}, "queue": "own", "id": "a",
-            "priority": 7, "countdown": 60.0, "expires": 90.0, "wait_ms": 2000,
+            "priority": 7, "countdown": 60.0, "wait_ms": 2000, "options": {"expires": 90.0},
         });
         assert_eq!(order(&call(line)).unwrap(), expected);
         let plain = json!({"name": "app.add", "args": [], "kwargs": {}});
         assert_eq!(order(&call("app.add")).unwrap(), plain);
         assert!(matches!(order(&call("a --args [2")), Err(Error::Usage(_))));
-    }
-
-    #[test]
-    fn every_option_is_in_the_message_to_a_broker() {
-        let line = "app.add --queue own --id a --priority 7 --countdown 1m --expires 90s";
-        let options = with_options(Call::new("app.add"), &call(line))
-            .signature()
-            .options;
-        for (key, value) in [
-            ("queue", Value::from("own")),
-            ("task_id", Value::from("a")),
-            ("priority", Value::from(7_u8)),
-            ("countdown", Value::from(60.0)),
-            ("expires", Value::from(90.0)),
-        ] {
-            assert_eq!(options.get(key), Some(&value), "{key}");
-        }
     }
 }

@@ -40,6 +40,9 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(events) = settings.flag("events")? {
         config.events = events;
     }
+    if let Some(direct) = settings.flag("worker_direct")? {
+        config.worker_direct = direct;
+    }
     if let Some(dead_letter) = settings.flag("dead_letter")? {
         config.dead_letter = dead_letter;
     }

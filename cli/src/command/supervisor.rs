@@ -10,7 +10,7 @@ use crate::signals::Signals;
 
 pub(crate) async fn run(settings: &Settings) -> Result<(), Error> {
     let config = config(settings)?;
-    let app = super::builder(settings).build()?;
+    let app = super::builder(settings)?.build()?;
     let signals = Signals::listen()?;
     let stopped = Supervisor::new(app.clone(), config)
         .on_ready(|address| tracing::info!(%address, "supervisor listens"))

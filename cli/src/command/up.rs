@@ -77,7 +77,7 @@ async fn run_nodes(
 
 /// The embedded broker and backend, unless the settings name others.
 fn app(settings: &Settings, tasks: Tasks<'_>) -> Result<App, Error> {
-    let builder = super::builder(settings);
+    let builder = super::builder(settings)?;
     let builder = match settings.text("broker") {
         None => builder.broker_value(Arc::new(MemoryBroker::new())),
         Some(_) => builder,

@@ -3,6 +3,8 @@
 use clap::Args;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::tables::{QueueTable, RouteTable};
+
 /// What one source of settings says; `None` is what it does not say.
 ///
 /// Values are kept as the text a person wrote and are parsed after merging, so that an
@@ -39,6 +41,26 @@ pub(crate) struct Layer {
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) default_queue: Option<String>,
+    /// Highest priority of queues that do not say theirs, 1 to 255 [default: none]
+    #[arg(long, global = true, value_name = "N", help_heading = "Connections")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) queue_max_priority: Option<String>,
+    /// How queues are kept that no [[queue]] describes: classic or quorum [default: classic]
+    #[arg(long, global = true, value_name = "TYPE", help_heading = "Connections")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) queue_type: Option<String>,
+    /// Make queues that no [[queue]] describes: true or false [default: true]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Connections")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) create_missing_queues: Option<String>,
+    /// The queues of a settings file.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub(crate) queue: Vec<QueueTable>,
+    /// The routes of a settings file.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub(crate) route: Vec<RouteTable>,
 
     /// What to log: error, warn, info, debug, trace, or a filter such as
     /// info,celeriac=debug [default: info]
@@ -66,7 +88,8 @@ pub(crate) struct Layer {
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) hostname: Option<String>,
-    /// Queues to consume, separated by commas [default: the default queue]
+    /// Queues to consume, separated by commas [default: those of [[queue]] in the settings
+    /// file, else the default queue]
     #[arg(
         short = 'Q',
         long,
@@ -76,6 +99,11 @@ pub(crate) struct Layer {
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) queues: Option<String>,
+    /// Consume also a queue that leads to this node alone, <node>.dq2: true or false
+    /// [default: false]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) worker_direct: Option<String>,
     /// How many tasks run at once [default: 8 per core]
     #[arg(short, long, global = true, value_name = "N", help_heading = "Node")]
     #[serde(deserialize_with = "text")]

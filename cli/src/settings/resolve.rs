@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Layer;
+use super::tables::Tables;
 use crate::error::Error;
 use crate::units::parse_duration;
 
@@ -36,9 +37,12 @@ impl fmt::Display for Source {
     }
 }
 
-/// The merged settings: text by name, each with its source.
+/// The merged settings: text by name, each with its source, and the tables of the file.
 #[derive(Debug, Clone, Default)]
-pub struct Settings(BTreeMap<String, (String, Source)>);
+pub struct Settings {
+    values: BTreeMap<String, (String, Source)>,
+    tables: Tables,
+}
 
 /// Celery's own names for two of our settings.
 const CELERY_NAMES: [(&str, &str); 2] = [
@@ -66,8 +70,12 @@ impl Settings {
             Error::Usage(format!("settings file {}: {error}", path.display()))
         };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-        let layer = toml::from_str(&text).map_err(|error| wrong(&error))?;
-        Ok(Self::merge(flags, environment, Some((path, &layer))))
+        let layer: Layer = toml::from_str(&text).map_err(|error| wrong(&error))?;
+        let tables = Tables::read(&layer.queue, &layer.route).map_err(|error| wrong(&error))?;
+        Ok(Self {
+            tables,
+            ..Self::merge(flags, environment, Some((path, &layer)))
+        })
     }
 
     /// Reads the settings of an environment alone: no flags, no file.
@@ -111,12 +119,20 @@ impl Settings {
         for (name, value) in said(flags) {
             merged.insert(name, (value, Source::Flag));
         }
-        Self(merged)
+        Self {
+            values: merged,
+            tables: Tables::default(),
+        }
+    }
+
+    /// Returns the queues and routes of the settings file.
+    pub(crate) const fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// Returns a setting as text.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|(value, _)| value.as_str())
+        self.values.get(name).map(|(value, _)| value.as_str())
     }
 
     /// Parses a setting; `None` when nobody said anything.
@@ -160,7 +176,7 @@ impl Settings {
         name: &str,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Error> {
-        let Some((text, source)) = self.0.get(name) else {
+        let Some((text, source)) = self.values.get(name) else {
             return Ok(None);
         };
         read(text)
@@ -171,7 +187,7 @@ impl Settings {
     /// Returns every setting with its value, secrets masked, and source; those that
     /// nobody set have no value.
     pub fn table(&self) -> Vec<(String, Option<String>, Source)> {
-        let row = |name: String| match self.0.get(&name) {
+        let row = |name: String| match self.values.get(&name) {
             None => (name, None, Source::Default),
             Some((value, source)) => {
                 let shown = if SECRETS.contains(&name.as_str()) {

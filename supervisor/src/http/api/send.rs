@@ -38,6 +38,9 @@ struct Order {
     priority: Option<u8>,
     id: Option<String>,
     wait_ms: Option<u64>,
+    /// Further options of the call, by their names in Celery.
+    #[serde(default)]
+    options: Table,
 }
 
 /// How to call a task off.
@@ -219,6 +222,9 @@ impl Order {
 
     async fn send(self, desk: &Desk) -> celeriac::Result<AsyncResult<Value>> {
         let mut call = desk.app.call(self.name).args(self.args).kwargs(self.kwargs);
+        for (name, value) in self.options {
+            call = call.option(&name, value);
+        }
         if let Some(queue) = self.queue {
             call = call.queue(queue);
         }
