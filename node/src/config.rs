@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use celeriac::protocol::naming::{self, defaults};
@@ -64,6 +65,26 @@ pub struct Config {
     /// Whether it runs the tasks that every Celery worker has, such as `celery.map` and
     /// `celery.chord_unlock`; an app's own task of such a name goes first. Default true.
     pub builtin_tasks: bool,
+    /// A file in which revocations survive a restart; `%n`, `%h`, `%d` and `%p` stand for
+    /// parts of the node's name, as with Celery. Default none: they live in memory.
+    pub state_db: Option<PathBuf>,
+    /// Bounds between which the number of places follows the load, in place of
+    /// `concurrency`. Default none.
+    pub autoscale: Option<Autoscale>,
+    /// Whether remote control may restart the pool. Default false.
+    pub pool_restarts: bool,
+}
+
+/// Bounds of the number of places to run.
+///
+/// A node starts with the fewest, has as many as tasks run or wait for one as soon as
+/// they do, and takes places away when fewer did for 30 s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Autoscale {
+    /// The most places.
+    pub max: usize,
+    /// The fewest; the last place stays also when it is 0.
+    pub min: usize,
 }
 
 /// How many messages are taken ahead of their run.
@@ -76,7 +97,7 @@ pub enum Prefetch {
 }
 
 /// No more threads than this are started for blocking tasks unless asked for.
-const MAX_DEFAULT_THREADS: usize = 512;
+pub(crate) const MAX_DEFAULT_THREADS: usize = 512;
 
 impl Default for Config {
     fn default() -> Self {
@@ -99,6 +120,9 @@ impl Default for Config {
             dead_letter: true,
             max_body: 16 << 20,
             builtin_tasks: true,
+            state_db: None,
+            autoscale: None,
+            pool_restarts: false,
         }
     }
 }
@@ -153,6 +177,11 @@ impl Config {
             "1 to 100000",
             self.concurrency.to_string(),
         )?;
+        if let Some(Autoscale { max, min }) = self.autoscale {
+            let bounds = (1..=100_000).contains(&max) && min <= max;
+            let expected = "a maximum of 1 to 100000 and a minimum not above it";
+            need(bounds, "autoscale", expected, format!("{max},{min}"))?;
+        }
         if let Some(threads) = self.blocking_threads {
             let some = (1..=10_000).contains(&threads);
             need(some, "blocking threads", "1 to 10000", threads.to_string())?;
@@ -200,10 +229,21 @@ impl Config {
         )
     }
 
+    /// Returns how many places there are at the start.
+    pub(crate) fn places(&self) -> usize {
+        self.autoscale
+            .map_or(self.concurrency, |bounds| bounds.min.max(1))
+    }
+
+    /// Returns how many places the load alone may bring.
+    fn most_places(&self) -> usize {
+        self.autoscale.map_or(self.concurrency, |bounds| bounds.max)
+    }
+
     /// Returns how many threads run blocking tasks.
     pub(crate) fn threads(&self) -> usize {
         self.blocking_threads
-            .unwrap_or(self.concurrency.min(MAX_DEFAULT_THREADS))
+            .unwrap_or(self.most_places().min(MAX_DEFAULT_THREADS))
     }
 }
 
@@ -283,6 +323,13 @@ mod tests {
                     ..config()
                 },
                 "concurrency: expected 1 to 100000, found 0",
+            ),
+            (
+                Config {
+                    autoscale: Some(Autoscale { max: 2, min: 3 }),
+                    ..config()
+                },
+                "autoscale: expected a maximum of 1 to 100000 and a minimum not above it, found 2,3",
             ),
             (
                 Config {

@@ -3,6 +3,7 @@
 //! The data plane is loops and batches through bounded channels; the control plane is
 //! small actors that keep books; decisions are pure functions.
 
+mod autoscale;
 mod backend;
 mod builtin;
 mod config;
@@ -28,7 +29,7 @@ mod shutdown;
 mod slots;
 mod timetable;
 
-pub use self::config::{Config, Prefetch};
+pub use self::config::{Autoscale, Config, Prefetch};
 pub use self::handle::{Handle, QueueSnapshot, Snapshot};
 pub use self::node::Node;
 pub use self::shared::Phase;

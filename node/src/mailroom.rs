@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use celeriac::broker::{
-    Binding, Broker, Consumer, Delivery, Exchange, ExchangeKind, Publication, Queue, Subscription,
-    Topology,
+    Binding, Broker, Consumer, Delivery, Exchange, ExchangeKind, Link, Publication, Queue,
+    Subscription, Topology,
 };
 use celeriac::clock;
 use celeriac::protocol::Value;
@@ -59,7 +59,6 @@ const MAX_BODY: usize = 4 << 20;
 /// consumer lives through reconnects by itself.
 pub(crate) async fn listen(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
     let mut failures = 0;
-    let mut asked = false;
     while !stop.is_cancelled() {
         let subscribed = tokio::select! {
             subscribed = pulse.during(subscribe(&shared)) => subscribed,
@@ -68,10 +67,6 @@ pub(crate) async fn listen(shared: Arc<Shared>, stop: CancellationToken, pulse: 
         match subscribed {
             Ok(consumer) => {
                 failures = 0;
-                // Only now: what is revoked from here on arrives by itself.
-                if !std::mem::replace(&mut asked, true) {
-                    tokio::spawn(mingle::mingle(Arc::clone(&shared)));
-                }
                 answer_all(&shared, consumer, &stop, &pulse).await;
             }
             Err(Error::Closed(_)) => return,
@@ -117,9 +112,22 @@ async fn answer_all(
     pulse: &Pulse,
 ) {
     let places = Arc::new(Semaphore::new(REPLIES));
+    let mut link = shared.app.broker().link();
+    let mut mingled = None;
     loop {
+        // Only now that there is a consumer: what is revoked from here on arrives by
+        // itself. And at each new connection, since it did not while there was none.
+        let epoch = match *link.borrow_and_update() {
+            Link::Up { epoch, .. } => Some(epoch),
+            _ => None,
+        };
+        if epoch.is_some() && epoch != mingled {
+            mingled = epoch;
+            tokio::spawn(mingle::mingle(Arc::clone(shared)));
+        }
         let deliveries = tokio::select! {
             () = stop.cancelled() => None,
+            Ok(()) = link.changed() => continue,
             deliveries = pulse.during(consumer.next(BATCH)) => deliveries,
         };
         let Some(deliveries) = deliveries else { break };

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::guardian::BUDGET;
 use crate::handle::Handle;
 use crate::health::{Bound, Health};
+use crate::revoked::file::StateFile;
 use crate::shared::{Command, Shared};
 use crate::shutdown::{Shutdown, Stopped, Wish};
 
@@ -77,6 +78,10 @@ impl Node {
         let work = Work::new(config.threads())?;
         let (send, commands) = mpsc::channel(COMMANDS);
         let shared = Shared::new(app, config, work.handle().clone(), send);
+        if let Some(path) = &shared.config.state_db {
+            // The node is new, so there is no other file.
+            let _ = shared.state_file.set(StateFile::open(path, &shared)?);
+        }
         Ok(Self {
             shared,
             work,

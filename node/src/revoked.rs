@@ -1,12 +1,17 @@
 //! What was called off.
 
+pub(crate) mod file;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use celeriac::protocol::naming::defaults::{REVOKED_EXPIRES, REVOKED_MAX};
 use celeriac::protocol::{TaskHeaders, Value};
+use tokio::sync::watch;
+
+use self::file::Contents;
 
 /// So many values of stamps are remembered at most.
 const MAX_STAMPS: usize = 10_000;
@@ -19,6 +24,8 @@ pub(crate) struct Revoked {
     /// Every task asks, and mostly nothing is revoked.
     any: AtomicBool,
     inner: Mutex<Inner>,
+    /// How often something was added.
+    changes: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +41,8 @@ impl Revoked {
         for id in ids {
             inner.ids.insert(id, now, REVOKED_MAX, REVOKED_EXPIRES);
         }
-        self.any.store(true, Ordering::Release);
+        drop(inner);
+        self.changed();
     }
 
     /// Adds a stamp: every task that carries it with one of the values is called off.
@@ -44,7 +52,63 @@ impl Revoked {
             let stamp = (name.to_owned(), text(value));
             inner.stamps.insert(stamp, now, MAX_STAMPS, REVOKED_EXPIRES);
         }
+        drop(inner);
+        self.changed();
+    }
+
+    fn changed(&self) {
         self.any.store(true, Ordering::Release);
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Returns how often something was added, as it goes on.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Returns all with the time on the wall when it was called off, the oldest first:
+    /// an [`Instant`] means nothing to another process.
+    fn contents(&self, now: Instant, wall: SystemTime) -> Contents {
+        let at = |then: Instant| {
+            let then = wall.checked_sub(now.duration_since(then));
+            let then = then.and_then(|then| then.duration_since(UNIX_EPOCH).ok());
+            then.unwrap_or_default().as_secs_f64()
+        };
+        let inner = self.lock();
+        let ids = inner.ids.iter().map(|(id, then)| (id.clone(), at(then)));
+        let stamps = inner.stamps.iter();
+        let stamps = stamps.map(|((name, value), then)| (name.clone(), value.clone(), at(then)));
+        Contents::new(ids.collect(), stamps.collect())
+    }
+
+    /// Adds what another process remembered, as old as it is. What is too old is left
+    /// out; a clock that was put back makes nothing older or newer than now.
+    fn restore(&self, contents: Contents, now: Instant, wall: SystemTime) {
+        let wall = wall
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
+        let then = |at: f64| {
+            let age = Duration::try_from_secs_f64((wall - at).max(0.0)).unwrap_or(Duration::MAX);
+            // A machine that has just started cannot tell the time before.
+            (age <= REVOKED_EXPIRES).then(|| now.checked_sub(age).unwrap_or(now))
+        };
+        let mut inner = self.lock();
+        for (id, at) in contents.ids {
+            if let Some(then) = then(at) {
+                inner.ids.insert(id, then, REVOKED_MAX, REVOKED_EXPIRES);
+            }
+        }
+        for (name, value, at) in contents.stamps {
+            if let Some(then) = then(at) {
+                let stamp = (name, value);
+                inner
+                    .stamps
+                    .insert(stamp, then, MAX_STAMPS, REVOKED_EXPIRES);
+            }
+        }
+        drop(inner);
+        self.changed();
     }
 
     /// Tells whether a task was called off, by its id or a stamp.
@@ -124,6 +188,12 @@ impl<T: Clone + Eq + std::hash::Hash> Remembered<T> {
         }
     }
 
+    /// Returns the members with the time they were added, the oldest first.
+    fn iter(&self) -> impl Iterator<Item = (&T, Instant)> {
+        let members = self.order.values();
+        members.filter_map(|member| Some((member, self.members.get(member)?.1)))
+    }
+
     fn contains(&self, member: &T) -> bool {
         self.members.contains_key(member)
     }
@@ -175,6 +245,38 @@ mod tests {
         assert!(!revoked.contains(&task("0")));
         assert!(revoked.contains(&task("1")));
         assert_eq!(revoked.ids().len(), REVOKED_MAX);
+    }
+
+    #[test]
+    fn another_process_remembers_as_long() {
+        let (revoked, start) = (Revoked::default(), Instant::now());
+        let hour = Duration::from_secs(3600);
+        revoked.add(["old".to_owned()], start);
+        revoked.add(["new".to_owned()], start + hour);
+        revoked.add_stamp("customer", &[7_i64.into()], start + hour);
+        let noon = UNIX_EPOCH + 100_000 * hour;
+        let contents = revoked.contents(start + hour, noon);
+
+        let other = Revoked::default();
+        other.restore(contents, start + 4 * hour, noon + REVOKED_EXPIRES);
+        assert_eq!(other.ids(), ["new"]);
+        let mut stamps = Table::new();
+        stamps.push("customer", "7");
+        assert!(other.contains(&TaskHeaders {
+            stamps,
+            ..task("x")
+        }));
+        // It is as old as it was.
+        other.add(["c".to_owned()], start + 4 * hour + Duration::from_secs(1));
+        assert_eq!(other.ids(), ["c"]);
+    }
+
+    #[test]
+    fn a_clock_that_was_put_back_forgets_nothing() {
+        let revoked = Revoked::default();
+        let ahead = Contents::new(vec![("a".to_owned(), 1e12)], Vec::new());
+        revoked.restore(ahead, Instant::now(), UNIX_EPOCH);
+        assert_eq!(revoked.ids(), ["a"]);
     }
 
     #[test]

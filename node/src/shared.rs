@@ -17,9 +17,10 @@ use serde::Serialize;
 use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::autoscale::Bounds;
 use crate::backend::Outcomes;
 use crate::builtin;
-use crate::config::Config;
+use crate::config::{Config, MAX_DEFAULT_THREADS as MAX_THREADS};
 use crate::counters::Counters;
 use crate::events::Events;
 use crate::execution::limits::TaskLimits;
@@ -28,6 +29,7 @@ use crate::mailroom::Samples;
 use crate::pulse::Pulses;
 use crate::rate::Rates;
 use crate::revoked::Revoked;
+use crate::revoked::file::StateFile;
 use crate::shutdown::Shutdown;
 use crate::slots::Slots;
 use crate::timetable::{Parked, Timetable};
@@ -42,11 +44,17 @@ pub(crate) struct Shared {
     /// What the decoder may be made to hold.
     pub(crate) limits: Limits,
     pub(crate) slots: Arc<Slots>,
+    /// Between which bounds the number of places follows the load, if it does.
+    pub(crate) autoscale: Option<Bounds>,
     /// How many blocking tasks may have a thread. A thread that was given up has its
     /// permit until it returns.
     pub(crate) threads: Arc<Semaphore>,
+    /// How many permits of `threads` there ever were.
+    allowed_threads: AtomicUsize,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) revoked: Revoked,
+    /// Where that outlives the node, if it does.
+    pub(crate) state_file: OnceLock<StateFile>,
     pub(crate) rates: Rates,
     pub(crate) time_limits: TaskLimits,
     pub(crate) timetable: Timetable,
@@ -145,10 +153,13 @@ impl Shared {
             limits: Limits {
                 body: config.max_body,
             },
-            slots: Slots::new(config.concurrency),
+            slots: Slots::new(config.places()),
+            autoscale: config.autoscale.map(Bounds::new),
             threads: Arc::new(Semaphore::new(config.threads())),
+            allowed_threads: AtomicUsize::new(config.threads()),
             jobs: Arc::default(),
             revoked: Revoked::default(),
+            state_file: OnceLock::new(),
             rates: Rates::new(app.registry()),
             time_limits: TaskLimits::default(),
             timetable: Timetable::default(),
@@ -170,7 +181,7 @@ impl Shared {
             unfinished: Mutex::default(),
             returned: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Starting),
-            resized: watch::Sender::new(config.concurrency),
+            resized: watch::Sender::new(config.places()),
             consuming: watch::Sender::new(0),
             app,
             config,
@@ -259,11 +270,25 @@ impl Shared {
     /// Changes the number of places to run; returns how many there are now.
     pub(crate) fn resize(&self, by: isize) -> usize {
         let places = match usize::try_from(by) {
-            Ok(more) => self.slots.grow(more),
+            Ok(more) => {
+                self.grow_threads(more);
+                self.slots.grow(more)
+            }
             Err(_) => self.slots.shrink(by.unsigned_abs()),
         };
         self.resized.send_replace(places);
         places
+    }
+
+    /// Lets as many more blocking tasks have a thread, so that new places are of use to
+    /// them, unless the number of threads was given.
+    fn grow_threads(&self, more: usize) {
+        if self.config.blocking_threads.is_some() {
+            return;
+        }
+        let places = self.slots.capacity().saturating_add(more).min(MAX_THREADS);
+        let before = self.allowed_threads.fetch_max(places, Ordering::AcqRel);
+        self.threads.add_permits(places.saturating_sub(before));
     }
 
     /// Notes a task that ran and was given back.

@@ -1,8 +1,9 @@
 //! `celeriac node`: runs a worker node.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use celeriac_node::{Config, Node, Prefetch};
+use celeriac_node::{Autoscale, Config, Node, Prefetch};
 
 use crate::app::Tasks;
 use crate::error::Error;
@@ -31,6 +32,11 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(concurrency) = settings.parse("concurrency", "a number from 1")? {
         config.concurrency = concurrency;
     }
+    config.autoscale = settings.with("autoscale", autoscale)?;
+    config.state_db = settings.text("state_db").map(PathBuf::from);
+    if let Some(restarts) = settings.flag("pool_restarts")? {
+        config.pool_restarts = restarts;
+    }
     if let Some(prefetch) = settings.with("prefetch", prefetch)? {
         config.prefetch = prefetch;
     }
@@ -58,6 +64,17 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     config.http = settings.parse::<SocketAddr>("http", "an address such as 127.0.0.1:9464")?;
     config.check()?;
     Ok(config)
+}
+
+/// Reads bounds as Celery does: `10,3`, or `10` with a minimum of 0.
+fn autoscale(text: &str) -> Result<Autoscale, String> {
+    let wrong = || format!("expected a maximum and a minimum such as 10,3, found {text:?}");
+    let number = |text: &str| text.trim().parse().map_err(|_| wrong());
+    let (max, min) = text.split_once(',').unwrap_or((text, "0"));
+    Ok(Autoscale {
+        max: number(max)?,
+        min: number(min)?,
+    })
 }
 
 fn prefetch(text: &str) -> Result<Prefetch, String> {

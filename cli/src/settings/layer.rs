@@ -108,6 +108,25 @@ pub(crate) struct Layer {
     #[arg(short, long, global = true, value_name = "N", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) concurrency: Option<String>,
+    /// Let the number of tasks that run at once follow the load: max,min
+    #[arg(long, global = true, value_name = "MAX,MIN", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) autoscale: Option<String>,
+    /// File in which revocations survive a restart; %n is the node's name
+    #[arg(
+        short = 'S',
+        long = "statedb",
+        alias = "state-db",
+        global = true,
+        value_name = "FILE",
+        help_heading = "Node"
+    )]
+    #[serde(deserialize_with = "text")]
+    pub(crate) state_db: Option<String>,
+    /// Let remote control restart the pool: true or false [default: false]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) pool_restarts: Option<String>,
     /// Messages taken ahead: 4x is four per place, 100 is a hundred [default: 4x]
     #[arg(long, global = true, value_name = "N|Nx", help_heading = "Node")]
     #[serde(deserialize_with = "text")]

@@ -57,7 +57,7 @@ pub(super) fn end(shared: &Shared, parcel: Parcel) {
         Settle::Parked(until) => {
             shared.counters.parked.add(1);
             let delivery = &claim.context.request().delivery;
-            shared.parked.add(until, claim.headers(), delivery);
+            shared.parked.add(until, &claim, delivery);
             claim.park(until);
         }
         Settle::GiveBack => claim.settle(Settlement::Requeue),

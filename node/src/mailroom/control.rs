@@ -11,6 +11,7 @@ use celeriac::task::RateLimit;
 
 use super::arguments::{Arguments, wrong};
 use super::command::Answer;
+use crate::config::Autoscale;
 use crate::execution::limits::RunLimits;
 use crate::heart;
 use crate::shared::{Command, Shared};
@@ -165,23 +166,64 @@ fn queue(arguments: Arguments<'_>) -> Result<String, Exception> {
 }
 
 pub(super) fn pool_grow(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    if shared.autoscale.is_some() {
+        return Ok(Some(not_with_autoscale("pool_grow")));
+    }
     let places = shared.resize(arguments.count("n")?.cast_signed());
     tracing::info!(places, "pool has grown");
     Ok(Some(control::ok("pool will grow")))
 }
 
 pub(super) fn pool_shrink(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    if shared.autoscale.is_some() {
+        return Ok(Some(not_with_autoscale("pool_shrink")));
+    }
     let places = shared.resize(-arguments.count("n")?.cast_signed());
     tracing::info!(places, "pool has shrunk");
     Ok(Some(control::ok("pool will shrink")))
 }
 
-pub(super) fn pool_restart(_: &Arc<Shared>, _: Arguments<'_>) -> Answer {
-    Err(Exception::python("ValueError", "Pool restarts not enabled"))
+fn not_with_autoscale(method: &str) -> Value {
+    control::error(format!(
+        "{method} is not supported with autoscale. Adjust autoscale range instead."
+    ))
 }
 
-pub(super) fn autoscale(_: &Arc<Shared>, _: Arguments<'_>) -> Answer {
-    Err(Exception::python("ValueError", "Autoscale not enabled"))
+/// Replaces the processes of isolated tasks as they come free; other tasks are a part of
+/// the program, and need none.
+pub(super) fn pool_restart(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    if !shared.config.pool_restarts {
+        return Err(Exception::python("ValueError", "Pool restarts not enabled"));
+    }
+    let modules = arguments.texts("modules")?;
+    if arguments.flag("reload")? || !modules.is_empty() {
+        let text = "a node's tasks are compiled into it: start a new one to load others";
+        return Err(Exception::python("NotImplementedError", text));
+    }
+    tracing::info!("the pool is restarted");
+    Ok(Some(control::ok("reload started")))
+}
+
+pub(super) fn autoscale(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let Some(bounds) = &shared.autoscale else {
+        return Err(Exception::python("ValueError", "Autoscale not enabled"));
+    };
+    let now = bounds.get();
+    let bound = |name, present| match arguments.get(name) {
+        None => Ok(present),
+        Some(_) => arguments.count(name),
+    };
+    let (max, min) = (bound("max", now.max)?, bound("min", now.min)?);
+    if max == 0 || min > max {
+        let text =
+            format!("expected a max of at least 1 and a min not above it, found {max} and {min}");
+        return Err(Exception::python("ValueError", text));
+    }
+    bounds.set(Autoscale { max, min });
+    tracing::info!(max, min, "autoscale bounds set");
+    Ok(Some(control::ok(format!(
+        "autoscale now max={max} min={min}"
+    ))))
 }
 
 pub(super) fn enable_events(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {

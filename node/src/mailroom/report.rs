@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use celeriac::broker;
-use celeriac::protocol::naming::defaults;
+use celeriac::protocol::naming::{self, defaults};
 use celeriac::protocol::{Table, Value, control, repr};
 
 use super::arguments::Arguments;
@@ -24,7 +24,7 @@ pub(super) fn report(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
     };
     let url = |url: String| url.split("://").next().unwrap_or_default().to_owned();
     let mut text = format!(
-        "\nsoftware -> celeriac:{} rust:{}\nplatform -> system:{} arch:{}\nbroker   -> {link}\n\
+        "\nsoftware -> celery:5.7 (as spoken by celeriac:{}) rust:{}\nplatform -> system:{} arch:{}\nbroker   -> {link}\n\
          settings -> transport:{} results:{}\n\n",
         env!("CARGO_PKG_VERSION"),
         env!("CARGO_PKG_RUST_VERSION"),
@@ -60,76 +60,127 @@ fn settings(shared: &Shared, all: bool) -> Table {
         .map(|queue| queue.as_str().into())
         .collect();
     let text = Value::from;
-    // Each with Celery's default.
+    let seconds_of = |time: std::time::Duration| Value::Float(time.as_secs_f64());
+    // Each with Celery's default; where that is none of a kind, or a client looks for the
+    // setting in any case, there is no default, and it is always told.
+    let always = || None;
+    let expires = Value::Int(defaults::RESULT_EXPIRES.as_secs().cast_signed());
     let settings = [
-        ("broker_url", text(app.broker().url()), Value::Null),
-        ("result_backend", text(app.backend().url()), Value::Null),
+        ("broker_url", text(app.broker().url()), always()),
+        ("result_backend", text(app.backend().url()), always()),
         (
             "accept_content",
             vec!["json".into(), "msgpack".into()].into(),
-            vec!["json".into()].into(),
+            always(),
         ),
-        ("task_queues", queues.into(), Value::Null),
+        ("deprecated_settings", Value::Null, always()),
+        ("include", Vec::new().into(), always()),
+        ("timezone", "UTC".into(), always()),
+        ("enable_utc", true.into(), always()),
+        ("broker_heartbeat", heartbeat(&app.broker().url()), always()),
+        ("task_queues", queues.into(), always()),
         (
             "task_default_queue",
             text(own.queue.clone()),
-            "celery".into(),
+            Some("celery".into()),
         ),
         (
             "task_serializer",
             own.serializer.name().into(),
-            "json".into(),
+            Some("json".into()),
         ),
-        ("task_acks_late", true.into(), false.into()),
-        ("task_reject_on_worker_lost", true.into(), Value::Null),
-        ("task_protocol", Value::Int(2), Value::Int(2)),
+        ("task_acks_late", true.into(), Some(false.into())),
+        ("task_reject_on_worker_lost", true.into(), always()),
+        ("task_protocol", Value::Int(2), Some(Value::Int(2))),
+        ("task_create_missing_queues", true.into(), Some(true.into())),
         (
             "task_default_delivery_mode",
             Value::Int(if own.persistent { 2 } else { 1 }),
-            Value::Int(2),
+            Some(Value::Int(2)),
         ),
         (
             "task_soft_time_limit",
             seconds(config.default_soft_time_limit),
-            Value::Null,
+            Some(Value::Null),
         ),
         (
             "task_time_limit",
             seconds(config.default_time_limit),
-            Value::Null,
+            Some(Value::Null),
         ),
-        (
-            "result_expires",
-            Value::Int(defaults::RESULT_EXPIRES.as_secs().cast_signed()),
-            Value::Int(defaults::RESULT_EXPIRES.as_secs().cast_signed()),
-        ),
-        ("timezone", "UTC".into(), Value::Null),
-        ("enable_utc", true.into(), true.into()),
+        ("result_expires", expires.clone(), Some(expires)),
         (
             "worker_concurrency",
-            (config.concurrency as u64).into(),
-            Value::Null,
+            (config.places() as u64).into(),
+            always(),
         ),
         (
             "worker_prefetch_multiplier",
             multiplier.into(),
-            Value::Int(4),
+            Some(Value::Int(4)),
         ),
         (
             "worker_send_task_events",
             config.events.into(),
-            false.into(),
+            Some(false.into()),
         ),
-        ("worker_enable_remote_control", true.into(), true.into()),
+        (
+            "worker_enable_remote_control",
+            true.into(),
+            Some(true.into()),
+        ),
+        (
+            "worker_pool_restarts",
+            config.pool_restarts.into(),
+            Some(false.into()),
+        ),
+        (
+            "worker_state_db",
+            config
+                .state_db
+                .as_ref()
+                .map(|path| path.to_string_lossy().into_owned())
+                .into(),
+            Some(Value::Null),
+        ),
         (
             "worker_soft_shutdown_timeout",
-            config.drain_deadline.as_secs_f64().into(),
-            Value::Float(0.0),
+            seconds_of(config.drain_deadline),
+            Some(Value::Float(0.0)),
+        ),
+        // There is no logger of Python's here to be hijacked or coloured.
+        ("worker_hijack_root_logger", false.into(), always()),
+        ("worker_log_color", false.into(), always()),
+        ("control_exchange", "celery".into(), Some("celery".into())),
+        (
+            "control_queue_expires",
+            seconds_of(defaults::CONTROL_QUEUE_EXPIRES),
+            Some(Value::Float(10.0)),
+        ),
+        (
+            "control_queue_ttl",
+            seconds_of(defaults::CONTROL_TTL),
+            Some(Value::Float(300.0)),
+        ),
+        (
+            "event_exchange",
+            naming::EVENT_EXCHANGE.into(),
+            Some(naming::EVENT_EXCHANGE.into()),
         ),
     ];
     let told = settings
         .into_iter()
-        .filter(|(_, value, default)| all || value != default);
+        .filter(|(_, value, default)| all || default.as_ref() != Some(value));
     told.map(|(name, value, _)| (name.to_owned(), value))
         .collect()
+}
+
+/// Reads the heartbeat off a broker's URL, in seconds; null is the client's own.
+fn heartbeat(url: &str) -> Value {
+    let url = url::Url::parse(url).ok();
+    let seconds = url.and_then(|url| {
+        let mut query = url.query_pairs();
+        query.find_map(|(name, value)| (name == "heartbeat").then(|| value.parse::<u16>().ok())?)
+    });
+    seconds.map(u32::from).into()
 }

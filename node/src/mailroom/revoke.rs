@@ -66,8 +66,9 @@ fn call_off(shared: &Arc<Shared>, ids: &[String], signal: Option<Signal>) -> Lat
         }
         Some(signal) => terminate_here(&unique, &all, signal),
     };
+    let shared = Arc::clone(shared);
     Box::pin(async move {
-        marked.await;
+        tokio::join!(marked, revoked::file::saved(&shared));
         Ok(Some(control::ok(text)))
     })
 }

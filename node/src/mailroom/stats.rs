@@ -9,6 +9,8 @@ use url::Url;
 use super::arguments::Arguments;
 use super::command::Answer;
 use super::inspect::table;
+use crate::autoscale::Load;
+use crate::config::Autoscale;
 use crate::metrics::process::Process;
 use crate::shared::Shared;
 
@@ -18,7 +20,7 @@ pub(super) fn stats(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
         .iter()
         .map(|queue| u64::from(queue.prefetch.load(Ordering::Relaxed)))
         .sum();
-    Ok(Some(table([
+    let mut stats = table([
         ("total", total(shared).into()),
         ("pid", std::process::id().into()),
         ("clock", shared.app.clock().value().to_string().into()),
@@ -27,7 +29,20 @@ pub(super) fn stats(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
         ("broker", broker(&shared.app.broker().url())),
         ("prefetch_count", prefetch.into()),
         ("rusage", usage(&Process::read())),
-    ])))
+    ]);
+    if let (Some(bounds), Value::Map(stats)) = (&shared.autoscale, &mut stats) {
+        stats.push("autoscaler", autoscaler(bounds.get(), Load::read(shared)));
+    }
+    Ok(Some(stats))
+}
+
+fn autoscaler(bounds: Autoscale, load: Load) -> Value {
+    table([
+        ("max", (bounds.max as u64).into()),
+        ("min", (bounds.min as u64).into()),
+        ("current", (load.places as u64).into()),
+        ("qty", ((load.used + load.waiting) as u64).into()),
+    ])
 }
 
 /// How many runs of each task have started; none is left out.

@@ -60,9 +60,10 @@ pub(super) fn scheduled(shared: &Shared, now: SystemTime) -> Vec<ScheduledInfo> 
     let held = times.into_iter().zip(infos(shared, &held, false));
     let held = held.map(|(at, info)| item(at, info));
     let parked = shared.parked.waiting(now);
+    let safe = parked.len() > MANY;
     let parked = parked
         .into_iter()
-        .map(|task| item(task.until, parked_info(shared, task)));
+        .map(|task| item(task.until, parked_info(shared, task, safe)));
     let mut all: Vec<_> = held.chain(parked).collect();
     all.sort_by_key(|item| item.eta.micros());
     all
@@ -91,7 +92,7 @@ pub(super) fn find(
     let here = places.zip(infos(shared, &here, false));
     let parked = shared.parked.waiting(now).into_iter();
     let parked = parked.filter(|task| ids.contains(&task.id) && !jobs.contains_key(&task.id));
-    here.chain(parked.map(|task| ("scheduled", parked_info(shared, task))))
+    here.chain(parked.map(|task| ("scheduled", parked_info(shared, task, ids.len() > MANY))))
         .collect()
 }
 
@@ -124,13 +125,18 @@ fn place(held: &HashSet<u64>, job: &Job) -> &'static str {
     }
 }
 
-/// Shows a task that waits in the broker; its arguments are there as well.
-fn parked_info(shared: &Shared, task: ParkedTask) -> TaskInfo {
+/// Shows a task that waits in the broker; with `safe`, or when they are large, its
+/// arguments as text.
+fn parked_info(shared: &Shared, task: ParkedTask, safe: bool) -> TaskInfo {
+    let job = task.job.as_deref().filter(|_| !safe);
+    let (args, kwargs) = job
+        .and_then(|job| values(shared, job))
+        .unwrap_or_else(|| (task.argsrepr.into(), task.kwargsrepr.into()));
     TaskInfo {
         id: task.id,
         name: task.name,
-        args: task.argsrepr.into(),
-        kwargs: task.kwargsrepr.into(),
+        args,
+        kwargs,
         hostname: shared.name().to_owned(),
         time_start: None,
         // Its first message was; a second one waits in the broker.

@@ -12,7 +12,7 @@ use celeriac::{App, control, task};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Autoscale, Config};
 use crate::job::{Claim, Job, Stop};
 use crate::shared::Command;
 use crate::shutdown::Wish;
@@ -26,6 +26,13 @@ async fn add(x: i64, y: i64) -> i64 {
 async fn limited() {}
 
 fn office() -> (Arc<Shared>, mpsc::Receiver<Command>) {
+    office_of(Config {
+        concurrency: 2,
+        ..Config::default()
+    })
+}
+
+fn office_of(config: Config) -> (Arc<Shared>, mpsc::Receiver<Command>) {
     let app = App::builder("test")
         .broker("memory://")
         .backend("memory://")
@@ -33,8 +40,7 @@ fn office() -> (Arc<Shared>, mpsc::Receiver<Command>) {
         .task(limited);
     let config = Config {
         name: "w1@vm".to_owned(),
-        concurrency: 2,
-        ..Config::default()
+        ..config
     };
     let (sender, receiver) = mpsc::channel(8);
     let handle = tokio::runtime::Handle::current();
@@ -377,8 +383,23 @@ async fn settings_have_celerys_names_and_no_passwords() {
         );
     }
     let changed = ask(&shared, "conf", "{}").unwrap();
+    for name in [
+        "worker_hijack_root_logger",
+        "worker_log_color",
+        "accept_content",
+        "enable_utc",
+        "timezone",
+        "broker_url",
+        "result_backend",
+        "broker_heartbeat",
+        "deprecated_settings",
+        "include",
+    ] {
+        assert!(changed.as_map().unwrap().get(name).is_some(), "{name}");
+    }
     assert!(changed.as_map().unwrap().len() < all.as_map().unwrap().len());
     assert!(text(ask(&shared, "report", "{}")).contains("task_acks_late: True"));
+    assert!(text(ask(&shared, "report", "{}")).contains("software -> celery:"));
 }
 
 #[tokio::test]
@@ -553,4 +574,73 @@ async fn memory_is_sampled_and_dumped() {
     let lines: Vec<_> = dump.as_str().unwrap().lines().collect();
     assert_eq!((lines.len(), lines[0]), (3, "- rss (sample):"));
     assert!(text(ask(&shared, "objgraph", "{}")).contains("NotImplementedError"));
+}
+
+#[tokio::test]
+async fn the_bounds_of_a_node_that_scales_are_changed() {
+    let (shared, _commands) = office_of(Config {
+        autoscale: Some(Autoscale { max: 4, min: 1 }),
+        pool_restarts: true,
+        ..Config::default()
+    });
+    for name in ["control2/autoscale", "control2/pool_grow_autoscale"] {
+        let (request, expected) = captured(name);
+        assert_eq!(run(&shared, &request), expected, "{name}");
+    }
+    assert_eq!(
+        text(ask(&shared, "autoscale", r#"{"max": 3, "min": 5}"#)),
+        "{'error': \"ValueError('expected a max of at least 1 and a min not above it, found 3 and \
+         5')\"}"
+    );
+    let stats = ask(&shared, "stats", "{}").unwrap();
+    assert_eq!(
+        repr::python(stats.as_map().unwrap().get("autoscaler").unwrap()),
+        "{'max': 6, 'min': 2, 'current': 1, 'qty': 0}"
+    );
+    assert_eq!(
+        text(ask(&shared, "pool_restart", r#"{"reload": false}"#)),
+        "{'ok': 'reload started'}"
+    );
+    assert!(text(ask(&shared, "pool_restart", r#"{"modules": ["m"]}"#)).contains("compiled"));
+}
+
+#[tokio::test]
+async fn what_is_parked_in_the_broker_is_scheduled_until_its_time() {
+    let (shared, _commands) = office();
+    let (now, second) = (celeriac::clock::now(), Duration::from_secs(1));
+    let large: &'static str = Box::leak(format!("[[{}1], {{}}, {{}}]", "0,".repeat(600)).into());
+    for (id, body, until) in [
+        ("due", "[[1], {}, {}]", now - second),
+        ("later", r#"[[1], {"y": 2}, {}]"#, now + 60 * second),
+        ("large", large, now + 61 * second),
+    ] {
+        let claim = job(&shared, id, body, false);
+        shared.parked.add(until, &claim, &DeliveryInfo::default());
+        claim.settle(Settlement::Acknowledge);
+    }
+    let scheduled = ask(&shared, "scheduled", "{}").unwrap();
+    let shown: Vec<String> = scheduled
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| {
+            let request = item
+                .as_map()
+                .unwrap()
+                .get("request")
+                .unwrap()
+                .as_map()
+                .unwrap();
+            ["id", "args", "kwargs", "time_start"]
+                .map(|key| repr::python(request.get(key).unwrap()))
+                .join(" ")
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "'later' [1] {'y': 2} None",
+            r#"'large' '(1,)' "{'y': 2}" None"#
+        ]
+    );
 }

