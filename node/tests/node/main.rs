@@ -7,6 +7,7 @@ mod messages;
 mod outcomes;
 mod redelivery;
 mod refused;
+mod routing;
 mod running;
 mod shutdown;
 mod tasks;

@@ -86,7 +86,10 @@ macro_rules! broker_suite {
                 a_mandatory_message_without_a_queue_is_refused
                 an_unknown_exchange_refuses
                 an_unconfirmed_message_arrives
-                answers_stand_in_order;
+                answers_stand_in_order
+                a_described_queue_takes_what_its_keys_match
+                every_copy_of_a_broadcast_queue_takes_a_message
+                a_late_message_finds_the_queue_behind_a_pattern;
             queues:
                 priorities_go_first
                 a_private_queue_goes_with_its_connection

@@ -88,7 +88,7 @@ impl<'a> Scratch<'a> {
                             .await
                     })
                     .await;
-                adopt("exchange", &exchange.name, failure, found.is_ok())
+                adopt("exchange", &exchange.name, true, failure, found.is_ok())
             }
             declared => declared,
         }
@@ -114,7 +114,9 @@ impl<'a> Scratch<'a> {
         match declared {
             Err(failure) if failure.is(code::PRECONDITION_FAILED) => {
                 let found = self.look(again).await;
-                adopt("queue", &queue.name, failure, matches!(found, Ok(Some(_))))
+                let wanted = !queue.arguments.is_empty();
+                let found = matches!(found, Ok(Some(_)));
+                adopt("queue", &queue.name, wanted, failure, found)
             }
             declared => declared.map(drop),
         }
@@ -169,12 +171,27 @@ impl<'a> Scratch<'a> {
 }
 
 /// Decides about something that could not be declared as asked for: when it is there,
-/// its owner wants it so; when it is not, the arguments are at fault.
-fn adopt(what: &str, name: &str, failure: Failure, is_there: bool) -> Result<(), Failure> {
+/// its owner wants it so; when it is not, the arguments are at fault. That somebody wants
+/// it otherwise is said aloud: without its priorities, say, a queue looks like any other.
+fn adopt(
+    what: &str,
+    name: &str,
+    wanted: bool,
+    failure: Failure,
+    is_there: bool,
+) -> Result<(), Failure> {
     if !is_there {
         return Err(failure);
     }
-    tracing::debug!(name, reason = %failure, "adopted an existing {what} as it is");
+    if wanted {
+        tracing::warn!(
+            name, reason = %failure,
+            "{what} is there otherwise than asked for, and is used as it is: to have it as asked \
+             for, empty and delete it; else ask for it as it is",
+        );
+    } else {
+        tracing::debug!(name, reason = %failure, "adopted an existing {what} as it is");
+    }
     Ok(())
 }
 

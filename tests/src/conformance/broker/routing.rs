@@ -1,10 +1,13 @@
 //! From publications to queues.
 
-use celeriac::Error;
-use celeriac::broker::{Binding, Exchange, ExchangeKind, Publication, Topology};
+use std::time::Duration;
+
+use celeriac::broker::{Binding, Exchange, ExchangeKind, Publication, Subscription, Topology};
+use celeriac::routing::TaskQueue;
+use celeriac::{Error, clock};
 
 use super::{Bench, Scene, message, one, take, text, texts, to, unique};
-use crate::eventually::{stays_silent, within};
+use crate::eventually::{eventually, stays_silent, within};
 
 /// Declares an exchange bound to the scene's queue by some keys.
 async fn exchange(scene: &Scene, kind: ExchangeKind, keys: &[&str]) -> String {
@@ -186,4 +189,80 @@ pub async fn answers_stand_in_order(bench: &dyn Bench) {
         assert_eq!(answer.is_ok(), n % 3 != 1, "{n}: {answer:?}");
     }
     scene.ready(20).await;
+}
+
+/// A queue behind an exchange of each type takes what its keys say, once.
+pub async fn a_described_queue_takes_what_its_keys_match(bench: &dyn Bench) {
+    let scene = Scene::new(bench).await;
+    for (kind, keys, taken) in [
+        (ExchangeKind::Direct, ["a.b", "c"], &["a.b", "c"][..]),
+        (ExchangeKind::Topic, ["a.*", "#.b"], &["a.b", "x.b"][..]),
+        (ExchangeKind::Fanout, ["a", "b"], &["a.b", "c", "x.b"][..]),
+    ] {
+        let queue = TaskQueue {
+            auto_delete: true,
+            ..TaskQueue::new(unique("queue")).exchange(unique("exchange"), kind)
+        };
+        let queue = keys
+            .iter()
+            .fold(queue, |queue, key| queue.routing_key(*key));
+        scene.topology(&queue.topology()).await;
+        for key in ["a.b", "c", "x.b"] {
+            send(&scene, &queue.exchange, key).await;
+        }
+        let mut consumer = scene.subscribe(Subscription::new(&*queue.name, 10)).await;
+        let deliveries = take(&mut consumer, taken.len()).await;
+        assert_eq!(texts(&deliveries), taken, "{kind:?}");
+        assert!(stays_silent(consumer.next(1)).await, "{kind:?}");
+    }
+}
+
+/// Every copy of a broadcast queue takes every message, and goes with its consumer.
+pub async fn every_copy_of_a_broadcast_queue_takes_a_message(bench: &dyn Bench) {
+    let (scene, other) = (Scene::new(bench).await, Scene::new(bench).await);
+    let shared = TaskQueue::broadcast(unique("reload"));
+    let (mine, theirs) = (shared.instance(), shared.instance());
+    scene.topology(&mine.topology()).await;
+    other.topology(&theirs.topology()).await;
+    let mut first = scene.subscribe(Subscription::new(&*mine.name, 1)).await;
+    let mut second = other.subscribe(Subscription::new(&*theirs.name, 1)).await;
+    send(&scene, &shared.exchange, shared.key()).await;
+    for consumer in [&mut first, &mut second] {
+        let delivery = one(consumer).await;
+        assert_eq!(text(&delivery), "celery");
+        delivery.receipt.acknowledge();
+    }
+    within("cancelling", second.cancel()).await.unwrap();
+    drop(second);
+    eventually("the copy is gone", || async {
+        let gone = scene.broker.queue(&theirs.name).await.unwrap().is_none();
+        gone.then_some(())
+    })
+    .await;
+    send(&scene, &shared.exchange, "any").await;
+    assert_eq!(text(&one(&mut first).await), "any");
+}
+
+/// A message that is late goes by its routing key when it comes, whatever it had to carry
+/// on the way.
+pub async fn a_late_message_finds_the_queue_behind_a_pattern(bench: &dyn Bench) {
+    let scene = Scene::new(bench).await;
+    if !scene.broker.capabilities().delay {
+        return;
+    }
+    let queue = TaskQueue {
+        auto_delete: true,
+        ..TaskQueue::new(unique("queue")).exchange(unique("files"), ExchangeKind::Topic)
+    };
+    let queue = queue.routing_key("media.*");
+    scene.topology(&queue.topology()).await;
+    let late = Publication {
+        not_before: Some(clock::now() + Duration::from_millis(1_500)),
+        ..Publication::to_exchange(&*queue.exchange, "media.video", message("late"))
+    };
+    within("publishing", scene.broker.publish(late))
+        .await
+        .unwrap();
+    let mut consumer = scene.subscribe(Subscription::new(&*queue.name, 1)).await;
+    assert_eq!(text(&one(&mut consumer).await), "late");
 }
