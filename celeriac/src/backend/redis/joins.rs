@@ -205,7 +205,8 @@ mod tests {
     fn an_entry_of_any_codec_is_read() {
         let json = br#"[1, "a", "SUCCESS", [5]]"#;
         let msgpack = b"\x94\x01\xa1a\xa7SUCCESS\x91\x05";
-        for entry in [&json[..], msgpack] {
+        let yaml = b"- 1\n- a\n- SUCCESS\n- - 5\n";
+        for entry in [&json[..], msgpack, yaml] {
             let joined = read(entry, &RedisOptions::default()).unwrap();
             assert_eq!(
                 (joined.task_id, joined.state, joined.result),
