@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ import pytest
 from celery.contrib.testing import worker
 from celery.result import _set_task_join_will_block, allow_join_result
 from celery.utils.nodenames import anon_nodename
+from celery.worker import state as worker_state
 
 NODE = os.environ["SUITE_NODE"]
 BROKER = os.environ["TEST_BROKER"]
@@ -47,7 +49,7 @@ class Node:
 
     def start(self):
         command = [NODE, "node", "-b", BROKER, "-r", BACKEND, "-Q", "celery"]
-        command += ["-c", "1", "-n", self.name, "-l", os.environ.get("SUITE_LOGLEVEL", "info")]
+        command += ["-c", "1", "-E", "-n", self.name, "-l", os.environ.get("SUITE_LOGLEVEL", "info")]
         with open(os.path.join(FOLDER, f"node-{SHARD}.log"), "ab") as log:
             self.child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
@@ -80,10 +82,39 @@ class Node:
 node = Node()
 
 
+class Mirror(threading.Thread):
+    """Keeps the list of successful tasks that a worker of this process would keep.
+
+    Some tests wait for an id in it before they look at what was stored. Here the ids
+    come from the node's events.
+    """
+
+    def __init__(self, app):
+        super().__init__(daemon=True)
+        self.app = app
+        self.receiver = None
+
+    def run(self):
+        with self.app.connection_for_read() as connection:
+            handlers = {"task-succeeded": self.succeeded}
+            self.receiver = self.app.events.Receiver(connection, handlers=handlers)
+            self.receiver.capture(limit=None, timeout=None, wakeup=False)
+
+    @staticmethod
+    def succeeded(event):
+        worker_state.successful_requests.add(event["uuid"])
+
+    def stop(self):
+        self.receiver.should_stop = True
+        self.join(10)
+
+
 @contextlib.contextmanager
 def start_worker(app, **_ignored):
     worker.setup_app_for_worker(app, "error", None)
     node.app = app
+    mirror = Mirror(app)
+    mirror.start()
     node.start()
     _set_task_join_will_block(False)
     try:
@@ -93,6 +124,7 @@ def start_worker(app, **_ignored):
             assert ping.delay().get(timeout=10) == "pong"
         yield SimpleNamespace(hostname=node.name, app=app)
     finally:
+        mirror.stop()
         node.stop()
 
 

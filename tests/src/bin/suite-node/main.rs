@@ -3,16 +3,26 @@
 //!
 //! Written with nothing but the public crates, as any worker is.
 
+mod errbacks;
 mod errors;
 mod plain;
 mod records;
+mod requests;
+mod retries;
+mod signatures;
+mod workflows;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     celeriac_cli::main(|app, _settings| {
         let app = plain::add_to(app);
+        let app = errbacks::add_to(app);
         let app = errors::add_to(app);
-        records::add_to(app)
+        let app = records::add_to(app);
+        let app = requests::add_to(app);
+        let app = retries::add_to(app);
+        let app = signatures::add_to(app);
+        workflows::add_to(app)
     })
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use celeriac::{AppBuilder, Context, TaskError, Value, task};
+use celeriac::{AppBuilder, TaskError, Value, task};
 use serde::{Deserialize, Serialize};
 
 pub(crate) fn add_to(app: AppBuilder) -> AppBuilder {
@@ -23,9 +23,6 @@ pub(crate) fn add_to(app: AppBuilder) -> AppBuilder {
         .task(print_unicode)
         .task(return_exception)
         .task(replaced_with_me)
-        .task(ids)
-        .task(collect_ids)
-        .task(return_request_eta)
 }
 
 #[task(name = "celery.ping")]
@@ -34,7 +31,7 @@ async fn ping() -> String {
 }
 
 #[task(name = "t.integration.tasks.identity")]
-async fn identity(x: Value) -> Value {
+pub(crate) async fn identity(x: Value) -> Value {
     x
 }
 
@@ -140,28 +137,6 @@ async fn return_exception(e: Value) -> (Value, bool) {
 #[task(name = "t.integration.tasks.replaced_with_me")]
 pub(crate) async fn replaced_with_me() -> bool {
     true
-}
-
-type Ids = (Option<String>, Option<String>, Value);
-
-#[task(name = "t.integration.tasks.ids")]
-async fn ids(ctx: Context, i: Value) -> Ids {
-    ids_of(&ctx, i)
-}
-
-#[task(name = "t.integration.tasks.collect_ids")]
-async fn collect_ids(ctx: Context, res: Value, i: Value) -> (Value, Ids) {
-    (res, ids_of(&ctx, i))
-}
-
-fn ids_of(ctx: &Context, i: Value) -> Ids {
-    let headers = &ctx.request().headers;
-    (headers.root_id.clone(), headers.parent_id.clone(), i)
-}
-
-#[task(name = "t.integration.tasks.return_request_eta")]
-async fn return_request_eta(ctx: Context) -> Option<String> {
-    ctx.request().headers.eta.as_ref().map(ToString::to_string)
 }
 
 pub(crate) fn sum(numbers: Vec<Value>) -> Result<Value, TaskError> {

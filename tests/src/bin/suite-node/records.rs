@@ -34,7 +34,7 @@ async fn redis_echo_group_id(
 async fn redis_count(
     #[default("redis-count".to_owned())] redis_key: String,
 ) -> Result<(), TaskError> {
-    Ok(connect().await?.incr::<_, _, ()>(redis_key, 1).await?)
+    count(&redis_key).await
 }
 
 #[task(name = "t.integration.tasks.sum_and_record")]
@@ -60,6 +60,10 @@ pub(crate) async fn push(key: &str, message: Value) -> Result<(), TaskError> {
         }
     };
     Ok(connect().await?.rpush::<_, _, ()>(key, text).await?)
+}
+
+pub(crate) async fn count(key: &str) -> Result<(), TaskError> {
+    Ok(connect().await?.incr::<_, _, ()>(key, 1).await?)
 }
 
 async fn connect() -> Result<MultiplexedConnection, TaskError> {

@@ -1,0 +1,21 @@
+//! Tasks that are called with the id of one that failed.
+
+use celeriac::{AppBuilder, TaskError, Value, task};
+
+use crate::records::{count, push};
+
+pub(crate) fn add_to(app: AppBuilder) -> AppBuilder {
+    app.task(errback_old_style)
+        .task(errback_old_style_with_args)
+}
+
+#[task(name = "t.integration.tasks.errback_old_style")]
+async fn errback_old_style(request_id: String) -> Result<String, TaskError> {
+    count(&request_id).await?;
+    Ok(request_id)
+}
+
+#[task(name = "t.integration.tasks.errback_old_style_with_args")]
+async fn errback_old_style_with_args(request_id: String, label: Value) -> Result<(), TaskError> {
+    push(&request_id, label).await
+}
