@@ -63,6 +63,9 @@ fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<
     );
     // A client says at its end what went wrong; every try on the way is for those who ask.
     logging::start(&settings, if quiet { "error" } else { "info" })?;
+    // A process that a node started for isolated tasks runs them, and nothing else. It has
+    // the node's command line, so it builds the same app.
+    celeriac_node::isolation::enter(|| command::worker(&settings, &tasks));
     if matches!(cli.command, Command::Check) {
         return command::check::run(&settings, file.as_deref());
     }

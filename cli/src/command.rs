@@ -44,7 +44,7 @@ fn client(settings: &Settings) -> Result<App, Error> {
 }
 
 /// Builds the app of a command that runs tasks.
-fn worker(settings: &Settings, tasks: Tasks<'_>) -> Result<App, Error> {
+pub(crate) fn worker(settings: &Settings, tasks: Tasks<'_>) -> Result<App, Error> {
     Ok(tasks(builder(settings)?).build()?)
 }
 

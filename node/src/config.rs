@@ -8,6 +8,8 @@ use std::time::Duration;
 use celeriac::protocol::naming::{self, defaults};
 use celeriac::{Error, Result};
 
+use crate::isolation::Isolation;
+
 /// What an operator sets of a node. Complete before anything starts; [`Config::check`]
 /// says what cannot work.
 ///
@@ -73,6 +75,8 @@ pub struct Config {
     pub autoscale: Option<Autoscale>,
     /// Whether remote control may restart the pool. Default false.
     pub pool_restarts: bool,
+    /// The processes of isolated tasks.
+    pub isolation: Isolation,
 }
 
 /// Bounds of the number of places to run.
@@ -123,6 +127,7 @@ impl Default for Config {
             state_db: None,
             autoscale: None,
             pool_restarts: false,
+            isolation: Isolation::default(),
         }
     }
 }
@@ -226,7 +231,8 @@ impl Config {
             "max body",
             "more than 0 bytes",
             "0".to_owned(),
-        )
+        )?;
+        self.isolation.check()
     }
 
     /// Returns how many places there are at the start.

@@ -1,6 +1,6 @@
 //! One message on its way through the node.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,7 +10,7 @@ use celeriac::clock;
 use celeriac::protocol::control::Signal;
 use celeriac::protocol::task::{Limits, Protocol};
 use celeriac::protocol::{Body, DecodeError, Message, Properties, TaskHeaders, TaskMessage};
-use celeriac::task::{Context, Handler};
+use celeriac::task::{Context, Handler, Request};
 
 use crate::jobs::{Recent, Turn};
 
@@ -39,6 +39,8 @@ pub(crate) struct Job {
     stage: AtomicU8,
     stop: AtomicU8,
     started: OnceLock<(SystemTime, Instant)>,
+    /// The process that runs it, when that is another one; else 0.
+    worker: AtomicU32,
     receipt: Mutex<Option<Receipt>>,
 }
 
@@ -84,6 +86,7 @@ impl Job {
             stage: AtomicU8::new(Stage::Waiting as u8),
             stop: AtomicU8::new(0),
             started: OnceLock::new(),
+            worker: AtomicU32::new(0),
             receipt: Mutex::new(Some(receipt)),
         }
     }
@@ -102,22 +105,12 @@ impl Job {
 
     /// Makes the body readable.
     pub(crate) fn open(&self, limits: &Limits) -> Result<Body, DecodeError> {
-        // Headers and properties live in the context; only these of them matter here.
-        let properties = self.properties();
-        let message = TaskMessage {
-            headers: TaskHeaders {
-                compression: self.headers().compression.clone(),
-                ..TaskHeaders::default()
-            },
-            properties: Properties {
-                content_type: properties.content_type.clone(),
-                content_encoding: properties.content_encoding.clone(),
-                ..Properties::default()
-            },
-            protocol: self.protocol,
-            body: self.body.clone(),
-        };
-        message.body(limits)
+        open(
+            self.context.request(),
+            self.protocol,
+            self.body.clone(),
+            limits,
+        )
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -138,6 +131,19 @@ impl Job {
     pub(crate) fn start(&self) {
         self.started.get_or_init(|| (clock::now(), Instant::now()));
         self.advance(Stage::Running);
+    }
+
+    /// Notes the process of its own that the task has.
+    pub(crate) fn set_worker(&self, pid: u32) {
+        self.worker.store(pid, Ordering::Relaxed);
+    }
+
+    /// Returns the process that runs the task.
+    pub(crate) fn worker(&self) -> u32 {
+        match self.worker.load(Ordering::Relaxed) {
+            0 => std::process::id(),
+            pid => pid,
+        }
     }
 
     /// Returns when the task's code started.
@@ -227,6 +233,30 @@ impl Job {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Receipt>> {
         self.receipt.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes the body of a message readable.
+pub(crate) fn open(
+    request: &Request,
+    protocol: Protocol,
+    body: Bytes,
+    limits: &Limits,
+) -> Result<Body, DecodeError> {
+    // Headers and properties live in the context; only these of them matter here.
+    let message = TaskMessage {
+        headers: TaskHeaders {
+            compression: request.headers.compression.clone(),
+            ..TaskHeaders::default()
+        },
+        properties: Properties {
+            content_type: request.properties.content_type.clone(),
+            content_encoding: request.properties.content_encoding.clone(),
+            ..Properties::default()
+        },
+        protocol,
+        body,
+    };
+    message.body(limits)
 }
 
 /// A message that is not due may come so much too early: brokers count whole seconds.

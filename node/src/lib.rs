@@ -15,6 +15,7 @@ mod guardian;
 mod handle;
 mod health;
 mod heart;
+pub mod isolation;
 mod job;
 mod jobs;
 mod keeper;

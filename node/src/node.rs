@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::guardian::BUDGET;
 use crate::handle::Handle;
 use crate::health::{Bound, Health};
+use crate::isolation;
 use crate::revoked::file::StateFile;
 use crate::shared::{Command, Shared};
 use crate::shutdown::{Shutdown, Stopped, Wish};
@@ -70,6 +71,11 @@ impl Node {
     /// [`Error::Invalid`] for a setting that cannot work, such as an HTTP address that is
     /// in use; [`Error::Unavailable`] when the system gives no threads.
     pub fn new(app: App, config: Config) -> Result<Self> {
+        if isolation::is_child() {
+            let expected = "celeriac_node::isolation::enter called first in main";
+            let found = "a node in a process that was started for isolated tasks";
+            return Err(Error::invalid("process", expected, found));
+        }
         config.check()?;
         for queue in &config.queues {
             app.queues().get(queue)?;

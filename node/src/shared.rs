@@ -24,6 +24,7 @@ use crate::config::{Config, MAX_DEFAULT_THREADS as MAX_THREADS};
 use crate::counters::Counters;
 use crate::events::Events;
 use crate::execution::limits::TaskLimits;
+use crate::isolation::Pool;
 use crate::jobs::Jobs;
 use crate::mailroom::Samples;
 use crate::pulse::Pulses;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) threads: Arc<Semaphore>,
     /// How many permits of `threads` there ever were.
     allowed_threads: AtomicUsize,
+    /// The processes of isolated tasks.
+    pub(crate) isolation: Arc<Pool>,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) revoked: Revoked,
     /// Where that outlives the node, if it does.
@@ -157,6 +160,7 @@ impl Shared {
             autoscale: config.autoscale.map(Bounds::new),
             threads: Arc::new(Semaphore::new(config.threads())),
             allowed_threads: AtomicUsize::new(config.threads()),
+            isolation: Pool::new(config.isolation.clone(), config.max_body, work.clone()),
             jobs: Arc::default(),
             revoked: Revoked::default(),
             state_file: OnceLock::new(),

@@ -9,3 +9,4 @@ mod builtin;
 mod cli;
 mod faults;
 mod house_rules;
+mod isolation;

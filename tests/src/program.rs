@@ -113,6 +113,11 @@ impl Program {
             .unwrap_or_else(|| panic!("{} has no http address", self.name))
     }
 
+    /// Returns its process id, for as long as it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Tells whether the process that was started still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

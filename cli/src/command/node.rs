@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use celeriac_node::isolation::Isolation;
 use celeriac_node::{Autoscale, Config, Node, Prefetch};
 
 use crate::app::Tasks;
@@ -61,6 +62,7 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     config.default_soft_time_limit = settings
         .duration("soft_time_limit")?
         .or(config.default_soft_time_limit);
+    config.isolation = isolation(settings)?;
     config.http = settings.parse::<SocketAddr>("http", "an address such as 127.0.0.1:9464")?;
     config.check()?;
     Ok(config)
@@ -75,6 +77,19 @@ fn autoscale(text: &str) -> Result<Autoscale, String> {
         max: number(max)?,
         min: number(min)?,
     })
+}
+
+fn isolation(settings: &Settings) -> Result<Isolation, Error> {
+    let mut isolation = Isolation::default();
+    let kibi = |name| {
+        let kibi = settings.parse::<u64>(name, "a number of KiB")?;
+        Ok::<_, Error>(kibi.map(|kibi| kibi.saturating_mul(1 << 10)))
+    };
+    isolation.processes = settings.parse("child_processes", "a number from 1")?;
+    isolation.max_tasks = settings.parse("max_tasks_per_child", "a number from 1")?;
+    isolation.recycle_memory = kibi("max_memory_per_child")?;
+    isolation.max_memory = kibi("memory_limit_per_child")?;
+    Ok(isolation)
 }
 
 fn prefetch(text: &str) -> Result<Prefetch, String> {

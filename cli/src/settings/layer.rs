@@ -163,6 +163,24 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "text")]
     pub(crate) dead_letter: Option<String>,
 
+    /// How many processes run isolated tasks [default: the concurrency]
+    #[arg(long, global = true, value_name = "N", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) child_processes: Option<String>,
+    /// Replace the process of isolated tasks after so many tasks [default: never]
+    #[arg(long, global = true, value_name = "N", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) max_tasks_per_child: Option<String>,
+    /// Replace the process of isolated tasks that holds more KiB after a task
+    /// [default: never]
+    #[arg(long, global = true, value_name = "KIB", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) max_memory_per_child: Option<String>,
+    /// Kill the process of isolated tasks that holds more KiB [default: never]
+    #[arg(long, global = true, value_name = "KIB", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) memory_limit_per_child: Option<String>,
+
     /// Address of the supervisor's API and pages [default: 127.0.0.1:9595]
     #[arg(long, global = true, value_name = "ADDR", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]

@@ -38,6 +38,10 @@ pub(crate) enum Outcome {
     Unknown,
     /// Its message cannot be read.
     Unreadable(DecodeError),
+    /// The process that ran it is gone, for this reason.
+    Crashed { cause: String },
+    /// No process could be had to run it.
+    NoProcess { reason: String },
     /// What ran it went away, or the node ends: the broker delivers it again.
     Lost,
 }

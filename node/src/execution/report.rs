@@ -33,6 +33,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) children: Vec<Value>,
     /// The backend keeps results.
     pub(crate) stores: bool,
+    /// Its message was delivered before.
+    pub(crate) redelivered: bool,
     /// Its message is acknowledged: nobody delivers it again.
     pub(crate) acknowledged: bool,
     /// Somebody wants events.
@@ -171,6 +173,15 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
                 ..report
             }
         }
+        Outcome::Crashed { cause } => crashed(cause, embed, facts),
+        Outcome::NoProcess { reason } => {
+            let text = format!("no process for an isolated task: {reason}");
+            let report = failure(&Exception::worker_lost(&text), None, embed, facts);
+            Report {
+                settle: Settle::Dead(text),
+                ..report
+            }
+        }
         Outcome::Lost if facts.acknowledged => {
             let exception = Exception::worker_lost("node ended before the task did");
             failure(&exception, None, embed, facts)
@@ -179,6 +190,31 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
             settle: Settle::GiveBack,
             ..Report::default()
         },
+    }
+}
+
+/// A process that died takes its run along. The same may happen to the next one: who
+/// wants to see that gets one more, and then it is enough.
+fn crashed(cause: String, embed: Embed, facts: Facts<'_>) -> Report {
+    let again = facts.options.reject_on_worker_lost && !facts.acknowledged;
+    if again && !facts.redelivered {
+        return Report {
+            settle: Settle::GiveBack,
+            events: vec![EventKind::TaskRejected {
+                uuid: facts.headers.id.clone(),
+                requeue: true,
+            }],
+            tally: Tally::Requeued,
+            ..Report::default()
+        };
+    }
+    let report = failure(&Exception::worker_lost(&cause), None, embed, facts);
+    match again {
+        true => Report {
+            settle: Settle::Dead(cause),
+            ..report
+        },
+        false => report,
     }
 }
 

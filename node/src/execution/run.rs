@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use celeriac::clock;
 use celeriac::protocol::control::Signal;
 use celeriac::protocol::event::EventKind;
-use celeriac::protocol::{Embed, Exception, Signature};
+use celeriac::protocol::{DecodeError, Embed, Exception, Signature};
 use celeriac::task::{Execution, Handler, TaskError, TaskOptions, TaskResult};
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -20,17 +20,24 @@ use super::outcome::{Limit, Outcome, Revocation};
 use super::report::{self, Facts, Report};
 use super::{decide, document, republish};
 use crate::backend::Parcel;
+use crate::isolation;
 use crate::job::{Claim, Job, Stage, Stop};
 use crate::shared::Shared;
 use crate::slots::Slot;
 
 /// How a task's code came to its end.
-enum Ended {
+pub(crate) enum Ended {
     Returned(TaskResult),
     Panicked(String),
     /// It was asked to stop and did not in time.
     Stopped,
     TimedOut(Limit, std::time::Duration),
+    /// Its arguments are not those of the task; nothing has run.
+    Unreadable(DecodeError),
+    /// The process of its own is gone, for this reason.
+    Crashed(String),
+    /// It could have no process of its own.
+    NoProcess(String),
     /// The thread or the runtime it ran on is gone.
     Lost,
 }
@@ -124,6 +131,12 @@ async fn run(
     handler: &dyn Handler,
     slot: &mut Option<Slot>,
 ) -> (Outcome, Embed) {
+    let options = handler.options();
+    let limits = limits(shared, job, options);
+    if options.isolated {
+        // The future of every other run need not have room for this one.
+        return Box::pin(run_isolated(shared, job, options, limits)).await;
+    }
     let mut embed = Embed::default();
     let started = job.open(&shared.limits).and_then(|body| {
         let mut parts = body.parts()?;
@@ -143,10 +156,6 @@ async fn run(
         Ok(Err(message)) => return (Outcome::Panicked { message }, embed),
         Err(error) => return (Outcome::Unreadable(error), embed),
     };
-    let options = handler.options();
-    let headers = job.headers();
-    let set = shared.time_limits.get(&headers.task);
-    let limits = RunLimits::pick(headers.timelimit, set, options, &shared.config);
     let ended = match execution {
         Execution::Async(mut code) => {
             let end = AssertUnwindSafe(code.as_mut()).catch_unwind();
@@ -161,6 +170,30 @@ async fn run(
         Execution::Blocking(code) => Box::pin(run_blocking(code, shared, job, limits, slot)).await,
     };
     (outcome(ended, job, options), embed)
+}
+
+fn limits(shared: &Shared, job: &Job, options: &TaskOptions) -> RunLimits {
+    let headers = job.headers();
+    let set = shared.time_limits.get(&headers.task);
+    RunLimits::pick(headers.timelimit, set, options, &shared.config)
+}
+
+/// Runs a task in a process of its own, where its arguments are read.
+async fn run_isolated(
+    shared: &Shared,
+    job: &Arc<Job>,
+    options: &TaskOptions,
+    limits: RunLimits,
+) -> (Outcome, Embed) {
+    let embed = job.open(&shared.limits);
+    let embed = embed.and_then(|body| Ok(body.parts()?.embed));
+    match embed {
+        Ok(embed) => {
+            let ended = isolation::run::run(shared, job, limits).await;
+            (outcome(ended, job, options), embed)
+        }
+        Err(error) => (Outcome::Unreadable(error), Embed::default()),
+    }
 }
 
 async fn run_blocking(
@@ -217,7 +250,7 @@ async fn run_blocking(
 }
 
 /// Waits for the code's end, its limits, or a wish that it stop.
-async fn supervise(
+pub(crate) async fn supervise(
     mut code: Pin<&mut impl Future<Output = Ended>>,
     shared: &Shared,
     job: &Job,
@@ -276,6 +309,13 @@ fn outcome(ended: Ended, job: &Job, options: &TaskOptions) -> Outcome {
         }
         // Its own code fired its token.
         (Ended::Stopped, None) => Outcome::Revoked(Revocation::Terminated(Signal::TERM)),
+        (Ended::Crashed(_), Some(Stop::Shutdown)) => Outcome::Lost,
+        (Ended::Crashed(_), Some(Stop::Terminated(signal))) => {
+            Outcome::Revoked(Revocation::Terminated(signal))
+        }
+        (Ended::Crashed(cause), None) => Outcome::Crashed { cause },
+        (Ended::NoProcess(reason), _) => Outcome::NoProcess { reason },
+        (Ended::Unreadable(error), _) => Outcome::Unreadable(error),
         (Ended::Panicked(message), _) => Outcome::Panicked { message },
         (Ended::Returned(result), _) => {
             decide::decide(result, job.headers(), options, clock::now(), random())
@@ -316,6 +356,7 @@ fn report_of(shared: &Shared, job: &Job, outcome: Outcome, embed: Embed) -> Repo
             runtime: job.runtime(),
             children: job.context.children(),
             stores: shared.app.backend().capabilities().stores,
+            redelivered: job.context.request().delivery.redelivered,
             acknowledged: !options.acks_late && job.is_acknowledged(),
             events: shared.events.enabled(),
             plan: &|signature, rest| shared.app.plan(signature, rest),
@@ -352,6 +393,12 @@ fn log(job: &Job, outcome: &Outcome) {
                 "task ran into its time limit"
             );
         }
+        Outcome::Crashed { cause } => {
+            tracing::error!(task_id, task, cause, "process of the task died");
+        }
+        Outcome::NoProcess { reason } => {
+            tracing::error!(task_id, task, reason, "task could have no process of its own");
+        }
         Outcome::Unknown => tracing::error!(task_id, task, "task is not registered here"),
         Outcome::Unreadable(error) => {
             tracing::error!(task_id, task, queue = &*job.queue, %error, "message cannot be used");
@@ -381,7 +428,7 @@ fn discard<T>(code: T, job: &Job) {
 }
 
 /// Reads what a panic says.
-fn text(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "no message".to_owned())

@@ -200,6 +200,7 @@ pub(super) fn pool_restart(shared: &Arc<Shared>, arguments: Arguments<'_>) -> An
         let text = "a node's tasks are compiled into it: start a new one to load others";
         return Err(Exception::python("NotImplementedError", text));
     }
+    shared.isolation.restart();
     tracing::info!("the pool is restarted");
     Ok(Some(control::ok("reload started")))
 }

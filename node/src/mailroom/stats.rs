@@ -57,7 +57,8 @@ fn total(shared: &Shared) -> Table {
         .collect()
 }
 
-/// The pool in Celery's words: one process, whose one queue takes everything.
+/// The pool in Celery's words: this process, whose one queue takes everything, or those
+/// that it started for isolated tasks.
 fn pool(shared: &Shared) -> Value {
     let started = shared.counters.sum(|task| &task.started);
     let (places, used) = (shared.slots.capacity() as u64, shared.slots.used() as u64);
@@ -69,6 +70,13 @@ fn pool(shared: &Shared) -> Value {
         seconds(shared.config.default_soft_time_limit),
         seconds(shared.config.default_time_limit),
     ];
+    let processes = shared.isolation.processes().into_iter();
+    let mut processes: Vec<Value> = processes.map(|(pid, _)| pid.into()).collect();
+    if processes.is_empty() {
+        processes.push(std::process::id().into());
+    }
+    let max_tasks = shared.isolation.max_tasks();
+    let max_tasks = max_tasks.map_or_else(|| "N/A".into(), Value::from);
     let share = if started == 0 { "0.00" } else { "1.00" };
     let writes = table([
         ("total", started.into()),
@@ -84,8 +92,8 @@ fn pool(shared: &Shared) -> Value {
     table([
         ("implementation", "celeriac_node:Slots".into()),
         ("max-concurrency", places.into()),
-        ("processes", vec![std::process::id().into()].into()),
-        ("max-tasks-per-child", "N/A".into()),
+        ("processes", processes.into()),
+        ("max-tasks-per-child", max_tasks),
         ("put-guarded-by-semaphore", true.into()),
         ("timeouts", limits.into()),
         ("writes", writes),

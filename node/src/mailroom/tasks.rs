@@ -44,7 +44,7 @@ fn info(shared: &Shared, job: &Job, safe: bool) -> TaskInfo {
         time_start: started.map(seconds),
         acknowledged: job.is_acknowledged(),
         delivery_info: delivery(&job.context.request().delivery),
-        worker_pid: started.map(|_| std::process::id()),
+        worker_pid: started.map(|_| job.worker()),
     }
 }
 

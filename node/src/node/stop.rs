@@ -69,6 +69,8 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
         shared.note_unfinished(job.id());
     }
 
+    shared.isolation.close().await;
+
     // 6. The other parts end, those that tell of the node after those that work.
     end(root.send(Release::Rest).await.unwrap_or_default()).await;
 

@@ -66,7 +66,10 @@ mod tests {
             ..Message::default()
         };
         let packed = msgpack::to_vec(&message).unwrap();
-        assert_eq!(msgpack::from_slice::<Message>(&packed, "m").unwrap(), message);
+        assert_eq!(
+            msgpack::from_slice::<Message>(&packed, "m").unwrap(),
+            message
+        );
         let text = json::to_string(&message).unwrap();
         let read = json::from_slice::<Message>(text.as_bytes(), "m");
         assert_eq!(read.unwrap(), message);

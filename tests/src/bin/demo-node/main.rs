@@ -2,6 +2,8 @@
 //!
 //! Written with nothing but the public crates, as any worker is.
 
+mod isolated;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use celeriac::{Context, TaskError, Value, task};
 
 fn main() -> ExitCode {
     celeriac_cli::main(|app, settings| {
-        celeriac_cli::tasks::add(app, settings)
+        isolated::add_all(celeriac_cli::tasks::add(app, settings))
             .task(add)
             .task(mul)
             .task(tsum)

@@ -1,0 +1,132 @@
+//! The child's side: runs the bodies of isolated tasks.
+
+mod backend;
+mod body;
+mod broker;
+mod line;
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use celeriac::App;
+use tokio::runtime::{Builder, Handle};
+
+use self::backend::NodeBackend;
+use self::broker::NodeBroker;
+use self::line::Line;
+use super::VARIABLE;
+use super::frame::{ToNode, VERSION};
+
+/// The stack of a thread that runs tasks, in bytes: as in a node.
+const STACK: usize = 2 * 1024 * 1024;
+
+/// Tells whether a node started this process to run isolated tasks.
+pub fn is_child() -> bool {
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
+    // A process that a child starts has the variable too, and another parent.
+    parent.is_some() && std::env::var(VARIABLE).ok() == parent
+}
+
+/// Runs isolated tasks when a node started this process to do so, and ends the process;
+/// returns at once in any other process.
+///
+/// A program that runs a [`Node`](crate::Node) with isolated tasks calls this first in
+/// its `main`, with the way to build the same app: the same tasks under the same names.
+/// The broker and backend of that app are not used; what a task sends and stores goes
+/// through the node that started the process. `celeriac_cli::main` does all this.
+///
+/// Call it outside of any asynchronous runtime: in a plain `fn main`.
+///
+/// # Example
+///
+/// ```
+/// use celeriac::{App, task};
+/// use celeriac_node::isolation;
+///
+/// #[task(isolated, time_limit = "10s")]
+/// fn crunch(n: u64) -> u64 {
+///     (0..n).sum()
+/// }
+///
+/// fn app() -> celeriac::Result<App> {
+///     App::builder("demo").task(crunch).build()
+/// }
+///
+/// fn main() {
+///     isolation::enter(app);
+///     // Here the program goes on: it builds the app and runs its node.
+/// }
+/// ```
+pub fn enter<E: std::fmt::Display>(app: impl FnOnce() -> Result<App, E>) {
+    if !is_child() {
+        return;
+    }
+    let code = match serve(app) {
+        Ok(()) => 0,
+        Err(reason) => {
+            eprintln!("celeriac: cannot run isolated tasks: {reason}");
+            70
+        }
+    };
+    std::process::exit(code);
+}
+
+fn serve<E: std::fmt::Display>(app: impl FnOnce() -> Result<App, E>) -> Result<(), String> {
+    if Handle::try_current().is_ok() {
+        return Err(
+            "expected celeriac_node::isolation::enter outside of a runtime, found it inside; \
+             call it in a plain main, before the runtime starts"
+                .to_owned(),
+        );
+    }
+    let stream = stream().map_err(|error| format!("expected a line to the node: {error}"))?;
+    let (line, welcome) = Line::open(stream).map_err(|error| error.to_string())?;
+    if welcome.version != VERSION {
+        let found = welcome.version;
+        return Err(format!(
+            "expected a node that speaks version {VERSION}, found {found}"
+        ));
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("celeriac-isolated")
+        .thread_stack_size(STACK)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let inside = runtime.enter();
+    let app = match app() {
+        Ok(app) => app,
+        Err(error) => {
+            let _ = line.say(&ToNode::Broken(format!("cannot build the app: {error}")));
+            return Err(error.to_string());
+        }
+    };
+    let broker = NodeBroker::new(Arc::clone(&line), &welcome);
+    let backend = NodeBackend::new(Arc::clone(&line), &welcome);
+    let waiters = backend.waiters();
+    let app = app.on(Arc::new(broker), Arc::new(backend));
+    let runs = line
+        .listen(app.clone(), waiters)
+        .map_err(|error| error.to_string())?;
+    line.beat(welcome.beat).map_err(|error| error.to_string())?;
+    line.say(&ToNode::Hello { version: VERSION })
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(body::run_all(&line, &app, runs));
+    drop(inside);
+    // What tasks left running ends with the process.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Takes standard input, which is the line to the node, away from the tasks.
+fn stream() -> std::io::Result<UnixStream> {
+    let stream = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    // Anything but a connected socket has no such address.
+    stream.peer_addr()?;
+    stream.set_nonblocking(false)?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(stream)
+}
