@@ -1,12 +1,14 @@
 //! The app: a value that holds everything a producer or a node needs.
 
 mod builder;
+mod events;
 mod follow;
 mod publish;
 mod send;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use celeriac_protocol::ResultTuple;
@@ -62,6 +64,10 @@ struct Inner {
     oid: String,
     clock: LamportClock,
     commands: Commands,
+    /// Whether monitors are told of every task that is sent.
+    sent_events: bool,
+    /// Whether the exchange of events is known to be there.
+    events_declared: AtomicBool,
     /// Queues that were declared before the first call to them.
     declared: DashSet<String>,
 }
@@ -184,7 +190,9 @@ impl App {
             send_timeout: inner.send_timeout,
             oid: inner.oid.clone(),
             clock: LamportClock::default(),
-            commands: self.0.commands.clone(),
+            commands: inner.commands.clone(),
+            sent_events: inner.sent_events,
+            events_declared: AtomicBool::new(false),
             declared: DashSet::new(),
         }))
     }

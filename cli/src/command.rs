@@ -27,6 +27,9 @@ fn builder(settings: &Settings) -> Result<AppBuilder, Error> {
     if let Some(most) = settings.parse("queue_max_priority", "a number from 1 to 255")? {
         builder = builder.queue_max_priority(most);
     }
+    if let Some(on) = settings.flag("send_sent_events")? {
+        builder = builder.sent_events(on);
+    }
     let parse = |text: &str| text.parse::<QueueType>().map_err(|error| error.to_string());
     if let Some(queue_type) = settings.with("queue_type", parse)? {
         builder = builder.queue_type(queue_type);

@@ -1,6 +1,7 @@
 //! Builds an app.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use celeriac_protocol::compression::Compression;
@@ -34,6 +35,7 @@ pub struct AppBuilder {
     send_timeout: Duration,
     publish_retry: Option<PublishRetry>,
     commands: Commands,
+    sent_events: bool,
     error: Option<Error>,
 }
 
@@ -58,6 +60,7 @@ impl AppBuilder {
             persistent: true,
             send_timeout: Duration::from_secs(30),
             commands: Commands::default(),
+            sent_events: false,
             publish_retry: None,
             error: None,
         }
@@ -203,6 +206,13 @@ impl AppBuilder {
         self
     }
 
+    /// Lets monitors know of every task that is sent, by an event `task-sent`: Celery's
+    /// `task_send_sent_event`. Default false; it is one more message for each task.
+    pub fn sent_events(mut self, on: bool) -> Self {
+        self.sent_events = on;
+        self
+    }
+
     /// Adds a remote control command that nodes answer, as `@control_command` and
     /// `@inspect_command` do in Celery. One of Celery's own names replaces what nodes do.
     ///
@@ -285,6 +295,8 @@ impl AppBuilder {
             oid,
             clock: LamportClock::default(),
             commands: self.commands,
+            sent_events: self.sent_events,
+            events_declared: AtomicBool::new(false),
             declared: DashSet::new(),
         })))
     }

@@ -74,6 +74,15 @@ impl App {
     ///
     /// The first error of any message; the others may have been sent.
     pub async fn publish(&self, publications: Vec<Publication>) -> Result<()> {
+        let told = self.0.sent_events.then(|| publications.clone());
+        self.publish_declared(publications).await?;
+        if let Some(told) = told {
+            self.tell_sent(&told).await;
+        }
+        Ok(())
+    }
+
+    async fn publish_declared(&self, publications: Vec<Publication>) -> Result<()> {
         // The bodies are shared, so this copies headers only.
         let outcomes = self.declare_and_publish(publications.clone()).await?;
         let mut again = Vec::new();

@@ -99,7 +99,11 @@ impl App {
         if let Some(parent) = parent {
             parent.add_child(Value::from(result.without_parents()));
         }
-        Ok(AsyncResult::new(self.clone(), result, &mut waiters.into_iter()))
+        Ok(AsyncResult::new(
+            self.clone(),
+            result,
+            &mut waiters.into_iter(),
+        ))
     }
 
     /// Makes the error of a send whose time is up: a broker that is away says why.

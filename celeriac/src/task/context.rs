@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use celeriac_protocol::headers::TimeLimits;
-use celeriac_protocol::{ResultDocument, Signature, State, Timestamp, Value};
+use celeriac_protocol::event::EventKind;
+use celeriac_protocol::{ResultDocument, Signature, State, Table, Timestamp, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -293,6 +294,29 @@ impl Context {
     /// Returns the token that fires when the task shall stop; nodes fire it.
     pub fn cancellation(&self) -> &CancellationToken {
         &self.0.cancelled
+    }
+
+    /// Publishes an event of the task's own for monitors: its type with `task-` before it,
+    /// such as `task-progress`, its id and these fields.
+    ///
+    /// # Errors
+    ///
+    /// When the broker is out of reach.
+    ///
+    /// # Delivery guarantee
+    ///
+    /// None: events may be lost.
+    pub async fn send_event(&self, kind: &str, fields: Table) -> Result<()> {
+        let mut all = Table::with_capacity(fields.len() + 1);
+        all.push("uuid", self.id());
+        for (name, value) in fields.into_iter().filter(|(name, _)| name != "uuid") {
+            all.push(name, value);
+        }
+        let kind = EventKind::Other {
+            kind: kind.to_owned(),
+            fields: all,
+        };
+        self.app().send_event(&self.request().hostname, kind).await
     }
 
     /// Notes a child: a task sent while this one ran, as a result tuple.

@@ -3,6 +3,7 @@
 
 mod control;
 mod deadlines;
+mod events;
 mod fixtures;
 mod golden_calls;
 mod golden_canvas;

@@ -41,6 +41,10 @@ pub(crate) struct Layer {
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) default_queue: Option<String>,
+    /// Tell monitors of every task that is sent: true or false [default: false]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Connections")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) send_sent_events: Option<String>,
     /// Highest priority of queues that do not say theirs, 1 to 255 [default: none]
     #[arg(long, global = true, value_name = "N", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
