@@ -75,6 +75,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         Box::pin(async move { Err(no_join(self.url())) })
     }
 
+    /// Keeps the claim of the one who counted last for as long as sending the body may
+    /// take; `false` when somebody else has it by now, who sends the body instead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] unless [`Capabilities::join`].
+    fn hold_join<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<bool>> {
+        let _ = claim;
+        Box::pin(async move { Err(no_join(self.url())) })
+    }
+
     /// Says that the chord's body was sent, so that nobody sends it again.
     ///
     /// # Errors
@@ -173,6 +184,28 @@ pub struct Member {
     pub state: State,
     /// The value, or the exception as value.
     pub result: Value,
+}
+
+/// The right of the member that was counted last to send a chord's body.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The header's group id.
+    pub group: String,
+    /// The member's task id.
+    pub task_id: String,
+    /// The member's place in the header.
+    pub index: Option<u32>,
+}
+
+impl Member {
+    /// Returns the claim that this member has once it was counted last.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            group: self.group.clone(),
+            task_id: self.task_id.clone(),
+            index: self.index,
+        }
+    }
 }
 
 /// A member's outcome, as the last one to finish reads it.

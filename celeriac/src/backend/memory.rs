@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use self::documents::Documents;
 use self::groups::Groups;
 use self::joins::Joins;
-use super::{Backend, Capabilities, Joined, Member, Store, Stored, Waiter, Waiters, header};
+use super::{Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters, header};
 use crate::broker::BoxFuture;
 use crate::error::{Error, Result};
 
@@ -202,6 +202,10 @@ impl Backend for MemoryBackend {
                 None => results,
             }))
         })
+    }
+
+    fn hold_join<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { Ok(self.state()?.joins.hold(claim, Instant::now())) })
     }
 
     fn end_join<'a>(&'a self, group: &'a str) -> BoxFuture<'a, Result<()>> {

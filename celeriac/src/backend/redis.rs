@@ -24,7 +24,7 @@ pub use self::options::RedisOptions;
 use self::options::Target;
 use self::reader::Reader;
 use self::writer::Writer;
-use super::{Backend, Capabilities, Joined, Member, Store, Stored, Waiter, Waiters};
+use super::{Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters};
 use crate::broker::BoxFuture;
 use crate::error::{Error, Result};
 
@@ -247,6 +247,13 @@ impl Backend for RedisBackend {
         Box::pin(async move {
             self.check_open()?;
             self.joins.join(&member, self.reader.options()).await
+        })
+    }
+
+    fn hold_join<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            self.check_open()?;
+            self.joins.hold(claim, self.reader.options()).await
         })
     }
 

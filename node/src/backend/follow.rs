@@ -51,6 +51,23 @@ async fn act(shared: &Shared, step: &Step) -> Result<Next> {
             plan: workflow,
             lineage,
         } => send(shared, workflow, lineage).await,
+        Step::SendBody {
+            claim,
+            plan: workflow,
+            lineage,
+        } => match app.backend().hold_join(claim).await {
+            Ok(false) => {
+                let group = claim.group.as_str();
+                tracing::warn!(group, "another worker sends the body of a chord");
+                Ok(Next::default())
+            }
+            Err(error) if !is_final(&error) => Err(error),
+            _ => {
+                let mut next = send(shared, workflow, lineage).await?;
+                next.steps.push_back(Step::EndJoin(claim.group.clone()));
+                Ok(next)
+            }
+        },
         Step::EndJoin(group) => match app.backend().end_join(group).await {
             Err(error) if !is_final(&error) => Err(error),
             // Its claim ends by itself.
@@ -70,6 +87,7 @@ async fn act(shared: &Shared, step: &Step) -> Result<Next> {
                 let now = clock::now();
                 Ok(workflow::on_joined(
                     &member.group,
+                    Some(member.claim()),
                     joined,
                     body,
                     lineage,

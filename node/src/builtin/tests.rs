@@ -76,6 +76,7 @@ async fn a_map_runs_its_task_for_each_item() {
     assert_eq!(none.unwrap(), numbers(&[]));
 }
 
+/// S30.
 #[tokio::test]
 async fn one_item_that_fails_fails_the_map() {
     let pairs = Value::Array(vec![numbers(&[6, 3]), numbers(&[8, 0])]);

@@ -91,7 +91,7 @@ pub(super) async fn unlock(shared: Weak<Shared>, context: Context, given: Given)
         Some(results) => {
             let results = in_form_of(&chord.header, results);
             let (group, now) = (&chord.header.id, clock::now());
-            workflow::on_joined(group, results, &chord.body, &lineage, now, &plan)
+            workflow::on_joined(group, None, results, &chord.body, &lineage, now, &plan)
         }
         None => {
             let tries_left = chord

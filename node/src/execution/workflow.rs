@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use celeriac::Result;
-use celeriac::backend::{Joined, Member, Store};
+use celeriac::backend::{Claim, Joined, Member, Store};
 use celeriac::canvas::{Kind, Plan, group, with_previous};
 use celeriac::producer::Lineage;
 use celeriac::protocol::{Embed, Exception, Signature, State, TaskHeaders, Value};
@@ -29,6 +29,12 @@ pub(crate) enum Step {
     Join {
         member: Box<Member>,
         body: Box<Signature>,
+        lineage: Lineage,
+    },
+    /// Send a chord's body, for as long as the claim to it is held, and say so.
+    SendBody {
+        claim: Claim,
+        plan: Plan,
         lineage: Lineage,
     },
     /// Say that the chord's body was sent.
@@ -104,9 +110,11 @@ pub(crate) fn on_success(
     Ok(next)
 }
 
-/// Plans what follows a chord's header, all of whose members have ended.
+/// Plans what follows a chord's header, all of whose members have ended; `claim` is that
+/// of the one who counted last, if its members were counted.
 pub(crate) fn on_joined(
     group_id: &str,
+    claim: Option<Claim>,
     joined: Vec<Joined>,
     body: &Signature,
     lineage: &Lineage,
@@ -124,10 +132,16 @@ pub(crate) fn on_joined(
             match plan(call, rest) {
                 Ok(plan) => {
                     let lineage = lineage.clone();
-                    let send = Step::Send { plan, lineage };
-                    let end = Step::EndJoin(group_id.to_owned());
+                    let send = match claim {
+                        Some(claim) => Step::SendBody {
+                            claim,
+                            plan,
+                            lineage,
+                        },
+                        None => Step::Send { plan, lineage },
+                    };
                     return Next {
-                        steps: [send, end].into(),
+                        steps: [send].into(),
                         ..Next::default()
                     };
                 }

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::{Joined, Member};
+use crate::backend::{Claim, Joined, Member};
 
 /// For how long the member that counted last has the claim to the body alone. It may
 /// count again meanwhile, since its answer or its node may have been lost.
 const CLAIM: Duration = Duration::from_secs(6);
+
+/// For how long the claim is kept once the body is about to be sent.
+const HOLD: Duration = Duration::from_secs(21);
 
 /// For how long a finished chord is remembered, against members that are counted late.
 const DONE: Duration = Duration::from_secs(300);
@@ -99,6 +102,21 @@ impl Joins {
         }
         chord.claim = Some((who, now + CLAIM));
         Some(chord.members.values().cloned().collect())
+    }
+
+    /// Keeps a claim; tells whether it is still that of the member.
+    pub(super) fn hold(&mut self, claim: &Claim, now: Instant) -> bool {
+        let chord = self.chords.get_mut(&claim.group);
+        let Some(chord) = chord.filter(|chord| !chord.done) else {
+            return false;
+        };
+        let who = (claim.task_id.clone(), claim.index);
+        let others = |(by, until): &(Who, Instant)| *by != who && *until > now;
+        if chord.claim.as_ref().is_some_and(others) {
+            return false;
+        }
+        chord.claim = Some((who, now + HOLD));
+        true
     }
 
     pub(super) fn end(&mut self, group: &str, now: Instant) {
@@ -196,7 +214,14 @@ mod tests {
         assert!(joins.join(member(0), now).is_some());
         assert!(joins.join(member(1), now).is_none());
         assert!(joins.join(member(1), now + CLAIM).is_some());
+        // Who comes back too late finds that another one sends the body.
+        let (late, now) = (member(0).claim(), now + CLAIM);
+        assert!(!joins.hold(&late, now));
+        assert!(joins.hold(&member(1).claim(), now));
+        assert!(!joins.hold(&late, now + CLAIM));
+        assert!(joins.hold(&late, now + HOLD));
         joins.end("g", now);
+        assert!(!joins.hold(&late, now));
         assert!(joins.join(member(0), now + 2 * CLAIM).is_none());
     }
 }

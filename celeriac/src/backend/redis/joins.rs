@@ -10,12 +10,16 @@ use redis::Script;
 use super::link::Link;
 use super::options::RedisOptions;
 use super::{groups, stored};
-use crate::backend::{Joined, Member, header};
+use crate::backend::{Claim, Joined, Member, header};
 use crate::error::{Error, Result};
 
-/// For how many seconds the member that counted last has the claim to the body alone.
-/// It may count again meanwhile, since its answer or its node may have been lost.
-const CLAIM: u32 = 21;
+/// For how many seconds the member that counted last has the claim to the body alone;
+/// as long as with Celery's workers. It may count again meanwhile, since its answer or
+/// its node may have been lost.
+const CLAIM: u32 = 6;
+
+/// For how many seconds the claim is kept once the body is about to be sent.
+const HOLD: u32 = 21;
 
 /// For how many seconds a finished chord is remembered.
 const DONE: u32 = 300;
@@ -25,6 +29,7 @@ const DONE: u32 = 300;
 pub(super) struct Joins {
     link: Arc<Link>,
     join: Script,
+    hold: Script,
 }
 
 impl Joins {
@@ -32,6 +37,7 @@ impl Joins {
         Self {
             link,
             join: Script::new(include_str!("join.lua")),
+            hold: Script::new(include_str!("hold.lua")),
         }
     }
 
@@ -67,10 +73,7 @@ impl Joins {
         options: &RedisOptions,
     ) -> Result<Option<Vec<Joined>>> {
         let keys = names(&member.group, options);
-        // A member without a place comes last.
-        let place = member
-            .index
-            .map_or_else(|| "+inf".to_owned(), |index| index.to_string());
+        let place = place(member.index);
         let mut call = self.join.prepare_invoke();
         for key in [
             &keys.results,
@@ -82,7 +85,7 @@ impl Joins {
         ] {
             call.key(key);
         }
-        call.arg(format!("{}:{place}", member.task_id))
+        call.arg(who(&member.task_id, &place))
             .arg(write(member, options)?)
             .arg(place)
             .arg(u8::from(options.chord_ordered))
@@ -102,6 +105,20 @@ impl Joins {
             Some(saved) => header::in_form_of(&groups::read(&saved, options)?, entries),
             None => entries,
         }))
+    }
+
+    /// Keeps a claim; tells whether it is still that of the member.
+    pub(super) async fn hold(&self, claim: &Claim, options: &RedisOptions) -> Result<bool> {
+        let keys = names(&claim.group, options);
+        let mut call = self.hold.prepare_invoke();
+        call.key(&keys.claim)
+            .key(&keys.size)
+            .arg(who(&claim.task_id, &place(claim.index)))
+            .arg(HOLD);
+        let call = &call;
+        self.link
+            .run(|mut connection| async move { call.invoke_async(&mut connection).await })
+            .await
     }
 
     pub(super) async fn end(&self, group: &str, options: &RedisOptions) -> Result<()> {
@@ -129,6 +146,16 @@ impl Joins {
             .run(|mut connection| async move { pipe.exec_async(&mut connection).await })
             .await
     }
+}
+
+/// A member's place; one without comes last.
+fn place(index: Option<u32>) -> String {
+    index.map_or_else(|| "+inf".to_owned(), |index| index.to_string())
+}
+
+/// A member as Celery's workers name it where they count.
+fn who(task_id: &str, place: &str) -> String {
+    format!("{task_id}:{place}")
 }
 
 fn names(group: &str, options: &RedisOptions) -> ChordKeys {

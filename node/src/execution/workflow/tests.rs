@@ -44,8 +44,16 @@ fn failure(embed: Embed) -> Next {
 }
 
 /// The plain calls of a step, as (id, first argument, group).
+fn claim() -> Claim {
+    Claim {
+        group: "gid".into(),
+        task_id: "b".into(),
+        index: Some(1),
+    }
+}
+
 fn sends(step: &Step) -> Vec<(String, Value, Option<String>)> {
-    let Step::Send { plan, lineage } = step else {
+    let (Step::Send { plan, lineage } | Step::SendBody { plan, lineage, .. }) = step else {
         panic!("a send, not {step:?}")
     };
     assert_eq!(lineage.root_id.as_deref(), Some("root"));
@@ -216,20 +224,28 @@ fn lineage() -> Lineage {
 }
 
 #[test]
-fn a_joined_header_sends_its_body_and_then_says_so() {
+fn a_joined_header_sends_its_body() {
     let all = vec![
         joined("a", State::Success, Value::Int(1)),
         joined("b", State::Success, Value::Int(2)),
     ];
     let body = call("body").with_option("chain", vec![Value::from(call("after"))]);
-    let next = on_joined("gid", all, &body, &lineage(), UNIX_EPOCH, &planner);
+    let next = on_joined(
+        "gid",
+        Some(claim()),
+        all,
+        &body,
+        &lineage(),
+        UNIX_EPOCH,
+        &planner,
+    );
     let list = Value::Array(vec![Value::Int(1), Value::Int(2)]);
     assert_eq!(sends(&next.steps[0]), [("body".to_owned(), list, None)]);
-    let Step::Send { plan, .. } = &next.steps[0] else {
+    let Step::SendBody { plan, .. } = &next.steps[0] else {
         unreachable!()
     };
     assert_eq!(plan.sends[0].embed.chain.as_ref().unwrap().len(), 1);
-    assert_eq!(next.steps[1], Step::EndJoin("gid".to_owned()));
+    assert_eq!(next.steps.len(), 1);
 }
 
 #[test]
@@ -242,7 +258,15 @@ fn a_failed_header_fails_its_body_and_what_follows_it() {
     let body = call("body")
         .with_option("chain", vec![Value::from(call("after"))])
         .with_option("link_error", vec![Value::from(call("errback"))]);
-    let next = on_joined("gid", all, &body, &lineage(), UNIX_EPOCH, &planner);
+    let next = on_joined(
+        "gid",
+        Some(claim()),
+        all,
+        &body,
+        &lineage(),
+        UNIX_EPOCH,
+        &planner,
+    );
     assert_eq!(stored(&next), ["body", "after"]);
     let exception = next.stores[0].document.exception().unwrap();
     assert_eq!(
@@ -360,7 +384,15 @@ fn a_broken_chord_breaks_the_one_around_it() {
         joined("a", State::Success, Value::Int(1)),
         joined("inner", State::Failure, member.result.clone()),
     ];
-    let next = on_joined("outer-gid", all, body, &lineage(), UNIX_EPOCH, &planner);
+    let next = on_joined(
+        "outer-gid",
+        Some(claim()),
+        all,
+        body,
+        &lineage(),
+        UNIX_EPOCH,
+        &planner,
+    );
     assert_eq!(told(&next), [("mine".to_owned(), Value::from("outer"))]);
     let exception = next.stores[0].document.exception().unwrap();
     assert!(

@@ -62,7 +62,7 @@ pub async fn the_last_member_joins_all(bench: &dyn Bench) {
     assert_eq!(all.len(), 12);
 }
 
-/// A member that ran twice counts once.
+/// A member that ran twice counts once (S29).
 pub async fn a_member_counts_once(bench: &dyn Bench) {
     let ends = bench.open().await;
     if !ends.capabilities().join {
@@ -93,6 +93,26 @@ pub async fn a_finished_chord_is_not_joined_again(bench: &dyn Bench) {
     assert!(join(&ends, member(&group, 0)).await.is_some());
     within("ending", ends.node.end_join(&group)).await.unwrap();
     assert_eq!(join(&ends, member(&group, 0)).await, None);
+}
+
+/// Only who has the claim sends the body; nobody has it once the body was sent.
+pub async fn a_claim_is_held_by_one(bench: &dyn Bench) {
+    let ends = bench.open().await;
+    if !ends.capabilities().join {
+        return;
+    }
+    let group = begin(&ends, 2).await;
+    let [first, last] = [0, 1].map(|index| member(&group, index));
+    let (early, claim) = (first.claim(), last.claim());
+    assert_eq!(join(&ends, first).await, None);
+    assert!(join(&ends, last).await.is_some());
+    let holds = async |claim| within("holding", ends.node.hold_join(claim)).await.unwrap();
+    assert!(!holds(&early).await);
+    assert!(holds(&claim).await);
+    assert!(holds(&claim).await);
+    within("ending", ends.node.end_join(&group)).await.unwrap();
+    assert!(!holds(&claim).await);
+    assert!(!holds(&early).await);
 }
 
 /// A member may add more to its header while it runs.
