@@ -45,7 +45,7 @@ pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
         }
     };
     match run(cli, &tasks) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("celeriac: {error}");
             error.exit_code()
@@ -53,7 +53,7 @@ pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
     }
 }
 
-fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<(), Error> {
+fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<ExitCode, Error> {
     let file = settings_file(cli.config.as_deref());
     let settings = Settings::resolve(&cli.flags, std::env::vars(), file.as_deref())?;
     let tasks = |builder| tasks(builder, &settings);
@@ -65,9 +65,12 @@ fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<
     logging::start(&settings, if quiet { "error" } else { "info" })?;
     // A process that a node started for isolated tasks runs them, and nothing else. It has
     // the node's command line, so it builds the same app.
-    celeriac_node::isolation::enter(|| command::worker(&settings, &tasks));
+    if let Some(status) = celeriac_node::isolation::enter(|| command::worker(&settings, &tasks)) {
+        return Ok(status);
+    }
     if matches!(cli.command, Command::Check) {
-        return command::check::run(&settings, file.as_deref());
+        command::check::run(&settings, file.as_deref())?;
+        return Ok(ExitCode::SUCCESS);
     }
     // Commands wait for servers and hand work to threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -88,7 +91,8 @@ fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<
             Command::Purge(args) => command::queues::purge(&settings, args).await,
             Command::Check => Ok(()),
         }
-    })
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn settings_file(given: Option<&Path>) -> Option<PathBuf> {

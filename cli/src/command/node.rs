@@ -80,16 +80,17 @@ fn autoscale(text: &str) -> Result<Autoscale, String> {
 }
 
 fn isolation(settings: &Settings) -> Result<Isolation, Error> {
-    let mut isolation = Isolation::default();
     let kibi = |name| {
         let kibi = settings.parse::<u64>(name, "a number of KiB")?;
         Ok::<_, Error>(kibi.map(|kibi| kibi.saturating_mul(1 << 10)))
     };
-    isolation.processes = settings.parse("child_processes", "a number from 1")?;
-    isolation.max_tasks = settings.parse("max_tasks_per_child", "a number from 1")?;
-    isolation.recycle_memory = kibi("max_memory_per_child")?;
-    isolation.max_memory = kibi("memory_limit_per_child")?;
-    Ok(isolation)
+    Ok(Isolation {
+        processes: settings.parse("child_processes", "a number from 1")?,
+        max_tasks: settings.parse("max_tasks_per_child", "a number from 1")?,
+        recycle_memory: kibi("max_memory_per_child")?,
+        max_memory: kibi("memory_limit_per_child")?,
+        ..Isolation::default()
+    })
 }
 
 fn prefetch(text: &str) -> Result<Prefetch, String> {

@@ -8,6 +8,7 @@ mod line;
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use celeriac::App;
@@ -29,8 +30,8 @@ pub fn is_child() -> bool {
     parent.is_some() && std::env::var(VARIABLE).ok() == parent
 }
 
-/// Runs isolated tasks when a node started this process to do so, and ends the process;
-/// returns at once in any other process.
+/// Runs isolated tasks when a node started this process to do so, and returns the status
+/// to end with when there are no more; returns `None` at once in any other process.
 ///
 /// A program that runs a [`Node`](crate::Node) with isolated tasks calls this first in
 /// its `main`, with the way to build the same app: the same tasks under the same names.
@@ -54,23 +55,26 @@ pub fn is_child() -> bool {
 ///     App::builder("demo").task(crunch).build()
 /// }
 ///
-/// fn main() {
-///     isolation::enter(app);
+/// fn main() -> std::process::ExitCode {
+///     if let Some(status) = isolation::enter(app) {
+///         return status;
+///     }
 ///     // Here the program goes on: it builds the app and runs its node.
+///     std::process::ExitCode::SUCCESS
 /// }
 /// ```
-pub fn enter<E: std::fmt::Display>(app: impl FnOnce() -> Result<App, E>) {
+#[must_use = "a process that has run isolated tasks ends with this status"]
+pub fn enter<E: std::fmt::Display>(app: impl FnOnce() -> Result<App, E>) -> Option<ExitCode> {
     if !is_child() {
-        return;
+        return None;
     }
-    let code = match serve(app) {
-        Ok(()) => 0,
+    Some(match serve(app) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             eprintln!("celeriac: cannot run isolated tasks: {reason}");
-            70
+            ExitCode::from(70)
         }
-    };
-    std::process::exit(code);
+    })
 }
 
 fn serve<E: std::fmt::Display>(app: impl FnOnce() -> Result<App, E>) -> Result<(), String> {

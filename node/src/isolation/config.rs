@@ -6,7 +6,6 @@ use celeriac::{Error, Result};
 
 /// What an operator sets of the processes that run isolated tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Isolation {
     /// How many are busy at once at most; further tasks wait for one. Default `None`: as
     /// many as tasks run at once. They start when they are needed and stay.

@@ -140,8 +140,10 @@ mod tests {
 
     #[test]
     fn too_much_is_told_from_enough() {
-        let mut settings = Isolation::default();
-        settings.silence = Duration::from_secs(10);
+        let mut settings = Isolation {
+            silence: Duration::from_secs(10),
+            ..Isolation::default()
+        };
         let (calm, long) = (Duration::from_secs(9), Duration::from_secs(11));
         assert_eq!(excess(&settings, Some(u64::MAX), calm), None);
         assert_eq!(excess(&settings, None, long), Some(Loss::Silent(long)));

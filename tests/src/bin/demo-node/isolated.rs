@@ -62,6 +62,7 @@ fn abort_twice() {
     std::process::abort()
 }
 
+#[allow(clippy::disallowed_methods, reason = "it is what this task is for")]
 #[task(name = "isolated.exit", isolated)]
 fn exit(code: i32) {
     std::process::exit(code)
