@@ -40,6 +40,8 @@ pub(super) fn to_value(bytes: &[u8], place: &str) -> Result<Value, DecodeError> 
         budget: budget! { max_depth: MAX_DEPTH, max_documents: 1 },
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        // Python's writer leaves a text `n` or `y` bare, and writes true and false in full.
+        strict_booleans: true,
         // A tag of Python's names a class to build; Celery's own reader refuses it too.
         reject_unsupported_tags: true,
         with_snippet: false,
@@ -54,6 +56,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn bare_letters_are_texts_as_for_python() {
+        let read = to_value(b"n: y\nt: true\nf: false\n", "body").unwrap();
+        let table = read.as_map().unwrap();
+        assert_eq!(table.get("n"), Some(&"y".into()));
+        assert_eq!(table.get("t"), Some(&true.into()));
+        assert_eq!(table.get("f"), Some(&false.into()));
+    }
 
     #[test]
     fn text_that_looks_like_something_else_stays_text() {

@@ -7,6 +7,7 @@ mod isolated;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use celeriac::protocol::Table;
 use celeriac::task::Retry;
 use celeriac::{Context, TaskError, Value, task};
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             .task(progress)
             .task(parent)
             .task(whoami)
+            .task(show_request)
     })
 }
 
@@ -128,6 +130,40 @@ async fn parent(ctx: Context, x: i64, y: i64) -> Result<String, TaskError> {
 }
 
 /// Waits, then says which node ran it.
+/// Shows what came with a call. Asks once more for a run when the value is `retry`.
+#[task(name = "demo.request")]
+async fn show_request(ctx: Context, value: Value) -> Result<Value, TaskError> {
+    let request = ctx.request();
+    if value.as_str() == Some("retry") && ctx.retries() == 0 {
+        return Err(ctx.retry_after(Duration::ZERO));
+    }
+    let delivery = Table::from_iter([
+        (
+            "exchange".to_owned(),
+            Value::from(&*request.delivery.exchange),
+        ),
+        (
+            "routing_key".to_owned(),
+            (&*request.delivery.routing_key).into(),
+        ),
+    ]);
+    let began = celeriac::clock::now().duration_since(std::time::UNIX_EPOCH);
+    Ok(Value::Map(Table::from_iter([
+        ("value".to_owned(), value),
+        (
+            "headers".to_owned(),
+            request.headers.clone().into_table().into(),
+        ),
+        ("properties".to_owned(), request.properties_table().into()),
+        ("delivery".to_owned(), delivery.into()),
+        ("hostname".to_owned(), (&*request.hostname).into()),
+        (
+            "began".to_owned(),
+            began.unwrap_or_default().as_secs_f64().into(),
+        ),
+    ])))
+}
+
 #[task(name = "demo.whoami", max_retries = "forever")]
 async fn whoami(ctx: Context, seconds: f64) -> String {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
