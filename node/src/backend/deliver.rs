@@ -56,8 +56,6 @@ pub(super) fn end(shared: &Shared, parcel: Parcel) {
         Settle::Done => claim.finish(Settlement::Acknowledge),
         Settle::Parked(until) => {
             shared.counters.parked.add(1);
-            let delivery = &claim.context.request().delivery;
-            shared.parked.add(until, &claim, delivery);
             claim.park(until);
         }
         Settle::GiveBack => claim.settle(Settlement::Requeue),

@@ -240,6 +240,9 @@ impl Intake {
         let shared = &self.shared;
         match republish::later(&claim, at, &self.shared.limits) {
             Ok(publication) => {
+                // From now on it is scheduled, wherever its message is.
+                let delivery = &claim.context.request().delivery;
+                shared.parked.add(at, &claim, delivery);
                 let report = Report {
                     before: Some(publication),
                     settle: Settle::Parked(at),

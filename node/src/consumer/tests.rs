@@ -124,6 +124,10 @@ async fn what_stays_here_is_told_once() {
     for headers in [expired, parked, held, named("plain")] {
         intake.admit(claim(&shared, headers, Receipt::settled()));
     }
+    // Before its message is parked, too.
+    let scheduled = shared.parked.waiting(clock::now());
+    let ids: Vec<_> = scheduled.iter().map(|task| &*task.id).collect();
+    assert_eq!(ids, ["parked"]);
     // It is looked at again, and has to wait a little more.
     let held = shared.timetable.drain().pop().unwrap();
     assert_eq!(held.id(), "held");

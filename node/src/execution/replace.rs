@@ -29,7 +29,7 @@ pub(crate) fn replacement(
     }
     let steps = || with.kwargs.get("tasks").map_or(&[][..], items);
     if Kind::of(&with) == Kind::Chain && steps().is_empty() {
-        return refuse("a task cannot be replaced with an empty chain");
+        return refuse("Cannot replace with an empty chain");
     }
     let nesting = headers.replaced_task_nesting.saturating_add(1);
     // One id has one result: what ends in many is collected.

@@ -57,9 +57,12 @@ pub(super) fn scheduled(shared: &Shared, now: SystemTime) -> Vec<ScheduledInfo> 
         request,
     };
     let (times, held): (Vec<_>, Vec<_>) = shared.timetable.waiting().into_iter().unzip();
+    // What could not be parked in the end waits here.
+    let here: HashSet<String> = held.iter().map(|job| job.id().to_owned()).collect();
     let held = times.into_iter().zip(infos(shared, &held, false));
     let held = held.map(|(at, info)| item(at, info));
-    let parked = shared.parked.waiting(now);
+    let mut parked = shared.parked.waiting(now);
+    parked.retain(|task| !here.contains(&task.id));
     let safe = parked.len() > MANY;
     let parked = parked
         .into_iter()

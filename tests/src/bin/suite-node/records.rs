@@ -1,5 +1,6 @@
 //! Tasks that leave a trace in Redis, where the suite looks for it.
 
+use celeriac::protocol::typed::Bytes;
 use celeriac::{AppBuilder, Context, TaskError, Value, task};
 use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
@@ -48,18 +49,21 @@ async fn sum_and_record(
     Ok(result)
 }
 
-/// Appends what redis-py would write: numbers and texts as they are.
+/// Appends what redis-py would write: numbers, texts and bytes as they are.
 pub(crate) async fn push(key: &str, message: Value) -> Result<(), TaskError> {
-    let text = match message {
-        Value::Str(text) => text,
-        Value::Int(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        other => {
-            let text = format!("Invalid input of type: '{}'", other.kind());
-            return Err(TaskError::raise("redis.exceptions", "DataError", text));
-        }
+    let bytes = match message {
+        Value::Str(text) => text.into_bytes(),
+        Value::Int(number) => number.to_string().into_bytes(),
+        Value::Float(number) => number.to_string().into_bytes(),
+        other => match other.to::<Bytes>() {
+            Ok(Bytes(bytes)) => bytes.to_vec(),
+            Err(_) => {
+                let text = format!("Invalid input of type: '{}'", other.kind());
+                return Err(TaskError::raise("redis.exceptions", "DataError", text));
+            }
+        },
     };
-    Ok(connect().await?.rpush::<_, _, ()>(key, text).await?)
+    Ok(connect().await?.rpush::<_, _, ()>(key, bytes).await?)
 }
 
 pub(crate) async fn count(key: &str) -> Result<(), TaskError> {
