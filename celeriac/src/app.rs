@@ -25,7 +25,7 @@ use crate::control::{Commands, Control};
 use crate::producer::{Defaults, PublishRetry};
 use crate::result::AsyncResult;
 use crate::routing::{Queues, Routes, Routing};
-use crate::task::Registry;
+use crate::task::{Registry, TaskHooks};
 
 /// An app: tasks, a broker, a result backend, and how calls are routed.
 ///
@@ -68,6 +68,7 @@ struct Inner {
     sent_events: bool,
     /// Whether the exchange of events is known to be there.
     events_declared: AtomicBool,
+    hooks: Vec<TaskHooks>,
     /// Queues that were declared before the first call to them.
     declared: DashSet<String>,
 }
@@ -106,6 +107,11 @@ impl App {
     /// Returns the routing rules.
     pub fn routes(&self) -> &Routes {
         &self.0.routing.routes
+    }
+
+    /// Returns what is called beside the code of every task.
+    pub fn hooks(&self) -> &[TaskHooks] {
+        &self.0.hooks
     }
 
     /// Returns what is known of queues.
@@ -193,6 +199,7 @@ impl App {
             commands: inner.commands.clone(),
             sent_events: inner.sent_events,
             events_declared: AtomicBool::new(false),
+            hooks: inner.hooks.clone(),
             declared: DashSet::new(),
         }))
     }

@@ -6,6 +6,8 @@
 mod arguments;
 mod context;
 mod error;
+mod failure;
+mod hooks;
 mod options;
 mod registry;
 mod request;
@@ -20,6 +22,8 @@ use serde::de::DeserializeOwned;
 pub use self::arguments::{Arguments, Parameter, ParameterKind};
 pub use self::context::Context;
 pub use self::error::TaskError;
+pub use self::failure::Failure;
+pub use self::hooks::{Hooks, Moment, TaskHooks};
 pub use self::options::{RateLimit, TaskOptions};
 pub use self::registry::{Handler, Registry};
 pub use self::request::{DeliveryInfo, Request};

@@ -33,6 +33,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::report::{Report, Settle};
+use crate::execution::workflow::Step;
 use crate::execution::workflow::Next;
 use crate::job::Claim;
 use crate::pulse::BEAT;
@@ -58,6 +59,8 @@ enum Due {
     Store,
     /// What follows is sent.
     Follow,
+    /// Errbacks of this node are called.
+    Call,
     /// Its message is dead-lettered.
     Bury,
     /// It is ended here.
@@ -86,8 +89,11 @@ impl Parcel {
             Due::Publish
         } else if !report.stores.is_empty() {
             Due::Store
-        } else if !report.steps.is_empty() {
-            Due::Follow
+        } else if let Some(step) = report.steps.front() {
+            match step {
+                Step::Call { .. } => Due::Call,
+                _ => Due::Follow,
+            }
         } else if matches!(report.settle, Settle::Dead(_)) && self.claim.is_some() {
             Due::Bury
         } else {
@@ -188,6 +194,9 @@ pub(crate) async fn perform(shared: &Shared, next: Next) -> Result<()> {
             return Ok(());
         }
         follow::perform(shared, &mut report).await?;
+        if matches!(report.steps.front(), Some(Step::Call { .. })) {
+            follow::call_now(shared, &mut report).await;
+        }
     }
 }
 

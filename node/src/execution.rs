@@ -6,6 +6,7 @@
 //! | run it, within its limits | [`run`] | I/O |
 //! | what became of it? | [`decide`] | pure |
 //! | what is stored, sent, settled, told? | [`report`], [`document`], [`workflow`], [`replace`], [`republish`] | pure |
+//! | call what belongs to it here | [`hooks`], [`errback`] | I/O |
 //! | make it so | [`crate::backend`] | I/O |
 //!
 //! A run is a plain task of the work-stealing runtime, tracked in
@@ -16,6 +17,8 @@
 pub(crate) mod admit;
 pub(crate) mod decide;
 pub(crate) mod document;
+pub(crate) mod errback;
+pub(crate) mod hooks;
 pub(crate) mod limits;
 pub(crate) mod outcome;
 pub(crate) mod replace;

@@ -53,6 +53,8 @@ use proc_macro::TokenStream;
 /// | `max_retries` | `5`, `"forever"` | 3 |
 /// | `retry_delay` | `"10s"` | 180 s |
 /// | `backoff` | `"2s"`, `"2s..10m"` | errors are not retried by themselves |
+/// | `retry_for` | `retry_for(OSError, ConnectionError)` | errors are not retried by themselves |
+/// | `dont_retry_for` | `dont_retry_for(PermissionError)` | none |
 /// | `jitter` | `false` | `true`, where there is a backoff |
 /// | `soft_time_limit`, `time_limit` | `"30s"` | none |
 /// | `acks_late` | `false` | `true` |
@@ -64,6 +66,8 @@ use proc_macro::TokenStream;
 /// | `store_errors_even_if_ignored` | | `false` |
 /// | `track_started` | | `false` |
 /// | `expires` | `"1h"` | never |
+/// | `errback` | | `false`; its first parameter is then a `celeriac::task::Failure` |
+/// | `hooks` | `Audit::default()` | none; an expression that implements `celeriac::task::Hooks` |
 ///
 /// # Isolation
 ///

@@ -5,7 +5,8 @@ use std::time::Duration;
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Ident, Lit, LitBool, LitStr, Result, Token};
+use syn::punctuated::Punctuated;
+use syn::{Error, Expr, Ident, Lit, LitBool, LitStr, Path, Result, Token};
 
 use crate::duration;
 
@@ -30,6 +31,27 @@ pub(crate) struct Options {
     track_started: Option<bool>,
     isolated: Option<bool>,
     reject_on_worker_lost: Option<bool>,
+    retry_for: Vec<String>,
+    dont_retry_for: Vec<String>,
+    errback: Option<bool>,
+    hooks: Option<Expr>,
+}
+
+/// The name of an error's class: `OSError`, `requests::Timeout` or text.
+struct ErrorName(String);
+
+impl Parse for ErrorName {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        if input.peek(LitStr) {
+            return Ok(Self(input.parse::<LitStr>()?.value()));
+        }
+        let path = Path::parse_mod_style(input)?;
+        let names = path
+            .segments
+            .iter()
+            .map(|segment| segment.ident.to_string());
+        Ok(Self(names.collect::<Vec<_>>().join(".")))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -38,8 +60,9 @@ enum Tries {
     Forever,
 }
 
-const KNOWN: &str = "acks_late, acks_on_failure, backoff, expires, ignore_result, isolated, jitter, \
-    max_retries, name, priority, queue, rate_limit, reject_on_worker_lost, retry_delay, soft_time_limit, \
+const KNOWN: &str = "acks_late, acks_on_failure, backoff, dont_retry_for, errback, expires, \
+    hooks, ignore_result, isolated, jitter, max_retries, name, priority, queue, rate_limit, \
+    reject_on_worker_lost, retry_delay, retry_for, soft_time_limit, \
     store_errors_even_if_ignored, time_limit, track_started";
 
 impl Parse for Options {
@@ -53,6 +76,13 @@ impl Parse for Options {
                     key.span(),
                     format!("option {key} is given twice"),
                 ));
+            }
+            if options.special(&key, input)? {
+                seen.push(key);
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+                continue;
             }
             let value = if input.peek(Token![=]) {
                 input.parse::<Token![=]>()?;
@@ -73,6 +103,32 @@ impl Parse for Options {
 }
 
 impl Options {
+    /// Reads an option whose value is no literal; tells whether it was one.
+    fn special(&mut self, key: &Ident, input: ParseStream<'_>) -> Result<bool> {
+        let names = match key.to_string().as_str() {
+            "hooks" => {
+                input.parse::<Token![=]>()?;
+                self.hooks = Some(input.parse()?);
+                return Ok(true);
+            }
+            "retry_for" => &mut self.retry_for,
+            "dont_retry_for" => &mut self.dont_retry_for,
+            _ => return Ok(false),
+        };
+        let expected = format!("option {key}: expected names of errors, such as {key}(OSError)");
+        let list;
+        if !input.peek(syn::token::Paren) {
+            return Err(Error::new(key.span(), expected));
+        }
+        syn::parenthesized!(list in input);
+        let found = Punctuated::<ErrorName, Token![,]>::parse_terminated(&list)?;
+        if found.is_empty() {
+            return Err(Error::new(key.span(), expected));
+        }
+        names.extend(found.into_iter().map(|ErrorName(name)| name));
+        Ok(true)
+    }
+
     fn set(&mut self, key: &Ident, value: Option<Lit>) -> Result<()> {
         let option = Value { key, value };
         match key.to_string().as_str() {
@@ -86,6 +142,7 @@ impl Options {
             "soft_time_limit" => self.soft_time_limit = Some((key.clone(), option.duration()?)),
             "time_limit" => self.time_limit = Some(option.duration()?),
             "rate_limit" => self.rate_limit = Some(option.rate()?),
+            "errback" => self.errback = Some(option.flag()?),
             "expires" => self.expires = Some(option.duration()?),
             "acks_late" => self.acks_late = Some(option.flag()?),
             "acks_on_failure" => self.acks_on_failure = Some(option.flag()?),
@@ -176,7 +233,21 @@ impl Options {
             }),
         );
         set("expires", self.expires.map(|after| some(duration(after))));
+        for (field, names) in [
+            ("retry_for", &self.retry_for),
+            ("dont_retry_for", &self.dont_retry_for),
+        ] {
+            let list = quote!(::std::vec![#(#names.into()),*]);
+            set(field, (!names.is_empty()).then_some(list));
+        }
+        set(
+            "hooks",
+            self.hooks
+                .as_ref()
+                .map(|hooks| some(quote!(::celeriac::task::TaskHooks::new(#hooks)))),
+        );
         for (field, flag) in [
+            ("errback", self.errback),
             ("acks_late", self.acks_late),
             ("acks_on_failure", self.acks_on_failure),
             ("ignore_result", self.ignore_result),
@@ -302,7 +373,8 @@ mod tests {
             r#"name = "demo.add", queue = "fast", priority = 5, max_retries = "forever",
             retry_delay = "10s", backoff = "2s..10m", jitter = false, soft_time_limit = 30,
             time_limit = "1m", acks_late = false, acks_on_failure, rate_limit = "10/m",
-            ignore_result, store_errors_even_if_ignored, expires = "1h", track_started, isolated,
+            ignore_result, store_errors_even_if_ignored, expires = "1h", track_started,
+            errback, hooks = Audit::new(1), retry_for(OSError, net::Timeout), dont_retry_for("a.B"), isolated,
             reject_on_worker_lost,"#,
         )
         .unwrap();
@@ -316,11 +388,15 @@ mod tests {
             "Backoff::new(::core::time::Duration::new(2u64,0u32)).max(::core::time::Duration::new(600u64,0u32)).exact()",
             "o.soft_time_limit=::core::option::Option::Some(::core::time::Duration::new(30u64,0u32));",
             "RateLimit{count:10u32,period:::core::time::Duration::from_secs(60u64),}",
+            "o.retry_for=::std::vec![\"OSError\".into(),\"net.Timeout\".into()];",
+            "o.dont_retry_for=::std::vec![\"a.B\".into()];",
+            "o.hooks=::core::option::Option::Some(::celeriac::task::TaskHooks::new(Audit::new(1)));",
+            "o.errback=true;",
             "o.acks_late=false;o.acks_on_failure=true;o.ignore_result=true;",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        assert_eq!(text.matches(';').count(), 16);
+        assert_eq!(text.matches(';').count(), 20);
     }
 
     #[test]
@@ -373,6 +449,14 @@ mod tests {
                 "option ignore_result is given twice",
             ),
             ("queue = fast", "option queue: expected a literal"),
+            (
+                "retry_for = OSError",
+                "option retry_for: expected names of errors, such as retry_for(OSError)",
+            ),
+            (
+                "retry_for()",
+                "option retry_for: expected names of errors, such as retry_for(OSError)",
+            ),
         ] {
             assert_eq!(error(text), expected, "{text}");
         }

@@ -17,7 +17,7 @@ use crate::control::{Answer, Commands, Invocation};
 use crate::error::{Error, Result};
 use crate::producer::{Defaults, PublishRetry};
 use crate::routing::{QueueType, Route, RouteRequest, Routing, TaskQueue};
-use crate::task::{Handler, Registry, Task};
+use crate::task::{Handler, Hooks, Registry, Task, TaskHooks};
 
 /// Builds an [`App`]. The first thing that is wrong is told by [`AppBuilder::build`].
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub struct AppBuilder {
     publish_retry: Option<PublishRetry>,
     commands: Commands,
     sent_events: bool,
+    hooks: Vec<TaskHooks>,
     error: Option<Error>,
 }
 
@@ -61,6 +62,7 @@ impl AppBuilder {
             send_timeout: Duration::from_secs(30),
             commands: Commands::default(),
             sent_events: false,
+            hooks: Vec::new(),
             publish_retry: None,
             error: None,
         }
@@ -102,6 +104,12 @@ impl AppBuilder {
     pub fn handler(mut self, handler: Arc<dyn Handler>) -> Self {
         let added = self.registry.add_handler(handler);
         self.note(added);
+        self
+    }
+
+    /// Adds what is called beside the code of every task. May be used often.
+    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
+        self.hooks.push(TaskHooks::new(hooks));
         self
     }
 
@@ -297,6 +305,7 @@ impl AppBuilder {
             commands: self.commands,
             sent_events: self.sent_events,
             events_declared: AtomicBool::new(false),
+            hooks: self.hooks,
             declared: DashSet::new(),
         })))
     }

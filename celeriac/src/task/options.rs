@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use celeriac_protocol::Exception;
+
+use super::TaskHooks;
 use crate::error::Error;
 use crate::retry::Backoff;
 
@@ -17,8 +20,21 @@ pub struct TaskOptions {
     pub max_retries: Option<u32>,
     /// The delay before a retry that names none. Default 180 s, as in Celery.
     pub retry_delay: Duration,
-    /// Retries every error of the task by itself, with these delays. Default off.
+    /// The delays of retries that name none, in place of `retry_delay`; without
+    /// `retry_for` every error of the task is retried by itself. Default off.
     pub backoff: Option<Backoff>,
+    /// The errors that are retried by themselves: by the name of their class, with or
+    /// without its module, such as `ConnectionError` or `requests.exceptions.Timeout`;
+    /// `Exception` names all. Default none.
+    pub retry_for: Vec<String>,
+    /// The errors that are not retried by themselves, whatever `backoff` and `retry_for`
+    /// say. Default none.
+    pub dont_retry_for: Vec<String>,
+    /// Whether it is an errback that takes a [`Failure`](super::Failure): called by the
+    /// node on which a task fails, without a message. Default false.
+    pub errback: bool,
+    /// What is called beside its code. Default nothing.
+    pub hooks: Option<TaskHooks>,
     /// The task is asked to stop after this. Default none.
     pub soft_time_limit: Option<Duration>,
     /// The task is stopped after this. Default none.
@@ -57,6 +73,10 @@ impl Default for TaskOptions {
             max_retries: Some(3),
             retry_delay: Duration::from_secs(180),
             backoff: None,
+            retry_for: Vec::new(),
+            dont_retry_for: Vec::new(),
+            errback: false,
+            hooks: None,
             soft_time_limit: None,
             time_limit: None,
             acks_late: true,
@@ -69,6 +89,29 @@ impl Default for TaskOptions {
             expires: None,
             track_started: false,
         }
+    }
+}
+
+impl TaskOptions {
+    /// Tells whether the task is retried by itself after this error, while tries are left.
+    pub fn retries(&self, exception: &Exception) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| is_named(exception, name));
+        let wanted = match self.retry_for.is_empty() {
+            true => self.backoff.is_some(),
+            false => named(&self.retry_for),
+        };
+        wanted && !named(&self.dont_retry_for)
+    }
+}
+
+fn is_named(exception: &Exception, name: &str) -> bool {
+    let (module, class) = match name.rsplit_once('.') {
+        Some((module, class)) => (Some(module), class),
+        None => (None, name),
+    };
+    match module {
+        None => class == "Exception" || class == exception.exc_type,
+        Some(_) => class == exception.exc_type && module == exception.exc_module.as_deref(),
     }
 }
 
@@ -122,6 +165,28 @@ impl std::fmt::Display for RateLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_are_retried_by_name() {
+        let error = Exception::new("app.net", "Timeout", []);
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        for (wanted, unwanted, retried) in [
+            (&["Timeout"][..], &[][..], true),
+            (&["app.net.Timeout"], &[], true),
+            (&["other.Timeout"], &[], false),
+            (&["OSError", "Exception"], &[], true),
+            (&["Exception"], &["Timeout"], false),
+            (&["OSError"], &[], false),
+            (&[], &[], false),
+        ] {
+            let options = TaskOptions {
+                retry_for: names(wanted),
+                dont_retry_for: names(unwanted),
+                ..TaskOptions::default()
+            };
+            assert_eq!(options.retries(&error), retried, "{wanted:?} {unwanted:?}");
+        }
+    }
 
     #[test]
     fn rate_limits_read_as_they_write() {

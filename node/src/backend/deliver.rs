@@ -4,6 +4,8 @@
     reason = "parcels come boxed, and are too large to be moved out and in"
 )]
 
+use std::sync::Arc;
+
 use celeriac::broker::Settlement;
 
 use super::{Due, Parcel, follow, home, store};
@@ -14,7 +16,7 @@ use crate::shared::Shared;
 
 /// Delivers outcomes and returns those that have to wait, in their order, with what is
 /// left to do.
-pub(super) async fn deliver(shared: &Shared, mut batch: Vec<Box<Parcel>>) -> Vec<Box<Parcel>> {
+pub(super) async fn deliver(shared: &Arc<Shared>, mut batch: Vec<Box<Parcel>>) -> Vec<Box<Parcel>> {
     // Given back at shutdown meanwhile: its outcome belongs to who runs it next.
     batch.retain(|parcel| {
         parcel
@@ -31,13 +33,19 @@ pub(super) async fn deliver(shared: &Shared, mut batch: Vec<Box<Parcel>>) -> Vec
         follow::follow(shared, &mut batch).await;
         home::bury(shared, &mut batch).await;
         // What was refused has become something else to do.
-        let rest = |parcel: &Parcel| parcel.waits.is_none() && !parcel.is(Due::End);
+        let rest = |parcel: &Parcel| {
+            parcel.waits.is_none() && !parcel.is(Due::End) && !parcel.is(Due::Call)
+        };
         if !batch.iter().any(|parcel| rest(parcel)) {
             break;
         }
     }
     let late = batch.extract_if(.., |parcel| parcel.waits.is_some());
     let late = late.collect();
+    let calls = batch.extract_if(.., |parcel| parcel.is(Due::Call));
+    for parcel in calls.collect::<Vec<_>>() {
+        follow::call(shared, parcel);
+    }
     for parcel in batch {
         end(shared, *parcel);
     }

@@ -1,14 +1,17 @@
 //! Sends what follows tasks.
 #![allow(clippy::vec_box, reason = "parcels come boxed")]
 
+use std::sync::Arc;
+
 use celeriac::canvas::Plan;
 use celeriac::canvas::plan::Send;
 use celeriac::producer::Lineage;
-use celeriac::protocol::Exception;
+use celeriac::protocol::{Exception, Signature};
 use celeriac::{Error, Result, clock};
 use futures_util::future::join_all;
 
 use super::{Due, Parcel, passes};
+use crate::execution::errback;
 use crate::execution::report::Report;
 use crate::execution::workflow::{self, Next, Step};
 use crate::shared::Shared;
@@ -28,6 +31,9 @@ pub(super) async fn follow(shared: &Shared, batch: &mut [Box<Parcel>]) {
 /// be stored before the next one.
 pub(super) async fn perform(shared: &Shared, report: &mut Report) -> Result<()> {
     while let Some(step) = report.steps.front() {
+        if matches!(step, Step::Call { .. }) {
+            return Ok(());
+        }
         let next = act(shared, step).await?;
         report.steps.pop_front();
         // In its place: the one who counted last is told so once.
@@ -68,6 +74,21 @@ async fn act(shared: &Shared, step: &Step) -> Result<Next> {
                 Ok(next)
             }
         },
+        Step::Tell {
+            plan: telling,
+            lineage,
+            failure,
+        } => {
+            let here = |one: &Signature| errback::handler(one, &shared.tasks).is_some();
+            Ok(workflow::on_telling(
+                telling.clone(),
+                lineage,
+                failure,
+                here,
+            ))
+        }
+        // These are no messages; who delivers does not wait for them.
+        Step::Call { .. } => Ok(Next::default()),
         Step::EndJoin(group) => match app.backend().end_join(group).await {
             Err(error) if !is_final(&error) => Err(error),
             // Its claim ends by itself.
@@ -149,4 +170,23 @@ async fn send(shared: &Shared, workflow: &Plan, lineage: &Lineage) -> Result<Nex
 /// the operator's: it may be asked again.
 fn is_final(error: &Error) -> bool {
     !passes(error) && !matches!(error, Error::Refused { .. })
+}
+
+/// Calls the errbacks of this node that are due.
+pub(super) async fn call_now(shared: &Shared, report: &mut Report) {
+    if let Some(Step::Call { errbacks, failure }) = report.steps.pop_front() {
+        for errback in &errbacks {
+            errback::call(shared, errback, &failure).await;
+        }
+    }
+}
+
+/// Calls errbacks beside the delivery of other outcomes, and hands the parcel over again
+/// for what is left to do.
+pub(super) fn call(shared: &Arc<Shared>, mut parcel: Box<Parcel>) {
+    let on = Arc::clone(shared);
+    shared.work.spawn(async move {
+        call_now(&on, &mut parcel.report).await;
+        on.outcomes.send(parcel).await;
+    });
 }

@@ -1,6 +1,6 @@
 //! What a task's end means: a pure function.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use celeriac::protocol::{Exception, Table, TaskHeaders};
 use celeriac::task::{Retry, TaskError, TaskOptions, TaskResult};
@@ -23,21 +23,19 @@ pub(crate) fn decide(
             exception,
             causes,
             retryable,
-        }) => match options.backoff {
-            Some(backoff) if retryable && allowed(options.max_retries) => {
-                let at = later(now, backoff.delay(headers.retries, random));
-                let exception = Some(exception);
-                Outcome::Retry(Again {
-                    at,
-                    exception,
-                    causes,
-                    args: None,
-                    kwargs: None,
-                    options: Table::new(),
-                })
-            }
-            _ => Outcome::Failure { exception, causes },
-        },
+        }) if retryable && options.retries(&exception) && allowed(options.max_retries) => {
+            Outcome::Retry(Again {
+                at: later(now, delay(headers, options, random)),
+                exception: Some(exception),
+                causes,
+                args: None,
+                kwargs: None,
+                options: Table::new(),
+            })
+        }
+        Err(TaskError::Failure {
+            exception, causes, ..
+        }) => Outcome::Failure { exception, causes },
         Err(TaskError::Retry(retry)) => {
             if allowed(retry.max_retries.or(options.max_retries)) {
                 Outcome::Retry(again(*retry, headers, options, now, random))
@@ -67,10 +65,7 @@ fn again(
     now: SystemTime,
     random: f64,
 ) -> Again {
-    let delay = || match options.backoff {
-        Some(backoff) => backoff.delay(headers.retries, random),
-        None => options.retry_delay,
-    };
+    let delay = || delay(headers, options, random);
     let at = retry
         .eta
         .unwrap_or_else(|| later(now, retry.countdown.unwrap_or_else(delay)));
@@ -84,8 +79,15 @@ fn again(
     }
 }
 
+fn delay(headers: &TaskHeaders, options: &TaskOptions, random: f64) -> Duration {
+    match options.backoff {
+        Some(backoff) => backoff.delay(headers.retries, random),
+        None => options.retry_delay,
+    }
+}
+
 /// A delay beyond what the clock can say is as good as none.
-fn later(now: SystemTime, delay: std::time::Duration) -> SystemTime {
+fn later(now: SystemTime, delay: Duration) -> SystemTime {
     now.checked_add(delay).unwrap_or(now)
 }
 
@@ -97,7 +99,7 @@ fn exhausted(headers: &TaskHeaders) -> Exception {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use celeriac::protocol::Value;
     use celeriac::retry::Backoff;
@@ -164,6 +166,10 @@ mod tests {
             panic!()
         };
         assert_eq!(exception.exc_type, "OSError");
+        let named = options(|options| options.retry_for = vec!["OSError".to_owned()]);
+        assert_eq!(at(run(error(), 0, &named)), Some(after(180)));
+        let other = Err(TaskError::python("ValueError", "no"));
+        assert_eq!(at(run(other, 0, &named)), None);
         let permanent = Err(TaskError::python("OSError", "gone").permanent());
         assert_eq!(at(run(permanent, 0, &backoff)), None);
     }

@@ -15,6 +15,7 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
+use super::hooks::RunHooks;
 use super::limits::{Alarm, RunLimits};
 use super::outcome::{Limit, Outcome, Revocation};
 use super::report::{self, Facts, Report};
@@ -64,7 +65,11 @@ pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
         shared.outcomes.send(parcel).await;
     }
     let mut slot = Some(slot);
-    let (outcome, embed) = run(&shared, &job, handler, &mut slot).await;
+    let (outcome, embed) = match RunHooks::of(&job, handler.options()) {
+        None => run(&shared, &job, handler, &mut slot).await,
+        // The future of every other run need not have room for these.
+        Some(hooks) => Box::pin(run_hooked(hooks, &shared, &job, handler, &mut slot)).await,
+    };
     if let Some(counters) = shared.counters.task(&job.headers().task) {
         counters.runtime.observe(job.runtime());
     }
@@ -72,6 +77,21 @@ pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
     if let Some(parcel) = hand_over(&shared, claim, outcome, embed) {
         shared.outcomes.send(parcel).await;
     }
+}
+
+async fn run_hooked(
+    hooks: RunHooks<'_>,
+    shared: &Shared,
+    job: &Arc<Job>,
+    handler: &dyn Handler,
+    slot: &mut Option<Slot>,
+) -> (Outcome, Embed) {
+    let (outcome, embed) = match hooks.before().await {
+        Some(outcome) => (outcome, followers(shared, job)),
+        None => run(shared, job, handler, slot).await,
+    };
+    hooks.after(&outcome).await;
+    (outcome, embed)
 }
 
 /// Ends a job whose task does not run.
@@ -435,7 +455,7 @@ pub(crate) fn text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// A number in 0..1 for jitter.
-fn random() -> f64 {
+pub(super) fn random() -> f64 {
     // The lower 53 bits of a random id are random; its version and variant are above.
     let bits = Uuid::new_v4().as_u64_pair().1 & ((1 << 53) - 1);
     bits as f64 / (1_u64 << 53) as f64

@@ -13,8 +13,9 @@ use celeriac::backend::{Claim, Joined, Member, Store};
 use celeriac::canvas::{Kind, Plan, group, with_previous};
 use celeriac::producer::Lineage;
 use celeriac::protocol::{Embed, Exception, Signature, State, TaskHeaders, Value};
+use celeriac::task::Failure;
 
-pub(crate) use self::failure::{Broken, Cause, on_chord_error, on_failure, on_unsent};
+pub(crate) use self::failure::{Broken, Cause, on_chord_error, on_failure, on_telling, on_unsent};
 
 /// Plans a workflow: the signature, and what follows it in its chain.
 pub(crate) type Planner<'a> = &'a dyn Fn(Signature, Option<Vec<Signature>>) -> Result<Plan>;
@@ -25,6 +26,17 @@ pub(crate) type Planner<'a> = &'a dyn Fn(Signature, Option<Vec<Signature>>) -> R
 pub(crate) enum Step {
     /// Send a workflow.
     Send { plan: Plan, lineage: Lineage },
+    /// Tell errbacks of a failure: those that this node has by itself, others by message.
+    Tell {
+        plan: Plan,
+        lineage: Lineage,
+        failure: Box<Failure>,
+    },
+    /// Call errbacks of this node.
+    Call {
+        errbacks: Vec<Signature>,
+        failure: Box<Failure>,
+    },
     /// Count a member of a chord's header.
     Join {
         member: Box<Member>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac::canvas::{chain, chord, group};
 use celeriac::protocol::Table;
-use celeriac::task::Retry;
+use celeriac::task::{Failure, Hooks, Retry};
 use celeriac::{Context, Signature, State, TaskError, Value, task};
 use celeriac_node::Config;
 
@@ -217,5 +217,135 @@ async fn the_soft_limit_is_an_error_that_a_task_can_catch() {
         document.exception().unwrap(),
         celeriac::protocol::Exception::soft_time_limit_exceeded()
     );
+    rig.stop().await;
+}
+
+static TOLD: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+
+fn tell(text: String) {
+    TOLD.lock().unwrap().push(text);
+}
+
+async fn hears(text: &str) {
+    crate::eventually(text, || async {
+        TOLD.lock().unwrap().iter().any(|told| told == text)
+    })
+    .await;
+}
+
+#[task(errback)]
+async fn notify(failure: Failure, label: String) {
+    let exception = failure.exception.map(|exception| exception.repr());
+    tell(format!("{label}: {} {exception:?}", failure.id));
+}
+
+#[task]
+fn notify_old(id: String, label: String) {
+    tell(format!("{label}: {id}"));
+}
+
+/// S19.
+#[tokio::test]
+async fn errbacks_are_called_here_or_sent() {
+    let rig = Rig::with(Config::default(), |builder| {
+        builder.task(notify).task(notify_old)
+    })
+    .await;
+    let boom = Some("ValueError('boom')");
+    let call = fail.call("boom".to_owned());
+    let call = call.link_error(notify.partial().arg("new"));
+    let call = call.link_error(notify_old.partial().arg("old"));
+    let result = call.send(&rig.app).await.unwrap();
+    hears(&format!("new: {} {boom:?}", result.id())).await;
+    hears(&format!("old: {}", result.id())).await;
+    // The body of a chord that cannot run has failed, and its errbacks are told.
+    let body = add.partial().link_error(notify.partial().arg("chord"));
+    let header = [fail.call("boom".to_owned()), fail.call("boom".to_owned())];
+    let result = rig
+        .app
+        .send::<i64>(chord(header, body), None)
+        .await
+        .unwrap();
+    let document = rig.end_of(result.id()).await;
+    let why = Some(document.exception().unwrap().repr());
+    hears(&format!("chord: {} {why:?}", result.id())).await;
+    rig.settled().await;
+    rig.stop().await;
+}
+
+struct Tells(&'static str);
+
+impl Hooks for Tells {
+    async fn before_start(&self, ctx: &Context) -> Result<(), TaskError> {
+        match ctx.request().own_headers().get("stop") {
+            None => Ok(()),
+            Some(_) => Err(TaskError::python("PermissionError", "not you")),
+        }
+    }
+
+    async fn on_success(&self, ctx: &Context, value: &Value) -> Result<(), TaskError> {
+        tell(format!("{} success {} {value:?}", self.0, ctx.id()));
+        Err(TaskError::message("it is logged"))
+    }
+
+    async fn on_failure(&self, ctx: &Context, failure: &Failure) -> Result<(), TaskError> {
+        let error = failure
+            .exception
+            .as_ref()
+            .map(|error| error.exc_type.clone());
+        tell(format!("{} failure {} {error:?}", self.0, ctx.id()));
+        panic!("it is logged")
+    }
+
+    async fn on_retry(&self, ctx: &Context, _: &Failure) -> Result<(), TaskError> {
+        tell(format!("{} retry {} {}", self.0, ctx.id(), ctx.retries()));
+        Ok(())
+    }
+
+    async fn after_return(&self, ctx: &Context, state: &State, _: &Value) -> Result<(), TaskError> {
+        tell(format!("{} return {} {state}", self.0, ctx.id()));
+        Ok(())
+    }
+}
+
+#[task(hooks = Tells("own"), max_retries = 1, retry_for(ValueError), retry_delay = "0s")]
+async fn hooked(x: i64) -> Result<i64, TaskError> {
+    match x {
+        0 => Err(TaskError::python("ValueError", "zero")),
+        x => Ok(x),
+    }
+}
+
+/// S30.
+#[tokio::test]
+async fn hooks_are_called_beside_the_code() {
+    let rig = Rig::with(Config::default(), |builder| {
+        builder.task(hooked).hooks(Tells("all"))
+    })
+    .await;
+    let good = hooked.call(5).send(&rig.app).await.unwrap();
+    assert_eq!(good.get(PATIENCE).await.unwrap(), 5);
+    let bad = hooked.call(0).send(&rig.app).await.unwrap();
+    assert_eq!(rig.end_of(bad.id()).await.status, State::Failure);
+    for who in ["all", "own"] {
+        hears(&format!("{who} success {} {:?}", good.id(), Value::from(5))).await;
+        hears(&format!("{who} return {} SUCCESS", good.id())).await;
+        hears(&format!("{who} retry {} 0", bad.id())).await;
+        hears(&format!(
+            "{who} failure {} {:?}",
+            bad.id(),
+            Some("ValueError")
+        ))
+        .await;
+        hears(&format!("{who} return {} FAILURE", bad.id())).await;
+    }
+    let stopped = hooked
+        .call(5)
+        .header("stop", true)
+        .send(&rig.app)
+        .await
+        .unwrap();
+    let error = rig.end_of(stopped.id()).await.exception().unwrap();
+    assert_eq!(error.exc_type, "PermissionError");
     rig.stop().await;
 }

@@ -7,12 +7,13 @@ use std::time::SystemTime;
 
 use celeriac::backend::Store;
 use celeriac::canvas::plan::Send;
-use celeriac::canvas::{Kind, group, with_previous};
+use celeriac::canvas::{Kind, Plan, group, with_previous};
 use celeriac::producer::Lineage;
 use celeriac::protocol::Embed;
 use celeriac::protocol::{
     Exception, ResultDocument, Signature, State, TaskHeaders, Timestamp, Value,
 };
+use celeriac::task::Failure;
 
 use super::{Next, Planner, Step, child_of, join, stamped};
 use crate::execution::traceback;
@@ -87,7 +88,7 @@ pub(crate) fn on_failure(
             .push_back(join(headers, *body, State::Failure, result));
     }
     let errbacks = embed.errbacks.unwrap_or_default();
-    tell(errbacks, headers, plan, &mut next);
+    tell(errbacks, cause, headers, plan, &mut next);
     next
 }
 
@@ -134,7 +135,7 @@ pub(crate) fn on_chord_error(
             }
             new
         });
-        let child = tell(errbacks, &headers, plan, &mut next);
+        let child = tell(errbacks, cause, &headers, plan, &mut next);
         let mut end = End::new(cause, &headers, &told);
         end.step(part, true, 0);
         if let Some(store) = end
@@ -326,6 +327,7 @@ fn errbacks_of(signature: &Signature) -> Vec<Signature> {
 /// that does not have their tasks. Returns the group's result.
 fn tell(
     errbacks: Vec<Signature>,
+    cause: Cause<'_>,
     headers: &TaskHeaders,
     plan: Planner<'_>,
     next: &mut Next,
@@ -340,9 +342,13 @@ fn tell(
     match plan(group(told), None) {
         Ok(plan) => {
             let result = plan.result.without_parents().into();
-            next.steps.push_back(Step::Send {
+            let failure = Failure::new(failed)
+                .of_task(&*headers.task, Some(headers.root().to_owned()))
+                .because(cause.exception.clone(), cause.traceback.map(str::to_owned));
+            next.steps.push_back(Step::Tell {
                 plan,
                 lineage: child_of(headers),
+                failure: Box::new(failure),
             });
             Some(result)
         }
@@ -352,4 +358,33 @@ fn tell(
             None
         }
     }
+}
+
+/// Parts what tells errbacks: `here` says which of them this node calls by itself, with
+/// all that is known in place of the id.
+pub(crate) fn on_telling(
+    mut plan: Plan,
+    lineage: &Lineage,
+    failure: &Failure,
+    here: impl Fn(&Signature) -> bool,
+) -> Next {
+    let mut next = Next::default();
+    let called = plan.sends.extract_if(.., |send| here(&send.signature));
+    let called = called.map(|Send { mut signature, .. }| {
+        // The id, which came first.
+        signature.args = signature.args.split_off(1.min(signature.args.len()));
+        signature
+    });
+    let errbacks: Vec<_> = called.collect();
+    if !errbacks.is_empty() {
+        next.steps.push_back(Step::Call {
+            errbacks,
+            failure: Box::new(failure.clone()),
+        });
+    }
+    if !plan.sends.is_empty() {
+        let lineage = lineage.clone();
+        next.steps.push_back(Step::Send { plan, lineage });
+    }
+    next
 }

@@ -53,7 +53,10 @@ fn claim() -> Claim {
 }
 
 fn sends(step: &Step) -> Vec<(String, Value, Option<String>)> {
-    let (Step::Send { plan, lineage } | Step::SendBody { plan, lineage, .. }) = step else {
+    let (Step::Send { plan, lineage }
+    | Step::SendBody { plan, lineage, .. }
+    | Step::Tell { plan, lineage, .. }) = step
+    else {
         panic!("a send, not {step:?}")
     };
     assert_eq!(lineage.root_id.as_deref(), Some("root"));
@@ -185,6 +188,41 @@ fn errbacks_are_told_the_id_in_a_group() {
 }
 
 #[test]
+fn an_errback_that_is_here_is_told_all() {
+    let embed = Embed {
+        errbacks: Some(vec![call("e"), call("f").arg("label")]),
+        ..Embed::default()
+    };
+    let next = failure(embed);
+    let Step::Tell {
+        plan,
+        lineage,
+        failure,
+    } = &next.steps[0]
+    else {
+        panic!("errbacks")
+    };
+    let known = (failure.id.as_str(), failure.root_id.as_deref());
+    assert_eq!(known, ("me", Some("root")));
+    let boom = Exception::python("ValueError", "boom");
+    assert_eq!(failure.exception, Some(boom));
+    assert_eq!(failure.traceback.as_deref(), Some("tb\n"));
+    let here = |one: &Signature| one.task_id() == Some("f");
+    let next = on_telling(plan.clone(), lineage, failure, here);
+    let Step::Call { errbacks, .. } = &next.steps[0] else {
+        panic!("a call")
+    };
+    assert_eq!(errbacks[0].args, [Value::from("label")]);
+    assert_eq!(sends(&next.steps[1]).len(), 1);
+    assert_eq!(
+        on_telling(plan.clone(), lineage, failure, |_| false)
+            .steps
+            .len(),
+        1
+    );
+}
+
+#[test]
 fn stamps_are_handed_on_and_own_ones_win() {
     let mut headers = headers();
     headers.stamped_headers = Some(vec!["a".into(), "b".into()]);
@@ -273,7 +311,7 @@ fn a_failed_header_fails_its_body_and_what_follows_it() {
         exception.repr(),
         r#"ChordError("Dependency b raised ValueError('boom')")"#
     );
-    let Step::Send { plan, .. } = &next.steps[0] else {
+    let Step::Tell { plan, .. } = &next.steps[0] else {
         panic!("the errback")
     };
     assert_eq!(plan.sends[0].signature.args, [Value::from("body")]);
@@ -296,7 +334,7 @@ fn broken() -> Broken {
 
 fn told(next: &Next) -> Vec<(String, Value)> {
     let sends = next.steps.iter().filter_map(|step| match step {
-        Step::Send { plan, .. } => Some(&plan.sends),
+        Step::Tell { plan, .. } => Some(&plan.sends),
         _ => None,
     });
     let one = |send: &celeriac::canvas::plan::Send| {

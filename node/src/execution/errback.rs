@@ -1,0 +1,89 @@
+//! Errbacks that are called by the node, without a message.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac::canvas::Kind;
+use celeriac::protocol::{Body, Codec, Embed, Signature, TaskHeaders, Value};
+use celeriac::task::{Context, Execution, Failure, Handler, Registry, Request, TaskResult};
+use futures_util::FutureExt as _;
+use tokio::time::timeout;
+
+use super::run;
+use crate::shared::Shared;
+
+/// So long an errback may take that names no time limit: it holds up the end of the task
+/// that failed.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Returns the errback that a node calls itself: its task is registered here and takes
+/// more than an id.
+pub(crate) fn handler<'a>(
+    errback: &Signature,
+    tasks: &'a Registry,
+) -> Option<&'a Arc<dyn Handler>> {
+    if errback.immutable || Kind::of(errback) != Kind::Task {
+        return None;
+    }
+    tasks
+        .get(&errback.task)
+        .filter(|handler| handler.options().errback)
+}
+
+/// Calls an errback. The task has failed already: whatever goes wrong here is logged.
+pub(crate) async fn call(shared: &Shared, errback: &Signature, failure: &Failure) {
+    let Some(handler) = handler(errback, &shared.tasks) else {
+        return;
+    };
+    let (task_id, task) = (failure.id.as_str(), errback.task.as_str());
+    let limit = handler.options().time_limit.unwrap_or(LONGEST);
+    let running = AssertUnwindSafe(execute(shared, handler, errback, failure)).catch_unwind();
+    let error = match timeout(limit, running).await {
+        Ok(Ok(Ok(_))) => return tracing::debug!(task_id, task, "errback ended"),
+        Ok(Ok(Err(error))) => error,
+        Ok(Err(panic)) => format!("it panicked: {}", run::text(&*panic)),
+        Err(_) => format!("it took longer than {} s", limit.as_secs_f64()),
+    };
+    tracing::error!(task_id, task, error, "errback failed");
+}
+
+async fn execute(
+    shared: &Shared,
+    handler: &Arc<dyn Handler>,
+    errback: &Signature,
+    failure: &Failure,
+) -> Result<Value, String> {
+    let request = Request {
+        headers: TaskHeaders {
+            task: errback.task.clone(),
+            id: failure.id.clone(),
+            root_id: failure.root_id.clone(),
+            parent_id: Some(failure.id.clone()),
+            ..TaskHeaders::default()
+        },
+        hostname: shared.name().to_owned(),
+        ..Request::default()
+    };
+    let context = Context::new(shared.app.clone(), request);
+    let encoded = || -> Result<Body, String> {
+        let told = Value::from_serialize(failure).map_err(|error| error.to_string())?;
+        let args: Vec<Value> = [told].into_iter().chain(errback.args.clone()).collect();
+        Body::encode(Codec::Msgpack, &args, &errback.kwargs, &Embed::default())
+            .map_err(|error| error.to_string())
+    };
+    let started = {
+        let body = encoded()?;
+        let parts = body.parts().map_err(|error| error.to_string())?;
+        handler.start(context, parts)
+    };
+    let ended: TaskResult = match started.map_err(|error| error.to_string())? {
+        Execution::Async(code) => code.await,
+        Execution::Blocking(code) => shared
+            .work
+            .spawn_blocking(code)
+            .await
+            .map_err(|error| error.to_string())?,
+    };
+    ended.map_err(|error| error.to_string())
+}
