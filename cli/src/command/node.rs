@@ -53,6 +53,9 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(dead_letter) = settings.flag("dead_letter")? {
         config.dead_letter = dead_letter;
     }
+    if let Some(builtin_tasks) = settings.flag("builtin_tasks")? {
+        config.builtin_tasks = builtin_tasks;
+    }
     if let Some(max_body) = settings.parse("max_body", "a number of bytes")? {
         config.max_body = max_body;
     }

@@ -166,6 +166,10 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) dead_letter: Option<String>,
+    /// Run Celery's own tasks, such as celery.map: true or false [default: true]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) builtin_tasks: Option<String>,
 
     /// How many processes run isolated tasks [default: the concurrency]
     #[arg(long, global = true, value_name = "N", help_heading = "Node")]

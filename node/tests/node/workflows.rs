@@ -185,3 +185,65 @@ async fn a_result_names_its_children() {
     })
     .await;
 }
+
+/// A chord as a client sends it whose result backend only stores: S30.
+#[tokio::test]
+async fn a_chord_that_nobody_counts_is_unlocked() {
+    let rig = Rig::start().await;
+    for (second, sum) in [
+        (plus(2).arg(2), Some(6)),
+        (Signature::new("fail").arg("boom"), None),
+    ] {
+        let members = [plus(1).arg(1), second];
+        let header = rig
+            .app
+            .send::<Vec<i64>>(group(members), None)
+            .await
+            .unwrap();
+        let header = header.tuple();
+        let body = format!("body of {sum:?}");
+        let unlock = Signature::new("celery.chord_unlock")
+            .arg(header.id.as_str())
+            .arg(Value::from(
+                Signature::new("total").with_option("task_id", body.as_str()),
+            ))
+            .kwarg("interval", 0.05)
+            .kwarg("max_retries", Value::Null)
+            .kwarg(
+                "result",
+                header
+                    .children
+                    .into_iter()
+                    .flatten()
+                    .map(Value::from)
+                    .collect::<Vec<_>>(),
+            )
+            .kwarg("_chord_unlock_exchange_type", "direct");
+        rig.app.send::<Value>(unlock, None).await.unwrap();
+        let end = rig.end_of(&body).await;
+        match sum {
+            Some(sum) => assert_eq!(end.result, Value::Int(sum)),
+            None => {
+                let error = end.exception().unwrap();
+                assert_eq!(error.exc_type, "ChordError");
+                assert!(error.repr().contains("boom"), "{error:?}");
+            }
+        }
+    }
+
+    // One that is told to stop looking fails its body.
+    let unlock = Signature::new("celery.chord_unlock")
+        .arg("nobody's")
+        .arg(Value::from(
+            Signature::new("total").with_option("task_id", "late"),
+        ))
+        .kwarg("interval", 0)
+        .kwarg("max_retries", 2)
+        .kwarg(
+            "result",
+            vec![Value::from(celeriac::protocol::ResultTuple::new("never"))],
+        );
+    rig.app.send::<Value>(unlock, None).await.unwrap();
+    let error = rig.end_of("late").await.exception().unwrap();
+    assert!(error.repr().contains("could not be retried"), "{error:?}");
+}

@@ -24,6 +24,9 @@ const HOLD: u32 = 21;
 /// For how many seconds a finished chord is remembered.
 const DONE: u32 = 300;
 
+/// The entries of a complete header, and the group that was saved of it.
+type Complete = (Vec<Vec<u8>>, Option<Vec<u8>>);
+
 /// Counts the headers of chords.
 #[derive(Debug)]
 pub(super) struct Joins {
@@ -92,7 +95,7 @@ impl Joins {
             .arg(options.chord_ttl())
             .arg(CLAIM);
         let call = &call;
-        let answer: Option<(Vec<Vec<u8>>, Option<Vec<u8>>)> = self
+        let answer: Option<Complete> = self
             .link
             .run(|mut connection| async move { call.invoke_async(&mut connection).await })
             .await?;
