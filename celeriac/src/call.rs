@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::Caller;
-use crate::canvas::{self, Kind};
+use crate::canvas::{self, Kind, StampingVisitor};
 use crate::error::Result;
 use crate::producer::PublishRetry;
 use crate::result::AsyncResult;
@@ -221,7 +221,7 @@ impl<R> Call<R> {
             let reason = "it is a group, which has no result to link to: put a step behind it";
             canvas::spoil(&mut self.signature, &EncodeError::new("link", reason));
         }
-        self.append("link", callback.into())
+        self.append(callback.into(), Signature::with_link)
     }
 
     /// Calls another task with this one's id when it fails. May be used often. Celery
@@ -230,7 +230,18 @@ impl<R> Call<R> {
     /// Of a chain, any step that fails calls it, of a group each member that fails; of a
     /// chord the body does, which fails when its header does.
     pub fn link_error(self, errback: impl Into<Signature>) -> Self {
-        self.append("link_error", errback.into())
+        self.append(errback.into(), Signature::with_link_error)
+    }
+
+    /// Marks the call, and every task in it, with a header by which nodes can be asked
+    /// about it and told to call it off; see [`Signature::stamp`].
+    pub fn stamp(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        Self::from_signature(self.signature.stamp(name, value))
+    }
+
+    /// Marks the tasks of a workflow one by one; see [`StampingVisitor`].
+    pub fn stamped(self, visitor: &mut dyn StampingVisitor) -> Self {
+        Self::from_signature(self.signature.stamped(visitor))
     }
 
     /// Calls another task after this one, with its result as first argument unless that
@@ -258,16 +269,9 @@ impl<R> Call<R> {
         self.signature
     }
 
-    fn append(mut self, name: &str, signature: Signature) -> Self {
+    fn append(mut self, signature: Signature, how: fn(Signature, Signature) -> Signature) -> Self {
         canvas::inherit_fault(&mut self.signature, &signature);
-        match self.signature.options.get_mut(name) {
-            Some(Value::Array(list)) => list.push(signature.into()),
-            _ => self
-                .signature
-                .options
-                .insert(name, vec![Value::from(signature)]),
-        }
-        self
+        Self::from_signature(how(self.signature, signature))
     }
 }
 

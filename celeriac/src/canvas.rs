@@ -33,13 +33,26 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | put calls one after another | [`Call::then`](crate::Call::then), [`chain`] |
+//! | run them side by side | [`group`] |
+//! | go on when all are done | [`Call::then`](crate::Call::then) after a group, [`chord`] |
+//! | call one task for many items | [`map`], [`starmap`], [`chunks`] |
+//! | react to success or failure | [`Call::link`](crate::Call::link), [`Call::link_error`](crate::Call::link_error) |
+//! | mark all parts of a workflow | [`Signature::stamp`], [`Signature::stamped`] with a [`StampingVisitor`] |
+//! | add arguments and options to data | [`Signature::partial`] |
 
 mod ending;
 mod options;
 pub mod plan;
 mod tree;
 
+use std::num::NonZeroUsize;
+
 use celeriac_protocol::error::EncodeError;
+pub use celeriac_protocol::signature::{Restamp, StampingVisitor};
 use celeriac_protocol::{Signature, Table, Value};
 
 pub use self::ending::ends_in_group;
@@ -70,6 +83,62 @@ pub fn chord(
     chord.kwargs.insert("header", Value::from(header));
     chord.kwargs.insert("body", Value::from(body));
     chord
+}
+
+/// Calls a task for each of `items` in turn, inside one message: its result is the list
+/// of results. Each item is one argument.
+///
+/// The worker that gets it must have the task. One item that fails fails all.
+///
+/// ```
+/// use celeriac::{Call, canvas::map, task};
+///
+/// #[task]
+/// async fn square(x: i64) -> i64 {
+///     x * x
+/// }
+///
+/// let squares: Call<Vec<i64>> = map(square.partial(), 1..=3).into();
+/// ```
+pub fn map(
+    task: impl Into<Signature>,
+    items: impl IntoIterator<Item = impl Into<Value>>,
+) -> Signature {
+    let items = items.into_iter().map(Into::into).collect();
+    over("celery.map", task.into(), items)
+}
+
+/// Calls a task for each of `items` in turn, inside one message, as [`map`] does. Each
+/// item is a list of arguments.
+pub fn starmap(
+    task: impl Into<Signature>,
+    items: impl IntoIterator<Item = impl Into<Vec<Value>>>,
+) -> Signature {
+    let items = items.into_iter().map(|item| Value::Array(item.into()));
+    over("celery.starmap", task.into(), items.collect())
+}
+
+/// Makes a group of [`starmap`]s over at most `size` items each: large numbers of small
+/// calls cost a message per chunk. The result is a list of lists.
+pub fn chunks(
+    task: impl Into<Signature>,
+    items: impl IntoIterator<Item = impl Into<Vec<Value>>>,
+    size: NonZeroUsize,
+) -> Signature {
+    let task = task.into();
+    let items: Vec<Vec<Value>> = items.into_iter().map(Into::into).collect();
+    group(
+        items
+            .chunks(size.get())
+            .map(|chunk| starmap(task.clone(), chunk.to_vec())),
+    )
+}
+
+/// A task over items; it has its arguments.
+fn over(name: &str, task: Signature, items: Vec<Value>) -> Signature {
+    let mut call = Signature::new(name).immutable();
+    inherit_fault(&mut call, &task);
+    call.kwarg("task", Value::from(task)).kwarg("it", items)
 }
 
 /// The kinds of signature.

@@ -10,10 +10,13 @@ use crate::{
     value::{Table, Value},
 };
 
+mod combine;
 mod embed;
 mod options;
+mod stamping;
 
 pub use embed::Embed;
+pub use stamping::{Restamp, StampingVisitor};
 
 /// A call as data: which task, which arguments, which options.
 ///
@@ -49,6 +52,8 @@ pub struct Signature {
     pub immutable: bool,
     /// How many results a chord's header has; rarely present.
     pub chord_size: Option<u32>,
+    /// Keys that are not known here, which stay as they are.
+    pub extra: Table,
 }
 
 impl Signature {
@@ -122,7 +127,10 @@ impl Signature {
                         "kwargs" | "options" => "a map",
                         "immutable" => "a boolean",
                         "chord_size" => "a number of results",
-                        _ => continue,
+                        _ => {
+                            signature.extra.push(key, value);
+                            continue;
+                        }
                     };
                     return Err(mismatch(&format!("signature, {key}"), expected, &value));
                 }
@@ -156,6 +164,9 @@ impl From<Signature> for Value {
         if let Some(size) = signature.chord_size {
             table.push("chord_size", size);
         }
+        for (key, value) in signature.extra {
+            table.push(key, value);
+        }
         Self::Map(table)
     }
 }
@@ -170,7 +181,7 @@ impl TryFrom<Value> for Signature {
 
 impl Serialize for Signature {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let keys = 6 + usize::from(self.chord_size.is_some());
+        let keys = 6 + usize::from(self.chord_size.is_some()) + self.extra.len();
         let mut map = serializer.serialize_map(Some(keys))?;
         map.serialize_entry("task", &self.task)?;
         map.serialize_entry("args", &self.args)?;
@@ -180,6 +191,9 @@ impl Serialize for Signature {
         map.serialize_entry("immutable", &self.immutable)?;
         if let Some(size) = self.chord_size {
             map.serialize_entry("chord_size", &size)?;
+        }
+        for (key, value) in self.extra.iter() {
+            map.serialize_entry(key, value)?;
         }
         map.end()
     }
@@ -207,7 +221,7 @@ mod tests {
         let call = Signature::new("t");
         assert_eq!(read(r#"{"task": "t"}"#), Ok(call.clone()));
         let nulls = r#"{"task": "t", "args": null, "kwargs": null, "options": null,
-            "subtask_type": null, "immutable": null, "chord_size": null, "other": 1}"#;
+            "subtask_type": null, "immutable": null, "chord_size": null, "other": null}"#;
         assert_eq!(read(nulls), Ok(call));
     }
 
@@ -223,6 +237,14 @@ mod tests {
             "{text}"
         );
         assert_eq!(read(&text), Ok(call));
+    }
+
+    #[test]
+    fn unknown_keys_stay() {
+        let text = r#"{"task": "t", "args": [], "kwargs": {}, "options": {}, "subtask_type": null, "immutable": false, "app": "x", "later": {"a": [1]}}"#;
+        let call = read(text).unwrap();
+        assert_eq!(json::to_string(&call).unwrap(), text);
+        assert_eq!(json::to_string(&Value::from(call)).unwrap(), text);
     }
 
     #[test]

@@ -115,6 +115,7 @@ fn signature() -> impl Strategy<Value = Signature> {
             subtask_type,
             immutable,
             chord_size: size,
+            extra: Table::new(),
         },
     );
     leaf.prop_recursive(2, 4, 2, |inner| {
