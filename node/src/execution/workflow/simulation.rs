@@ -306,11 +306,16 @@ impl World {
                     body,
                     lineage,
                 } => self.join(*member, &body, &lineage),
-                Step::EndJoin(group) | Step::BreakJoin(group) => {
-                    self.counters.get_mut(&group).unwrap().done = true;
+                Step::SendBody {
+                    claim,
+                    plan,
+                    lineage,
+                } => {
+                    self.counters.get_mut(&claim.group).unwrap().done = true;
+                    self.send(plan, &lineage);
                 }
-                #[allow(unreachable_patterns, reason = "steps that workflows do not make")]
-                other => panic!("{other:?}"),
+                Step::BreakJoin(group) => self.counters.get_mut(&group).unwrap().done = true,
+                other => panic!("{other:?} is no step of these"),
             }
         }
     }
@@ -319,6 +324,7 @@ impl World {
         let counter = self.counters.get_mut(&member.group).unwrap();
         assert!(!counter.done, "{member:?} counts in what has ended");
         let place = (member.index.unwrap_or(u32::MAX), counter.members.len());
+        let claim = member.claim();
         let joined = Joined {
             task_id: member.task_id,
             state: member.state,
@@ -337,9 +343,17 @@ impl World {
             Some(header) => in_form(header, &entries),
             None => entries,
         };
-        let group = member.group;
-        let next =
-            self.with_ids(|planner| on_joined(&group, all, body, lineage, UNIX_EPOCH, planner));
+        let next = self.with_ids(|planner| {
+            on_joined(
+                &claim.group,
+                Some(claim.clone()),
+                all,
+                body,
+                lineage,
+                UNIX_EPOCH,
+                planner,
+            )
+        });
         self.follow(next);
     }
 
