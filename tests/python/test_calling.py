@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from celery import chain, chord, group
 from kombu import Exchange, Queue
 from kombu.common import Broadcast
 
@@ -259,3 +260,24 @@ def test_consumers_are_added_behind_any_exchange(node, client, unique):
     assert eventually(heard, "a task behind the exchange")["delivery"]["exchange"] == exchange
     app.control.cancel_consumer(queue, destination=[worker.name])
     eventually(lambda: not consumed(), "the queue to be let go")
+
+
+def test_messages_of_the_first_protocol_run(node, client, redis_url):
+    """As clients before Celery 4 send them, and Celery's own when told to."""
+    node(redis_url, program="demo-node")
+    app = client(redis_url)
+    app.conf.task_protocol = 1
+    add, mul = app.tasks["demo.add"], app.tasks["demo.mul"]
+    assert add.delay(2, 3).get(timeout=60) == 5
+    assert add.apply_async(kwargs={"x": 2, "y": 3}, expires=60, time_limit=30).get(timeout=60) == 5
+    due = time.time() + 1
+    add.apply_async((1, 2), countdown=1).get(timeout=60)
+    assert time.time() >= due - 0.1
+    assert chain(add.s(1, 2), mul.s(10), add.s(4)).apply_async().get(timeout=60) == 34
+    assert group(add.s(n, n) for n in range(5)).apply_async().get(timeout=60) == [0, 2, 4, 6, 8]
+    total = app.signature("demo.tsum")
+    assert chord((add.s(n, 1) for n in range(5)), total).apply_async().get(timeout=60) == 15
+    callback = add.s(10)
+    linked = callback.freeze()
+    add.apply_async((1, 2), link=callback)
+    assert linked.get(timeout=60) == 13
