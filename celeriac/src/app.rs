@@ -69,6 +69,7 @@ struct Inner {
     /// Whether the exchange of events is known to be there.
     events_declared: AtomicBool,
     hooks: Vec<TaskHooks>,
+    result_extended: bool,
     /// Queues that were declared before the first call to them.
     declared: DashSet<String>,
 }
@@ -112,6 +113,11 @@ impl App {
     /// Returns what is called beside the code of every task.
     pub fn hooks(&self) -> &[TaskHooks] {
         &self.0.hooks
+    }
+
+    /// Tells whether results say what was called, where and how.
+    pub fn result_extended(&self) -> bool {
+        self.0.result_extended
     }
 
     /// Returns what is known of queues.
@@ -200,6 +206,7 @@ impl App {
             sent_events: inner.sent_events,
             events_declared: AtomicBool::new(false),
             hooks: inner.hooks.clone(),
+            result_extended: inner.result_extended,
             declared: DashSet::new(),
         }))
     }

@@ -30,6 +30,9 @@ fn builder(settings: &Settings) -> Result<AppBuilder, Error> {
     if let Some(on) = settings.flag("send_sent_events")? {
         builder = builder.sent_events(on);
     }
+    if let Some(on) = settings.flag("result_extended")? {
+        builder = builder.result_extended(on);
+    }
     let parse = |text: &str| text.parse::<QueueType>().map_err(|error| error.to_string());
     if let Some(queue_type) = settings.with("queue_type", parse)? {
         builder = builder.queue_type(queue_type);

@@ -37,6 +37,7 @@ pub struct AppBuilder {
     commands: Commands,
     sent_events: bool,
     hooks: Vec<TaskHooks>,
+    result_extended: bool,
     error: Option<Error>,
 }
 
@@ -63,6 +64,7 @@ impl AppBuilder {
             commands: Commands::default(),
             sent_events: false,
             hooks: Vec::new(),
+            result_extended: false,
             publish_retry: None,
             error: None,
         }
@@ -214,6 +216,14 @@ impl AppBuilder {
         self
     }
 
+    /// Stores with each result the task's name, arguments, worker, retries, queue and stamps:
+    /// Celery's `result_extended`. Default false; the arguments are read and written once
+    /// more for each task.
+    pub fn result_extended(mut self, on: bool) -> Self {
+        self.result_extended = on;
+        self
+    }
+
     /// Lets monitors know of every task that is sent, by an event `task-sent`: Celery's
     /// `task_send_sent_event`. Default false; it is one more message for each task.
     pub fn sent_events(mut self, on: bool) -> Self {
@@ -306,6 +316,7 @@ impl AppBuilder {
             sent_events: self.sent_events,
             events_declared: AtomicBool::new(false),
             hooks: self.hooks,
+            result_extended: self.result_extended,
             declared: DashSet::new(),
         })))
     }

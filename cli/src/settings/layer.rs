@@ -45,6 +45,10 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "BOOL", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) send_sent_events: Option<String>,
+    /// Store with results what was called, where and how: true or false [default: false]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Connections")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) result_extended: Option<String>,
     /// Highest priority of queues that do not say theirs, 1 to 255 [default: none]
     #[arg(long, global = true, value_name = "N", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]

@@ -5,14 +5,16 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use celeriac::clock;
 use celeriac::protocol::control::Signal;
 use celeriac::protocol::event::EventKind;
+use celeriac::protocol::result::Extended;
 use celeriac::protocol::{DecodeError, Embed, Exception, Signature};
 use celeriac::task::{Execution, Handler, TaskError, TaskOptions, TaskResult};
 use futures_util::FutureExt as _;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use super::hooks::RunHooks;
@@ -32,7 +34,7 @@ pub(crate) enum Ended {
     Panicked(String),
     /// It was asked to stop and did not in time.
     Stopped,
-    TimedOut(Limit, std::time::Duration),
+    TimedOut(Limit, Duration),
     /// Its arguments are not those of the task; nothing has run.
     Unreadable(DecodeError),
     /// The process of its own is gone, for this reason.
@@ -74,10 +76,19 @@ pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
         counters.runtime.observe(job.runtime());
     }
     shared.counters.processed.add(1);
+    let again = job.context.request().delivery.redelivered;
+    if again && matches!(outcome, Outcome::Reject { requeue: true, .. }) {
+        // It would go round as fast as the broker can. Others run meanwhile.
+        drop(slot);
+        Box::pin(sleep(REQUEUE_PACE)).await;
+    }
     if let Some(parcel) = hand_over(&shared, claim, outcome, embed) {
         shared.outcomes.send(parcel).await;
     }
 }
+
+/// How long a message waits here that a task has given back more than once.
+const REQUEUE_PACE: Duration = Duration::from_secs(1);
 
 async fn run_hooked(
     hooks: RunHooks<'_>,
@@ -365,7 +376,8 @@ fn report_of(shared: &Shared, job: &Job, outcome: Outcome, embed: Embed) -> Repo
     let none = TaskOptions::default();
     let options = job.handler.as_ref();
     let options = options.map_or(&none, |handler| handler.options());
-    report::report(
+    let known = outcome != Outcome::Unknown;
+    let mut report = report::report(
         outcome,
         embed,
         Facts {
@@ -382,7 +394,19 @@ fn report_of(shared: &Shared, job: &Job, outcome: Outcome, embed: Embed) -> Repo
             plan: &|signature, rest| shared.app.plan(signature, rest),
             again: &|again| republish::again(job, again, &shared.limits),
         },
-    )
+    );
+    if shared.app.result_extended() {
+        let mut stores = report.stores.iter_mut();
+        let own = stores.find(|store| store.document.task_id == job.id());
+        if let Some(store) = own {
+            store.document.extended = Some(match known {
+                true => document::extended(job, &shared.limits),
+                // Celery's workers say nothing of a task that they do not know.
+                false => Extended::default(),
+            });
+        }
+    }
+    report
 }
 
 fn log(job: &Job, outcome: &Outcome) {
@@ -417,7 +441,12 @@ fn log(job: &Job, outcome: &Outcome) {
             tracing::error!(task_id, task, cause, "process of the task died");
         }
         Outcome::NoProcess { reason } => {
-            tracing::error!(task_id, task, reason, "task could have no process of its own");
+            tracing::error!(
+                task_id,
+                task,
+                reason,
+                "task could have no process of its own"
+            );
         }
         Outcome::Unknown => tracing::error!(task_id, task, "task is not registered here"),
         Outcome::Unreadable(error) => {

@@ -349,3 +349,30 @@ async fn hooks_are_called_beside_the_code() {
     assert_eq!(error.exc_type, "PermissionError");
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn an_extended_result_says_what_was_called() {
+    let rig = Rig::with(Config::default(), |builder| builder.result_extended(true)).await;
+    let call = add.partial().arg(2).kwarg("y", 3);
+    let call = call.option("stamped_headers", vec![Value::from("who")]);
+    let result = call.option("who", "me").send(&rig.app).await.unwrap();
+    let extended = rig.end_of(result.id()).await.extended.unwrap();
+    assert_eq!(extended.name.as_deref(), Some("add"));
+    assert_eq!(extended.args, array(&[2]));
+    let kwargs: Table = [("y".to_owned(), Value::from(3))].into_iter().collect();
+    assert_eq!(extended.kwargs, Value::Map(kwargs));
+    assert_eq!(extended.queue.as_deref(), Some("celery"));
+    assert_eq!(extended.retries, Some(0));
+    assert!(extended.worker.is_some_and(|name| name.contains('@')));
+    assert_eq!(extended.stamps.get("who"), Some(&Value::from("me")));
+    // Nothing is known of what is not here.
+    let unknown = rig
+        .app
+        .call::<Value>("nobody.knows")
+        .send(&rig.app)
+        .await
+        .unwrap();
+    let extended = rig.end_of(unknown.id()).await.extended.unwrap();
+    assert_eq!((extended.name, extended.args), (None, Value::Null));
+    rig.stop().await;
+}
