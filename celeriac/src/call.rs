@@ -248,7 +248,7 @@ impl<R> Call<R> {
     /// is [immutable](Call::immutable): a chain. After a group it gets the list of all
     /// results: a chord.
     pub fn then<S>(self, next: Call<S>) -> Call<S> {
-        Call::from_signature(canvas::chain([self.signature, next.signature]))
+        Call::from_signature(canvas::then(self.signature, next.signature))
     }
 
     /// As a step of a workflow: refuses the previous result.

@@ -141,6 +141,18 @@ fn over(name: &str, task: Signature, items: Vec<Value>) -> Signature {
     call.kwarg("task", Value::from(task)).kwarg("it", items)
 }
 
+/// Puts a step behind a workflow, as [`Call::then`](crate::Call::then) does: behind a
+/// group, also an empty one, it gets the list of all results. A [`chain`] instead leaves
+/// out what is empty.
+pub fn then(first: impl Into<Signature>, next: impl Into<Signature>) -> Signature {
+    let first = first.into();
+    let members = first.kwargs.get("tasks").and_then(Value::as_array);
+    match Kind::of(&first) == Kind::Group && members.is_some_and(<[Value]>::is_empty) {
+        true => chord(Vec::<Signature>::new(), next),
+        false => chain([first, next.into()]),
+    }
+}
+
 /// The kinds of signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {

@@ -426,6 +426,15 @@ fn a_chain_of_nothing_vanishes() {
     );
 }
 
+/// Not in a chain, where what is empty is left out, but behind a group of nothing: who
+/// builds a group of so many members as there are, may have none.
+#[test]
+fn what_is_behind_an_empty_group_gets_an_empty_list() {
+    let nothing = call(group(Vec::<Signature>::new()));
+    let plan = numbered(nothing.then(call(tsum())).into(), None);
+    assert_eq!(plan.sends[0].signature.args, [Value::Array(vec![])]);
+}
+
 /// A group that was a part of one header and becomes another counts in the other.
 #[test]
 fn members_count_in_the_header_that_they_are_in() {

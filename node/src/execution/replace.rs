@@ -1,6 +1,6 @@
 //! What runs in a task's place: a pure function.
 
-use celeriac::canvas::{Kind, chain, ends_in_group};
+use celeriac::canvas::{Kind, ends_in_group, then};
 use celeriac::protocol::{Embed, Exception, Properties, Signature, TaskHeaders, Value};
 
 use super::workflow::stamped;
@@ -36,7 +36,7 @@ pub(crate) fn replacement(
     let with = match ends_in_group(&with) {
         true => {
             let accumulate = Signature::new("celery.accumulate").kwarg("index", 0);
-            chain([with, accumulate])
+            then(with, accumulate)
         }
         false => with,
     };

@@ -2,7 +2,7 @@
 
 use celeriac::App;
 use celeriac::canvas::plan::Plan;
-use celeriac::canvas::{chord, group};
+use celeriac::canvas::{chain, chord, group};
 
 use super::*;
 

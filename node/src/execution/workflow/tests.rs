@@ -398,8 +398,8 @@ fn a_chain_as_body_fails_as_a_whole() {
     assert_ne!(first.map(|children| children.len()), Some(1));
 }
 
-/// The failure of a chord in a header is the failure of the chord around it; an error
-/// callback that both have is called once.
+/// Guarantee S29: the failure of a chord in a header is the failure of the chord around
+/// it; an error callback that both have is called once.
 #[test]
 fn a_broken_chord_breaks_the_one_around_it() {
     let errback = |name: &str| Value::from(Signature::new(name));
