@@ -143,6 +143,7 @@ mod tests {
         }
     }
 
+    /// S34.
     #[test]
     fn more_load_gets_places_at_once() {
         let (mut scaler, now) = (Scaler::default(), Instant::now());
@@ -157,6 +158,7 @@ mod tests {
         }
     }
 
+    /// S34.
     #[test]
     fn places_go_when_fewer_did_for_a_while() {
         let (mut scaler, start) = (Scaler::default(), Instant::now());

@@ -1,5 +1,6 @@
 //! Heartbeats and the event stream.
 
+pub(crate) mod election;
 mod vitals;
 
 use std::sync::Arc;

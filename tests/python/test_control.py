@@ -219,7 +219,19 @@ def events(client, redis_url):
     connection.release()
 
 
-# S18.
+def test_a_node_lets_elections_among_python_workers_end(node, python_worker, client, redis_url, ask, events):
+    python, worker = python_worker(redis_url), node(redis_url)
+    for name in (python.name, worker.name):
+        events("worker-heartbeat", name)
+    ask(python, "ping")
+    elected = str(uuid.uuid4())
+    app = client(redis_url)
+    app.control.election(str(uuid.uuid4()), "task", app.tasks["celeriac.add"].s(1, 1).set(task_id=elected))
+    assert events("worker-elect-ack", worker.name)["hostname"] == worker.name
+    assert app.AsyncResult(elected).get(timeout=30) == 2
+
+
+# S33.
 def test_revocations_survive_a_restart(node, client, redis_url, ask, tmp_path):
     flags = ("--statedb", tmp_path / "%n.state")
     first = node(redis_url, *flags)
@@ -265,6 +277,7 @@ def test_revocations_reach_those_who_join_later(node, python_worker, client, red
     )
 
 
+# S34.
 def test_places_follow_the_load(node, client, redis_url, ask):
     worker = node(redis_url, "--autoscale", "6,1", program="demo-node")
     app = client(redis_url)

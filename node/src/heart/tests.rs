@@ -208,3 +208,44 @@ async fn a_heartbeat_that_was_asked_for_is_short() {
     };
     assert_eq!((status.load, status.freq), (None, 5.0));
 }
+
+#[tokio::test]
+async fn who_stands_for_election_is_answered() {
+    let shared = node(false);
+    let topology = Topology {
+        exchanges: vec![Exchange::new(naming::EVENT_EXCHANGE, ExchangeKind::Topic)],
+        queues: vec![Queue::private("acks")],
+        bindings: vec![Binding::new(
+            naming::EVENT_EXCHANGE,
+            "acks",
+            "worker.elect.ack",
+        )],
+    };
+    let broker = shared.app.broker();
+    broker.declare(&topology).await.unwrap();
+    let subscription = Subscription::unacknowledged("acks");
+    let mut acks = broker.consume(subscription).await.unwrap();
+    let stop = CancellationToken::new();
+    let answering = election::answer(Arc::clone(&shared), stop.clone(), Arc::default());
+    let answering = tokio::spawn(answering);
+    let kind = EventKind::WorkerElect {
+        id: "e1".to_owned(),
+        topic: "task".to_owned(),
+        action: Value::Null,
+        cver: 1,
+    };
+    let candidate = Event::new("py@vm", 1, 40, clock::now(), kind);
+    // Until somebody listens nobody answers.
+    let ack = loop {
+        publish(&shared, &candidate.routing_key(), candidate.to_message()).await;
+        if let Ok(ack) = timeout(Duration::from_millis(100), acks.next(1)).await {
+            break Event::decode_batch(&ack.unwrap()[0].message.body).unwrap();
+        }
+    };
+    assert_eq!(ack[0].hostname, "w1@vm");
+    assert!(ack[0].clock > 40);
+    let id = "e1".to_owned();
+    assert_eq!(ack[0].kind, EventKind::WorkerElectAck { id });
+    stop.cancel();
+    answering.await.unwrap();
+}

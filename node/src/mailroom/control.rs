@@ -255,7 +255,8 @@ pub(super) fn shutdown(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
     Ok(None)
 }
 
-/// Takes no part: a node has no job that only one of them may do.
+/// Does not stand: what the winner does is a task, which any queue gives to one node
+/// already. Those who stand are answered ([`election`](crate::heart::election)).
 pub(super) fn election(_: &Arc<Shared>, _: Arguments<'_>) -> Answer {
     Ok(None)
 }

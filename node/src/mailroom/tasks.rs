@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use celeriac::clock;
 use celeriac::protocol::control::{DeliveryInfo, ScheduledInfo, TaskInfo};
 use celeriac::protocol::{Timestamp, Value, naming::defaults};
 use celeriac::task;
@@ -74,9 +75,9 @@ pub(super) fn scheduled(shared: &Shared, now: SystemTime) -> Vec<ScheduledInfo> 
 
 /// Shows the jobs that wait for a place to run.
 pub(super) fn reserved(shared: &Shared) -> Vec<TaskInfo> {
-    let held = held(shared);
+    let (held, now) = (held(shared), clock::now());
     let mut waiting = shared.jobs.at(Stage::Waiting);
-    waiting.retain(|job| !held.contains(&job.serial));
+    waiting.retain(|job| !held.contains(&job.serial) && not_before(job, now).is_none());
     infos(shared, &waiting, false)
 }
 
@@ -91,7 +92,7 @@ pub(super) fn find(
     // One id may have come twice; the later one is meant.
     let here = ids.iter().filter_map(|id| jobs.get(id)?.last().cloned());
     let here: Vec<_> = here.collect();
-    let places = here.iter().map(|job| place(&held, job));
+    let places = here.iter().map(|job| place(&held, job, now));
     let here = places.zip(infos(shared, &here, false));
     let parked = shared.parked.waiting(now).into_iter();
     let parked = parked.filter(|task| ids.contains(&task.id) && !jobs.contains_key(&task.id));
@@ -118,9 +119,16 @@ fn held(shared: &Shared) -> HashSet<u64> {
     waiting.into_iter().map(|(_, job)| job.serial).collect()
 }
 
+/// Returns when a job that has not started may start, if that is later than now.
+fn not_before(job: &Job, now: SystemTime) -> Option<SystemTime> {
+    let eta = job.headers().eta.map(SystemTime::from)?;
+    (job.started_at().is_none() && eta > now).then_some(eta)
+}
+
 /// Names the list that a job stands in.
-fn place(held: &HashSet<u64>, job: &Job) -> &'static str {
+fn place(held: &HashSet<u64>, job: &Job, now: SystemTime) -> &'static str {
     match job.stage() {
+        _ if not_before(job, now).is_some() => "scheduled",
         Stage::Waiting if held.contains(&job.serial) => "scheduled",
         Stage::Waiting => "reserved",
         Stage::Running => "active",

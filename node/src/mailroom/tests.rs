@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::config::{Autoscale, Config};
-use crate::job::{Claim, Job, Stop};
+use crate::job::{Claim, Job, Stage, Stop};
 use crate::shared::Command;
 use crate::shutdown::Wish;
 
@@ -130,14 +130,29 @@ fn text(value: Option<Value>) -> String {
 
 /// Puts a job there that a client sent as `demo.add(args)`.
 fn job(shared: &Arc<Shared>, id: &str, body: &'static str, started: bool) -> Claim {
+    let claim = job_with(shared, id, body, |_| {});
+    if started {
+        claim.start();
+    }
+    claim
+}
+
+fn job_with(
+    shared: &Arc<Shared>,
+    id: &str,
+    body: &'static str,
+    change: impl FnOnce(&mut TaskHeaders),
+) -> Claim {
+    let mut headers = TaskHeaders {
+        id: id.to_owned(),
+        task: "demo.add".to_owned(),
+        argsrepr: Some("(1,)".to_owned()),
+        kwargsrepr: Some("{'y': 2}".to_owned()),
+        ..TaskHeaders::default()
+    };
+    change(&mut headers);
     let request = TaskRequest {
-        headers: TaskHeaders {
-            id: id.to_owned(),
-            task: "demo.add".to_owned(),
-            argsrepr: Some("(1,)".to_owned()),
-            kwargsrepr: Some("{'y': 2}".to_owned()),
-            ..TaskHeaders::default()
-        },
+        headers,
         properties: Properties {
             content_type: Some(Codec::Json.content_type().to_owned()),
             content_encoding: Some("utf-8".to_owned()),
@@ -155,9 +170,6 @@ fn job(shared: &Arc<Shared>, id: &str, body: &'static str, started: bool) -> Cla
     let mut job = Job::new(serial, context, "celery".into(), None, Receipt::settled());
     job.body = Bytes::from_static(body.as_bytes());
     let job = Arc::new(job);
-    if started {
-        job.start();
-    }
     shared.jobs.insert(Arc::clone(&job));
     Claim::new(job, Arc::clone(&shared.jobs))
 }
@@ -643,4 +655,22 @@ async fn what_is_parked_in_the_broker_is_scheduled_until_its_time() {
             r#"'large' '(1,)' "{'y': 2}" None"#
         ]
     );
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_back_to_the_broker_is_scheduled() {
+    let (shared, _commands) = office();
+    let eta = celeriac::clock::now() + Duration::from_secs(60);
+    let claim = job_with(&shared, "later", "[[1], {}, {}]", |headers| {
+        headers.eta = Some(eta.into());
+    });
+    claim.advance(Stage::Delivering);
+    shared.parked.add(eta, &claim, &DeliveryInfo::default());
+    let scheduled = ask(&shared, "scheduled", "{}").unwrap();
+    assert_eq!(scheduled.as_array().unwrap().len(), 1);
+    assert_eq!(text(ask(&shared, "reserved", "{}")), "[]");
+    let found = ask(&shared, "query_task", r#"{"ids": ["later"]}"#).unwrap();
+    let found = found.as_map().unwrap().get("later").unwrap();
+    assert_eq!(found.as_array().unwrap()[0].as_str(), Some("scheduled"));
+    claim.settle(Settlement::Acknowledge);
 }

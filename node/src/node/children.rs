@@ -28,6 +28,9 @@ const STATE: &str = "state";
 /// The name of the part that follows the load.
 const SCALER: &str = "scaler";
 
+/// The name of the part that answers who stands for election.
+const ELECTION: &str = "election";
+
 /// What the names of consumers start with.
 const CONSUMER: &str = "consumer ";
 
@@ -44,7 +47,7 @@ pub(super) fn queue_of(name: &str) -> Option<&str> {
 /// Returns the parts that every node has, in the order they start. They end in the
 /// opposite order.
 pub(super) fn standing(shared: &Arc<Shared>) -> Vec<(&'static str, Factory)> {
-    let mut parts = Vec::with_capacity(6);
+    let mut parts = Vec::with_capacity(7);
     if shared.state_file.get().is_some() {
         parts.push((STATE, state(shared)));
     }
@@ -52,6 +55,7 @@ pub(super) fn standing(shared: &Arc<Shared>) -> Vec<(&'static str, Factory)> {
         parts.push((SCALER, scaler(shared)));
     }
     parts.push((HEART, heart(shared)));
+    parts.push((ELECTION, election(shared)));
     parts.push((MAILROOM, mailroom(shared)));
     parts.push((BACKEND, backend(shared)));
     parts.push((TIMETABLE, timetable(shared)));
@@ -90,6 +94,18 @@ fn mailroom(shared: &Arc<Shared>) -> Factory {
         Keeper::start_loop(guard, &Handle::current(), |stop| {
             let pulse = shared.pulses.add(MAILROOM);
             Box::pin(mailroom::listen(shared, stop, pulse))
+        })
+    })
+}
+
+/// On the actors' own thread, as all that hears of other nodes.
+fn election(shared: &Arc<Shared>) -> Factory {
+    let shared = Arc::clone(shared);
+    Box::new(move |guard| {
+        let shared = Arc::clone(&shared);
+        Keeper::start_loop(guard, &Handle::current(), |stop| {
+            let pulse = shared.pulses.add(ELECTION);
+            Box::pin(heart::election::answer(shared, stop, pulse))
         })
     })
 }

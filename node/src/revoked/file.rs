@@ -274,6 +274,7 @@ mod tests {
         }
     }
 
+    /// S33.
     #[test]
     fn what_is_written_is_read() {
         let folder = Folder::new("state-read");
@@ -285,6 +286,7 @@ mod tests {
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
     }
 
+    /// S33.
     #[test]
     fn what_is_not_ours_is_set_aside() {
         let folder = Folder::new("state-aside");

@@ -2,8 +2,8 @@
 
 use celeriac::State;
 use celeriac::control::Command;
-use celeriac::protocol::Exception;
-use celeriac_node::{Config, Reason};
+use celeriac::protocol::{Exception, Value};
+use celeriac_node::{Autoscale, Config, Node, Reason};
 
 use crate::tasks::*;
 use crate::{PATIENCE, Rig, eventually};
@@ -148,4 +148,55 @@ async fn a_node_stops_by_remote_control() {
     rig.hears().await;
     rig.app.control().cast(Command::shutdown()).await.unwrap();
     assert_eq!(rig.stopped().await.reason, Reason::Drained);
+}
+
+/// S33.
+#[tokio::test]
+async fn what_is_called_off_outlives_a_node() {
+    let file = std::env::temp_dir().join(format!("celeriac-called-off-{}", std::process::id()));
+    let config = || Config {
+        name: "last@test".to_owned(),
+        state_db: Some(file.clone()),
+        ..Config::default()
+    };
+    let rig = Rig::with(config(), |builder| builder).await;
+    rig.hears().await;
+    let control = rig.app.control().limit(1);
+    control.ask(Command::revoke(["one", "two"])).await.unwrap();
+    // Another node cannot take the file meanwhile.
+    let error = Node::new(rig.app.clone(), config()).unwrap_err();
+    assert!(error.to_string().contains("another node"), "{error}");
+    rig.stop().await;
+
+    let rig = Rig::with(config(), |builder| builder).await;
+    rig.hears().await;
+    let control = rig.app.control().limit(1);
+    let replies = control.ask(Command::revoked()).await.unwrap();
+    let ids = Value::Array(vec!["one".into(), "two".into()]);
+    assert_eq!(replies["last@test"], ids);
+    rig.stop().await;
+    for name in ["", ".lock"] {
+        let mut path = file.clone().into_os_string();
+        path.push(name);
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+/// S34.
+#[tokio::test]
+async fn places_follow_the_load() {
+    let config = Config {
+        autoscale: Some(Autoscale { max: 3, min: 1 }),
+        ..Config::default()
+    };
+    let rig = Rig::with(config, |builder| builder).await;
+    assert_eq!(rig.handle.snapshot().slots, 1);
+    let door = gate("scale");
+    for _ in 0..5 {
+        wait.call("scale".to_owned()).send(&rig.app).await.unwrap();
+    }
+    door.started(3).await;
+    assert_eq!(rig.handle.snapshot().slots, 3);
+    door.open.add_permits(5);
+    rig.settled().await;
 }
