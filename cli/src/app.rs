@@ -84,7 +84,7 @@ fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<
             Command::Up(args) => command::up::run(&settings, &args, &tasks).await,
             Command::Node => command::node::run(&settings, &tasks).await,
             Command::Supervisor => command::supervisor::run(&settings).await,
-            Command::Call(args) => command::call::run(&settings, args, &tasks).await,
+            Command::Call(args) => command::call::run(&settings, *args, &tasks).await,
             Command::Result(args) => command::result::run(&settings, args).await,
             Command::Status(args) => command::status::run(&settings, args).await,
             Command::Queues(args) => command::queues::run(&settings, args).await,

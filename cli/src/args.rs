@@ -77,7 +77,7 @@ pub(crate) enum Command {
     /// Run the supervisor: health, metrics, API and pages
     Supervisor,
     /// Call a task by name
-    Call(Call),
+    Call(Box<Call>),
     /// Show the result of a task
     Result(ResultOf),
     /// List the nodes that answer

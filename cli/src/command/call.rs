@@ -157,7 +157,7 @@ mod tests {
     fn call(line: &str) -> args::Call {
         let words = ["celeriac", "call"].into_iter().chain(line.split(' '));
         match Cli::try_parse_from(words).unwrap().command {
-            Command::Call(call) => call,
+            Command::Call(call) => *call,
             other => panic!("expected a call, found {other:?}"),
         }
     }
