@@ -67,6 +67,7 @@ impl Cli {
     }
 }
 
+#[allow(clippy::large_enum_variant, reason = "made once for each process")]
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a whole cluster in this process: supervisor, nodes and an embedded broker
