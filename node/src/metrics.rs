@@ -181,6 +181,11 @@ fn state(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
         ("slots_used", "Places in use", number(shared.slots.used())),
         ("running", "Tasks that run", count(Stage::Running)),
         (
+            "processes",
+            "Processes of isolated tasks",
+            number(shared.isolation.processes().len()),
+        ),
+        (
             "waiting",
             "Messages that wait for a place to run or for their time",
             count(Stage::Waiting),

@@ -135,6 +135,20 @@ fn settings(shared: &Shared, all: bool) -> Table {
             Some(false.into()),
         ),
         (
+            "worker_max_tasks_per_child",
+            config.isolation.max_tasks.into(),
+            Some(Value::Null),
+        ),
+        (
+            "worker_max_memory_per_child",
+            config
+                .isolation
+                .recycle_memory
+                .map(|bytes| bytes >> 10)
+                .into(),
+            Some(Value::Null),
+        ),
+        (
             "worker_state_db",
             config
                 .state_db
