@@ -3,7 +3,7 @@
 //! | step | module | kind |
 //! |---|---|---|
 //! | may it run now? | [`admit`] | pure |
-//! | run it, within its limits | [`run`] | I/O |
+//! | run it, within its limits | [`run`], [`code`] | I/O |
 //! | what became of it? | [`decide`] | pure |
 //! | what is stored, sent, settled, told? | [`report`], [`document`], [`workflow`], [`replace`], [`republish`] | pure |
 //! | call what belongs to it here | [`hooks`], [`errback`] | I/O |
@@ -15,6 +15,7 @@
 //! code must not be, so a message to the runtime and one back would come on top.
 
 pub(crate) mod admit;
+pub(crate) mod code;
 pub(crate) mod decide;
 pub(crate) mod document;
 pub(crate) mod errback;

@@ -10,7 +10,7 @@ use celeriac::task::{Context, Execution, Failure, Handler, Registry, Request, Ta
 use futures_util::FutureExt as _;
 use tokio::time::timeout;
 
-use super::run;
+use super::code;
 use crate::shared::Shared;
 
 /// So long an errback may take that names no time limit: it holds up the end of the task
@@ -42,7 +42,7 @@ pub(crate) async fn call(shared: &Shared, errback: &Signature, failure: &Failure
     let error = match timeout(limit, running).await {
         Ok(Ok(Ok(_))) => return tracing::debug!(task_id, task, "errback ended"),
         Ok(Ok(Err(error))) => error,
-        Ok(Err(panic)) => format!("it panicked: {}", run::text(&*panic)),
+        Ok(Err(panic)) => format!("it panicked: {}", code::text(&*panic)),
         Err(_) => format!("it took longer than {} s", limit.as_secs_f64()),
     };
     tracing::error!(task_id, task, error, "errback failed");

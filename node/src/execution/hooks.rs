@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use tokio::time::timeout;
 
 use super::outcome::Outcome;
-use super::{decide, run, traceback};
+use super::{code, decide, run, traceback};
 use crate::job::Job;
 
 /// So long a hook may take: it holds the task's place to run.
@@ -104,7 +104,7 @@ impl<'a> RunHooks<'a> {
         match timeout(LONGEST, call.catch_unwind()).await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => {
-                let text = format!("hook panicked: {}", run::text(&*panic));
+                let text = format!("hook panicked: {}", code::text(&*panic));
                 Err(TaskError::message(text))
             }
             Err(_) => {

@@ -1,26 +1,28 @@
 //! From an outcome to everything that is to be done about it: a pure function, and the
 //! only place that maps an [`Outcome`].
 
+mod failure;
+
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use celeriac::backend::Store;
 use celeriac::broker::Publication;
-use celeriac::protocol::error::Fault;
 use celeriac::protocol::event::EventKind;
 use celeriac::protocol::naming::defaults::REPR_MAX;
 use celeriac::protocol::{
-    DecodeError, Embed, Exception, Properties, ResultDocument, Signature, State, TaskHeaders,
-    Timestamp, Value, repr,
+    Embed, Exception, Properties, ResultDocument, Signature, State, TaskHeaders,
+    Value, repr,
 };
 use celeriac::task::TaskOptions;
 use celeriac::{Error, Result};
 
+use self::failure::{crashed, ended, failure, unreadable};
 use super::document::{addressed, ignores};
 use super::outcome::{Again, Limit, Outcome, Revocation};
 use super::replace::replacement;
 use super::traceback;
-use super::workflow::{Cause, Next, Planner, Step, child_of, on_failure, on_success};
+use super::workflow::{Next, Planner, Step, child_of, on_success};
 
 /// What is known of a run beside its outcome.
 pub(crate) struct Facts<'a> {
@@ -193,31 +195,6 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
     }
 }
 
-/// A process that died takes its run along. The same may happen to the next one: who
-/// wants to see that gets one more, and then it is enough.
-fn crashed(cause: String, embed: Embed, facts: Facts<'_>) -> Report {
-    let again = facts.options.reject_on_worker_lost && !facts.acknowledged;
-    if again && !facts.redelivered {
-        return Report {
-            settle: Settle::GiveBack,
-            events: vec![EventKind::TaskRejected {
-                uuid: facts.headers.id.clone(),
-                requeue: true,
-            }],
-            tally: Tally::Requeued,
-            ..Report::default()
-        };
-    }
-    let report = failure(&Exception::worker_lost(&cause), None, embed, facts);
-    match again {
-        true => Report {
-            settle: Settle::Dead(cause),
-            ..report
-        },
-        false => report,
-    }
-}
-
 fn success(value: Value, embed: Embed, facts: Facts<'_>, store: bool) -> Report {
     let headers = facts.headers;
     let next = match embed.is_empty() {
@@ -330,108 +307,6 @@ fn replace(with: Signature, embed: Embed, facts: Facts<'_>) -> Report {
         Err(exception) => {
             let text = traceback::text(&headers.task, &exception, &[]);
             failure(&exception, Some(text), embed, facts)
-        }
-    }
-}
-
-fn failure(
-    exception: &Exception,
-    traceback: Option<String>,
-    embed: Embed,
-    facts: Facts<'_>,
-) -> Report {
-    let mut events = Vec::new();
-    if facts.events {
-        events.push(EventKind::TaskFailed {
-            uuid: facts.headers.id.clone(),
-            exception: exception.repr(),
-            traceback: traceback.clone(),
-        });
-    }
-    let settle = match facts.options.acks_on_failure {
-        true => Settle::Done,
-        false => Settle::Dead(exception.repr()),
-    };
-    let report = ended(&State::Failure, exception, traceback, embed, facts);
-    Report {
-        settle,
-        events,
-        tally: Tally::Failed,
-        ..report
-    }
-}
-
-/// What a bad end stores and sets going.
-fn ended(
-    state: &State,
-    exception: &Exception,
-    traceback: Option<String>,
-    embed: Embed,
-    facts: Facts<'_>,
-) -> Report {
-    let headers = facts.headers;
-    let reply_to = facts.properties.reply_to.as_deref();
-    let next = match embed.is_empty() {
-        true => Next::default(),
-        false => {
-            let traceback = traceback.as_deref();
-            let cause = Cause {
-                state,
-                exception,
-                traceback,
-                now: facts.now,
-                reply_to,
-            };
-            on_failure(cause, embed, headers, facts.plan)
-        }
-    };
-    let mut stores = Vec::new();
-    if facts.stores {
-        if !ignores(headers, facts.options) || facts.options.store_errors_even_if_ignored {
-            let document = ResultDocument {
-                traceback,
-                children: Some(facts.children),
-                date_done: Some(Timestamp::from(facts.now)),
-                ..ResultDocument::new(headers.id.clone(), state.clone(), exception.to_value())
-            };
-            stores.push(addressed(document, headers, facts.properties));
-        }
-        stores.extend(next.stores);
-    }
-    Report {
-        stores,
-        steps: next.steps,
-        ..Report::default()
-    }
-}
-
-/// Who is to blame decides: bad arguments are the caller's own failure, anything else may
-/// be of use to somebody who looks into the dead-letter queue.
-fn unreadable(error: &DecodeError, embed: Embed, facts: Facts<'_>) -> Report {
-    let text = error.to_string();
-    let exception = match error.fault {
-        Fault::Arguments => Exception::python("TypeError", text.as_str()),
-        Fault::Content => Exception::content_disallowed(&text),
-        _ => Exception::decode_error(&text),
-    };
-    match error.fault {
-        Fault::Arguments => {
-            let traceback = traceback::text(&facts.headers.task, &exception, &[]);
-            failure(&exception, Some(traceback), embed, facts)
-        }
-        // Without an id there is nobody to tell.
-        _ if facts.headers.id.is_empty() => Report {
-            settle: Settle::Dead(text),
-            tally: Tally::Rejected,
-            ..Report::default()
-        },
-        _ => {
-            let report = failure(&exception, None, embed, facts);
-            Report {
-                settle: Settle::Dead(text),
-                tally: Tally::Rejected,
-                ..report
-            }
         }
     }
 }

@@ -12,8 +12,8 @@ use super::frame::{Code, End, Run, ToChild};
 use super::loss::{self, Loss};
 use super::memory::resident;
 use super::process::{News, Process};
+use crate::execution::code::{Ended, supervise};
 use crate::execution::limits::RunLimits;
-use crate::execution::run::{Ended, supervise};
 use crate::job::{Job, Stop};
 use crate::shared::Shared;
 

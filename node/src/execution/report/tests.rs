@@ -3,7 +3,9 @@
 use std::time::UNIX_EPOCH;
 
 use celeriac::canvas::plan::plan;
+use celeriac::protocol::DecodeError;
 use celeriac::protocol::control::Signal;
+use celeriac::protocol::error::Fault;
 use celeriac::protocol::{Message, Signature};
 
 use super::*;
@@ -16,6 +18,47 @@ fn headers() -> TaskHeaders {
         parent_id: Some("parent".into()),
         group: Some("gid".into()),
         ..TaskHeaders::default()
+    }
+}
+
+/// What becomes of a run whose process died.
+fn crashed(redelivered: bool, acknowledged: bool, wanted: bool) -> Report {
+    let (headers, properties) = (headers(), Properties::default());
+    let mut options = TaskOptions::default();
+    options.reject_on_worker_lost = wanted;
+    let facts = Facts {
+        headers: &headers,
+        properties: &properties,
+        options: &options,
+        now: UNIX_EPOCH,
+        runtime: Duration::ZERO,
+        children: Vec::new(),
+        stores: true,
+        acknowledged,
+        redelivered,
+        events: true,
+        plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
+        again: &|_| Ok(Publication::to_queue("celery", Message::default())),
+    };
+    let cause = "signal 9".to_owned();
+    report(Outcome::Crashed { cause }, Embed::default(), facts)
+}
+
+#[test]
+fn a_process_that_dies_is_a_failure_unless_it_may_die_once_more() {
+    let dead = || Settle::Dead("signal 9".into());
+    for (redelivered, acknowledged, wanted, settle) in [
+        (false, false, false, Settle::Done),
+        (true, false, false, Settle::Done),
+        (false, false, true, Settle::GiveBack),
+        (true, false, true, dead()),
+        (false, true, true, Settle::Done),
+    ] {
+        let report = crashed(redelivered, acknowledged, wanted);
+        let failed = settle != Settle::GiveBack;
+        assert_eq!(report.settle, settle);
+        assert_eq!(stored(&report).is_some(), failed);
+        assert_eq!(report.events.len(), 1);
     }
 }
 

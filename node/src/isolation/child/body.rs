@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
 use super::line::{Line, Started};
-use crate::execution::run::text;
+use crate::execution::code::text;
 use crate::isolation::frame::{Code, End, ToNode};
 use crate::job;
 

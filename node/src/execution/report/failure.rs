@@ -1,0 +1,137 @@
+//! What a bad end stores, sets going and settles.
+
+use celeriac::protocol::error::Fault;
+use celeriac::protocol::event::EventKind;
+use celeriac::protocol::{DecodeError, Embed, Exception, ResultDocument, State, Timestamp};
+
+use super::{Facts, Report, Settle, Tally};
+use crate::execution::document::{addressed, ignores};
+use crate::execution::traceback;
+use crate::execution::workflow::{Cause, Next, on_failure};
+
+pub(super) fn failure(
+    exception: &Exception,
+    traceback: Option<String>,
+    embed: Embed,
+    facts: Facts<'_>,
+) -> Report {
+    let mut events = Vec::new();
+    if facts.events {
+        events.push(EventKind::TaskFailed {
+            uuid: facts.headers.id.clone(),
+            exception: exception.repr(),
+            traceback: traceback.clone(),
+        });
+    }
+    let settle = match facts.options.acks_on_failure {
+        true => Settle::Done,
+        false => Settle::Dead(exception.repr()),
+    };
+    let report = ended(&State::Failure, exception, traceback, embed, facts);
+    Report {
+        settle,
+        events,
+        tally: Tally::Failed,
+        ..report
+    }
+}
+
+/// What a bad end stores and sets going.
+pub(super) fn ended(
+    state: &State,
+    exception: &Exception,
+    traceback: Option<String>,
+    embed: Embed,
+    facts: Facts<'_>,
+) -> Report {
+    let headers = facts.headers;
+    let reply_to = facts.properties.reply_to.as_deref();
+    let next = match embed.is_empty() {
+        true => Next::default(),
+        false => {
+            let traceback = traceback.as_deref();
+            let cause = Cause {
+                state,
+                exception,
+                traceback,
+                now: facts.now,
+                reply_to,
+            };
+            on_failure(cause, embed, headers, facts.plan)
+        }
+    };
+    let mut stores = Vec::new();
+    if facts.stores {
+        if !ignores(headers, facts.options) || facts.options.store_errors_even_if_ignored {
+            let document = ResultDocument {
+                traceback,
+                children: Some(facts.children),
+                date_done: Some(Timestamp::from(facts.now)),
+                ..ResultDocument::new(headers.id.clone(), state.clone(), exception.to_value())
+            };
+            stores.push(addressed(document, headers, facts.properties));
+        }
+        stores.extend(next.stores);
+    }
+    Report {
+        stores,
+        steps: next.steps,
+        ..Report::default()
+    }
+}
+
+/// Who is to blame decides: bad arguments are the caller's own failure, anything else may
+/// be of use to somebody who looks into the dead-letter queue.
+pub(super) fn unreadable(error: &DecodeError, embed: Embed, facts: Facts<'_>) -> Report {
+    let text = error.to_string();
+    let exception = match error.fault {
+        Fault::Arguments => Exception::python("TypeError", text.as_str()),
+        Fault::Content => Exception::content_disallowed(&text),
+        _ => Exception::decode_error(&text),
+    };
+    match error.fault {
+        Fault::Arguments => {
+            let traceback = traceback::text(&facts.headers.task, &exception, &[]);
+            failure(&exception, Some(traceback), embed, facts)
+        }
+        // Without an id there is nobody to tell.
+        _ if facts.headers.id.is_empty() => Report {
+            settle: Settle::Dead(text),
+            tally: Tally::Rejected,
+            ..Report::default()
+        },
+        _ => {
+            let report = failure(&exception, None, embed, facts);
+            Report {
+                settle: Settle::Dead(text),
+                tally: Tally::Rejected,
+                ..report
+            }
+        }
+    }
+}
+
+/// A process that died takes its run along. The same may happen to the next one: who
+/// wants to see that gets one more, and then it is enough.
+pub(super) fn crashed(cause: String, embed: Embed, facts: Facts<'_>) -> Report {
+    let again = facts.options.reject_on_worker_lost && !facts.acknowledged;
+    if again && !facts.redelivered {
+        return Report {
+            settle: Settle::GiveBack,
+            events: vec![EventKind::TaskRejected {
+                uuid: facts.headers.id.clone(),
+                requeue: true,
+            }],
+            tally: Tally::Requeued,
+            ..Report::default()
+        };
+    }
+    let report = failure(&Exception::worker_lost(&cause), None, embed, facts);
+    match again {
+        true => Report {
+            settle: Settle::Dead(cause),
+            ..report
+        },
+        false => report,
+    }
+}
