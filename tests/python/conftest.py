@@ -70,10 +70,10 @@ def backend(request):
 
 @pytest.fixture
 def client(amqp_url, queue):
-    """Makes Celery applications that send to this test's queue."""
+    """Makes Celery applications that send to this test's queue, or to another."""
     made = []
 
-    def create(backend):
+    def create(backend, queue=queue):
         app = tasks.create_app(amqp_url, backend, queue)
         made.append(app)
         return app
@@ -102,13 +102,13 @@ def running():
 def node(binary, amqp_url, queue, unique, log_folder, running):
     """Starts nodes: `node(backend, ...)` returns one that is ready."""
 
-    def start(backend, *flags, program="celeriac", name=None, queues=None, concurrency=4, prefetch=None):
+    def start(backend, *flags, program="celeriac", name=None, queues=None, concurrency=4, prefetch=None, default_queue=queue):
         name = name or f"{unique('node')}@test"
         address = f"127.0.0.1:{free_port()}"
         command = [binary(program), "node", "-b", amqp_url, "-r", backend]
         command += ["-Q", ",".join(queues or [queue]), "-c", concurrency, "-n", name]
         # What a task sends on goes to its own side's default queue, as with Celery's workers.
-        command += ["--default-queue", queue]
+        command += ["--default-queue", default_queue]
         command += ["-l", "info", "--http", address, *flags]
         if prefetch is not None:
             command += ["--prefetch", prefetch]
@@ -140,7 +140,7 @@ def supervisor(binary, amqp_url, unique, log_folder, running):
 def python_worker(amqp_url, queue, unique, log_folder, running):
     """Starts real Celery workers on `tasks.py`: `python_worker(backend)`."""
 
-    def start(backend, *flags, name=None, concurrency=2):
+    def start(backend, *flags, name=None, concurrency=2, queue=queue):
         name = name or f"{unique('python')}@test"
         command = [sys.executable, "-m", "celery", "-A", "tasks", "worker"]
         command += ["-Q", queue, "-c", concurrency, "-n", name, "-l", "info", *flags]

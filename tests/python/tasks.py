@@ -9,6 +9,9 @@ import time
 
 from celery import Celery
 
+import mixed_tasks
+import workflow_tasks
+
 
 class DemoError(Exception):
     """What `demo.fail` raises, here and in Rust."""
@@ -60,6 +63,8 @@ def create_app(broker, backend, queue):
     for function in (add, mul, echo, sleep, fail):
         app.task(function, name=f"demo.{function.__name__}", shared=False)
     app.task(retry, name="demo.retry", bind=True, shared=False)
+    mixed_tasks.register(app)
+    workflow_tasks.register(app)
     for name in ("celeriac.ping", "celeriac.add", "celeriac.sleep"):
         app.task(elsewhere, name=name, shared=False)
     return app

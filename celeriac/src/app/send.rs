@@ -97,7 +97,7 @@ impl App {
         let lineage = parent.map(lineage).unwrap_or_default();
         let result = self.send_planned(plan, &lineage, retry).await?;
         if let Some(parent) = parent {
-            parent.add_child(Value::from(result.without_parents()));
+            parent.add_child(Value::from(result.first()));
         }
         Ok(AsyncResult::new(
             self.clone(),

@@ -21,8 +21,8 @@ pub(crate) const REASON: &str = "x-celeriac-reason";
 /// The header that says which node put it there.
 pub(crate) const NODE: &str = "x-celeriac-node";
 
-/// Makes the message of a next run: the same id and body, one more retry, itself as its
-/// parent.
+/// Makes the message of a next run: the same id and body, one more retry; a task without
+/// a parent becomes its own.
 ///
 /// It goes straight to the queue it came from: its exchange may lead elsewhere too, or be
 /// that of a delay.
@@ -36,7 +36,7 @@ pub(crate) fn again(job: &Job, again: &Again, limits: &Limits) -> Result<Publica
     headers.retries = headers.retries.saturating_add(1);
     headers.eta = Some(Timestamp::from(again.at));
     headers.root_id = Some(job.headers().root().to_owned());
-    headers.parent_id = Some(headers.id.clone());
+    headers.parent_id.get_or_insert_with(|| headers.id.clone());
     if again.args.is_none() && again.kwargs.is_none() && again.options.is_empty() {
         let message = message(job, headers, limits)?;
         return Ok(Publication {

@@ -88,7 +88,7 @@ pub(crate) fn on_success(
     let mut send = |signature: Signature, rest| -> Result<()> {
         let plan = plan(stamped(signature, headers), rest)?;
         // What came before it is known to who reads this.
-        next.children.push(plan.result.without_parents().into());
+        next.children.push(plan.result.first().into());
         next.steps.push_back(Step::Send {
             plan,
             lineage: child_of(headers),

@@ -69,6 +69,17 @@ impl ResultTuple {
         }
     }
 
+    /// Returns what comes first of all that leads to this result: what a task that sends
+    /// the whole has for a child, as it sends no more than that itself.
+    #[must_use]
+    pub fn first(&self) -> &Self {
+        let mut first = self;
+        while let Some(parent) = &first.parent {
+            first = parent;
+        }
+        first
+    }
+
     /// Tells whether a member is a group itself.
     pub fn is_nested(&self) -> bool {
         let members = self.children.as_deref().unwrap_or_default();

@@ -3,6 +3,8 @@
 //! Written with nothing but the public crates, as any worker is.
 
 mod isolated;
+mod mixed;
+mod workflow;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +15,8 @@ use celeriac::{Context, TaskError, Value, task};
 
 fn main() -> ExitCode {
     celeriac_cli::main(|app, settings| {
-        isolated::add_all(celeriac_cli::tasks::add(app, settings))
+        let app = isolated::add_all(celeriac_cli::tasks::add(app, settings));
+        mixed::add(workflow::add(app))
             .task(add)
             .task(mul)
             .task(tsum)
