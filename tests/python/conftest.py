@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tasks
-from processes import HttpProcess, Process, free_port
+from processes import Flower, HttpProcess, Process, free_port
 
 HERE = Path(__file__).parent
 
@@ -157,3 +157,22 @@ def python_worker(amqp_url, queue, unique, log_folder, running):
         return started
 
     return start
+
+
+@pytest.fixture
+def flower(amqp_url, redis_url, queue, log_folder, unique, running):
+    """A Flower that watches everything on the broker."""
+    address = f"127.0.0.1:{free_port()}"
+    host, port = address.split(":")
+    command = [sys.executable, "-m", "celery", "-A", "tasks", "flower", f"--address={host}", f"--port={port}"]
+    env = dict(
+        os.environ,
+        CELERIAC_TEST_AMQP_URL=amqp_url,
+        CELERIAC_TEST_WORKER_BACKEND=redis_url,
+        CELERIAC_TEST_WORKER_QUEUE=queue,
+        FLOWER_UNAUTHENTICATED_API="true",
+    )
+    started = Flower(command, address, log=log_folder / f"{unique('flower')}.log", env=env, cwd=HERE)
+    started.until(lambda: started.get("/healthcheck")[0] == 200, "Flower to answer")
+    yield started
+    started.kill()

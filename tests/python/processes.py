@@ -1,10 +1,12 @@
 """Programs under test: started, watched until they are ready, stopped."""
 
+import json
 import signal
 import socket
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 
@@ -109,3 +111,24 @@ class HttpProcess(Process):
     def until_ready(self, timeout=30.0):
         self.until(lambda: self.get("/readyz")[0] == 200, f"200 from {self.url}/readyz", timeout)
         return self
+
+
+class Flower(HttpProcess):
+    """Flower, with its HTTP API."""
+
+    def call(self, method, path, form=None):
+        """Status and answer, decoded when it is JSON."""
+        data = urllib.parse.urlencode(form).encode() if form else (b"" if method == "POST" else None)
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                status, text = answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text
+
+    def post(self, path, **form):
+        return self.call("POST", path, form)

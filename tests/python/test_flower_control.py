@@ -1,56 +1,8 @@
 """Flower's HTTP API against a node: what each control of its pages does."""
 
-import json
-import os
-import sys
-import urllib.error
 import urllib.parse
-import urllib.request
-from pathlib import Path
 
-import pytest
-
-from processes import HttpProcess, eventually, free_port
-
-HERE = Path(__file__).parent
-
-
-class Flower(HttpProcess):
-    def call(self, method, path, form=None):
-        """Status and answer, decoded when it is JSON."""
-        data = urllib.parse.urlencode(form).encode() if form else (b"" if method == "POST" else None)
-        request = urllib.request.Request(self.url + path, data=data, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                status, text = answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            status, text = error.code, error.read().decode()
-        try:
-            return status, json.loads(text)
-        except ValueError:
-            return status, text
-
-    def post(self, path, **form):
-        return self.call("POST", path, form)
-
-
-@pytest.fixture
-def flower(amqp_url, redis_url, queue, log_folder, unique, running):
-    address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "celery", "-A", "tasks", "flower"]
-    command += [f"--address={address.split(':')[0]}", f"--port={address.split(':')[1]}"]
-    env = dict(
-        os.environ,
-        CELERIAC_TEST_AMQP_URL=amqp_url,
-        CELERIAC_TEST_WORKER_BACKEND=redis_url,
-        CELERIAC_TEST_WORKER_QUEUE=queue,
-        FLOWER_UNAUTHENTICATED_API="true",
-    )
-    started = Flower(command, address, log=log_folder / f"{unique('flower')}.log", env=env, cwd=HERE)
-    started.until(lambda: started.get("/healthcheck")[0] == 200, "Flower to answer")
-    yield started
-    started.kill()
-
+from processes import eventually
 
 def known(flower, worker):
     """Waits until Flower has asked the worker, and returns what it found."""

@@ -10,6 +10,9 @@ missing_packages() {
   if needing redis && [ -z "${CELERIAC_TEST_REDIS_URL:-}" ]; then
     command -v redis-server >/dev/null || echo redis-server
   fi
+  if needing chromium && ! command -v chromium chromium-browser google-chrome >/dev/null; then
+    echo chromium
+  fi
   command -v python3 >/dev/null || echo python3
   if { needing python || needing suite; } && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     # With a pip that can install into another environment venv needs no package.

@@ -53,7 +53,9 @@ impl Spot {
             .get_multiplexed_async_connection()
             .await?;
         let record = serde_json::to_string(&record)?;
-        let _: i64 = redis.rpush(format!("workflow:{}", self.run), record).await?;
+        let _: i64 = redis
+            .rpush(format!("workflow:{}", self.run), record)
+            .await?;
         Ok(())
     }
 }
