@@ -248,7 +248,8 @@ class _Lineage:
 
     def of(self, record):
         parent = record["parent"] and self.names.get(record["parent"], "?")
-        if record["label"] in self.chords.get(parent, ()):
+        # A task that was replaced goes by all its labels.
+        if any(record["label"] in self.chords.get(label, ()) for label in (parent or "").split("+")):
             parent = "the header"
         lost = self._follows_what_never_ran(record["id"])
         return f"parent {parent}, root {None if lost else self.roots[self._first(record['root'])]}"
