@@ -1,5 +1,7 @@
 //! Sends workflows that came as messages.
 
+use std::num::NonZeroUsize;
+
 use celeriac::canvas::Plan;
 use celeriac::producer::Lineage;
 use celeriac::protocol::{ResultTuple, Signature, Value};
@@ -9,20 +11,14 @@ use super::Given;
 
 /// `celery.chunks`: the items in groups of `n`, each a message of its own.
 pub(super) async fn chunks(context: Context, mut given: Given) -> TaskResult {
-    let task: Value = given.required("task")?;
-    let items: Vec<Value> = given.required("it")?;
+    let task: Signature = given.required("task")?;
+    let items: Vec<Vec<Value>> = given.required("it")?;
     let size: usize = given.required("n")?;
-    if size == 0 {
+    let Some(size) = NonZeroUsize::new(size) else {
         let error = TaskError::python("ValueError", "n: expected at least 1, found 0");
         return Err(error.permanent());
-    }
-    let parts = items.chunks(size).map(|items| Signature {
-        subtask_type: Some("starmap".to_owned()),
-        ..Signature::new("celery.starmap")
-            .kwarg("task", task.clone())
-            .kwarg("it", items.to_vec())
-    });
-    let result = send(&context, celeriac::canvas::group(parts)).await?;
+    };
+    let result = send(&context, celeriac::canvas::chunks(task, items, size)).await?;
     context.add_child(Value::from(result.without_parents()));
     Ok(result.into())
 }

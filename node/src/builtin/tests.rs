@@ -123,7 +123,7 @@ async fn what_is_no_call_of_them_says_so() {
     );
     let zero = [
         Signature::new("demo.double").into(),
-        numbers(&[1]),
+        Value::Array(vec![numbers(&[1])]),
         0.into(),
     ];
     assert_eq!(
@@ -135,7 +135,8 @@ async fn what_is_no_call_of_them_says_so() {
 #[tokio::test]
 async fn workflows_that_came_as_messages_are_sent() {
     let task = Value::from(Signature::new("demo.double"));
-    let chunks = [task.clone(), numbers(&[1, 2, 3]), 2.into()];
+    let items = [1, 2, 3].map(|number| numbers(&[number]));
+    let chunks = [task.clone(), items.to_vec().into(), 2.into()];
     let result = run("celery.chunks", &chunks, &[]).await.unwrap();
     let result = celeriac::protocol::ResultTuple::from_value(&result).unwrap();
     assert_eq!(result.tasks().len(), 2);
