@@ -20,16 +20,39 @@ mod redis_faults {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
-    /// Makes Redis close every connection but the one that asks.
-    async fn close_all_connections() {
-        tell(["normal", "pubsub"].map(|kind| format!("CLIENT KILL TYPE {kind}\r\n"))).await;
+    /// The database of the test that loses its connections: others keep theirs.
+    const OWN: &str = "9";
+
+    fn own_url() -> String {
+        let mut url = url::Url::parse(&redis_url()).unwrap();
+        url.set_path(OWN);
+        url.to_string()
+    }
+
+    /// Makes Redis close every connection to the test's own database.
+    async fn close_own_connections() {
+        let mut stream = connect().await;
+        stream.write_all(b"CLIENT LIST\r\nQUIT\r\n").await.unwrap();
+        let mut list = String::new();
+        within("the list", stream.read_to_string(&mut list))
+            .await
+            .unwrap();
+        let own = list
+            .lines()
+            .filter(|line| line.contains(&format!(" db={OWN} ")));
+        let ids = own.filter_map(|line| line.strip_prefix("id=")?.split(' ').next());
+        tell(ids.map(|id| format!("CLIENT KILL ID {id}\r\n"))).await;
+    }
+
+    async fn connect() -> TcpStream {
+        let url = url::Url::parse(&redis_url()).unwrap();
+        let address = (url.host_str().unwrap(), url.port().unwrap_or(6379));
+        TcpStream::connect(address).await.unwrap()
     }
 
     /// Gives Redis commands that it answers with numbers.
     async fn tell(commands: impl IntoIterator<Item = String>) {
-        let url = url::Url::parse(&redis_url()).unwrap();
-        let address = (url.host_str().unwrap(), url.port().unwrap_or(6379));
-        let mut stream = TcpStream::connect(address).await.unwrap();
+        let mut stream = connect().await;
         for command in commands {
             stream.write_all(command.as_bytes()).await.unwrap();
             let mut answer = [0; 64];
@@ -50,7 +73,6 @@ mod redis_faults {
         let ends = RedisBench(redis_url()).open().await;
         let ids = [task_id(), task_id(), task_id()];
         tell([format!("LPUSH celery-task-meta-{} x\r\n", ids[1])]).await;
-        // Others close all connections meanwhile.
         eventually("storing", || async {
             let stores = ids.iter().map(|id| celeriac::backend::Store {
                 document: success(id, 1),
@@ -72,12 +94,12 @@ mod redis_faults {
     /// again.
     #[tokio::test]
     async fn a_lost_connection_loses_no_result() {
-        let ends = RedisBench(redis_url()).open().await;
+        let ends = RedisBench(own_url()).open().await;
         for round in 0..5 {
             let id = task_id();
             let mut waiter =
                 eventually("watching", || async { ends.client.watch(&id).await.ok() }).await;
-            close_all_connections().await;
+            close_own_connections().await;
             eventually("storing", || async {
                 let store = celeriac::backend::Store {
                     document: success(&id, round),
