@@ -227,7 +227,8 @@ impl Walk<'_> {
     }
 
     fn visit<T>(&mut self, ask: impl FnOnce(&mut dyn StampingVisitor) -> T) -> Option<T> {
-        self.visitor.as_deref_mut().map(|visitor| ask(visitor))
+        let visitor = self.visitor.as_deref_mut()?;
+        Some(ask(visitor))
     }
 }
 
