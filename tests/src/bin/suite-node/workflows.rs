@@ -121,7 +121,7 @@ async fn replace_with_stamped_task(
     replace_with: Option<Signature>,
 ) -> Result<(), TaskError> {
     let call = replace_with.map_or_else(|| replaced_with_me.call(), Call::from);
-    Err(ctx.replace(call))
+    Err(ctx.replace(call.stamp("StampOnReplace", "This is the replaced task")))
 }
 
 #[task(name = "t.integration.tasks.fail_replaced")]
