@@ -11,7 +11,7 @@ import pytest
 import outcomes
 import workflows
 
-SEEDS = int(os.environ.get("CELERIAC_TEST_SEEDS", "50"))
+SEEDS = int(os.environ.get("CELERIAC_TEST_SEEDS", "100"))
 FIRST = int(os.environ.get("CELERIAC_TEST_FIRST_SEED", "1"))
 # So many are under way at a time.
 BATCH = 100

@@ -218,6 +218,7 @@ mod tests {
         assert_eq!(group.parent.as_ref().unwrap().id, "t");
         assert_eq!(Value::from(&group), value);
         assert_eq!(group.without_parents().parent, None);
+        assert_eq!(group.first(), &ResultTuple::new("t"));
     }
 
     #[test]

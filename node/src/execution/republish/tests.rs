@@ -119,6 +119,15 @@ async fn a_next_try_is_the_same_message_with_another_number() {
 }
 
 #[tokio::test]
+async fn a_task_keeps_its_parent_when_it_runs_again() {
+    let headers = ["task", "id", "parent_id"].map(|name| (name, name.into()));
+    let child = job(message(&headers, BODY));
+    let publication = again(&child, &next(), &Limits::default()).unwrap();
+    let parent = publication.message.headers.get("parent_id");
+    assert_eq!(parent.and_then(Value::as_str), Some("parent_id"));
+}
+
+#[tokio::test]
 async fn other_arguments_are_written_and_shown() {
     let changed = Again {
         args: Some(vec![Value::Int(9)]),
