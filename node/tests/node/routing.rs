@@ -40,7 +40,7 @@ fn taken(rig: &Rig) -> u64 {
         .sum()
 }
 
-/// S27: Every node that consumes a broadcast queue runs each of its tasks.
+/// S32: Every node that consumes a broadcast queue runs each of its tasks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broadcast_task_runs_on_every_node() {
     let rigs = pair(&["everywhere"]).await;

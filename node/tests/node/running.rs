@@ -316,7 +316,7 @@ async fn hooked(x: i64) -> Result<i64, TaskError> {
     }
 }
 
-/// S30.
+/// S31.
 #[tokio::test]
 async fn hooks_are_called_beside_the_code() {
     let rig = Rig::with(Config::default(), |builder| {

@@ -2,6 +2,10 @@
 //! `t/integration/tasks.py`, by name and with the same behaviour.
 //!
 //! Written with nothing but the public crates, as any worker is.
+#![allow(
+    clippy::disallowed_names,
+    reason = "the suite's tasks name their parameters foo and bar, and are called by keyword"
+)]
 
 mod errbacks;
 mod errors;
