@@ -78,6 +78,16 @@ class Node:
         self.app.control.purge()
         self.renew()
 
+    def await_idle(self):
+        inspect = self.app.control.inspect(destination=[self.name], timeout=5)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            tasks = [*inspect.active()[self.name], *inspect.reserved()[self.name]]
+            if not tasks and self.app.control.purge() == 0:
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"expected {self.name} to be idle within 30 s, found tasks")
+
     def renew(self):
         self.child.kill()
         self.child.wait()
@@ -91,10 +101,12 @@ class RevokedStamps(dict):
     """The stamps that are called off, as a worker of this process would keep them.
 
     A test that wants them forgotten clears the dictionary; a new node knows of none.
+    What is still under way ends as the old one knows it.
     """
 
     def clear(self):
         super().clear()
+        node.await_idle()
         node.renew()
 
 
@@ -225,12 +237,13 @@ def pytest_runtest_logreport(report):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
-    """Runs a test, and once more when the client lost the race."""
+    """Runs a test, and twice more when it loses such a race."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    runtestprotocol(item, nextitem=nextitem)
-    if outcomes.raced:
+    for _ in range(3):
         outcomes.begin()
         runtestprotocol(item, nextitem=nextitem)
+        if not outcomes.raced:
+            break
     outcomes.end(item.nodeid)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
