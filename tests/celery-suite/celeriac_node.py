@@ -33,9 +33,9 @@ SHARD, SHARDS = int(os.environ["SUITE_SHARD"]), int(os.environ["SUITE_SHARDS"])
 SECONDS = 60
 # What waits longer by itself: most of it to see that nothing more happens.
 LONGER = {
-    "test_disabling_flag_allow_error_cb_on_chord_header": 240,
-    "test_enabling_flag_allow_error_cb_on_chord_header": 240,
-    "test_flag_allow_error_cb_on_chord_header_on_upgraded_chord": 240,
+    "test_disabling_flag_allow_error_cb_on_chord_header": 300,
+    "test_enabling_flag_allow_error_cb_on_chord_header": 300,
+    "test_flag_allow_error_cb_on_chord_header_on_upgraded_chord": 300,
     "test_revoked_by_headers_complex_canvas": 120,
 }
 

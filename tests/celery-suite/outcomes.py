@@ -102,8 +102,9 @@ PAGE = """\
 
 Celery's source distribution carries an integration suite, `t/integration`: a real Celery client
 runs each test against a real worker. Here that worker is a celeriac node in a process of its own,
-with RabbitMQ as broker and Redis as result backend; the suite is unmodified and failed tests are
-not repeated. This page is written by `./tests/run celery-suite --write-report`, and the run fails
+with RabbitMQ as broker and Redis as result backend, and the suite is unmodified. A failed test is
+repeated, twice at most, only where it lost a race that the client itself has. Where a test waits for
+what a worker in its own process would remember, the harness tells it from the node's events. This page is written by `./tests/run celery-suite --write-report`, and the run fails
 when a test does better or worse than this page says.
 
 | file | passed | failed | expected failures | skipped | tests |
