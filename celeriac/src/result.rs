@@ -43,9 +43,11 @@ use crate::error::Result;
 /// // All that is stored of it.
 /// let document = sum.ready(Duration::from_secs(10)).await?;
 /// println!("{} {:?} {:?}", document.status, document.date_done, document.traceback);
-/// // The step before it.
-/// let first = sum.parent().expect("a chain of two steps");
-/// println!("{}", first.get(Duration::from_secs(10)).await?);
+/// // The step before it, whose value may be of any type.
+/// if let Some(first) = sum.parent() {
+///     let value = first.get(Duration::from_secs(10)).await?;
+///     println!("{:?}", value.as_i64());
+/// }
 /// # Ok(())
 /// # }
 /// ```

@@ -1,13 +1,16 @@
 //! Bytes as bytes, for `#[serde(with = "celeriac_protocol::value::binary")]`.
 //!
-//! In a binary format they travel as they are; in a text format, which has none, as a list
-//! of numbers.
+//! In a binary format they travel as they are; in JSON, which has none, in the typed form
+//! of [`Bytes`](crate::typed::Bytes); in other text formats as a list of numbers.
 
 use std::fmt;
 
 use bytes::Bytes;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize as _, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
+
+use crate::typed;
 
 /// Writes bytes.
 ///
@@ -51,6 +54,11 @@ impl<'de> Visitor<'de> for Reader {
         }
         Ok(bytes.into())
     }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Bytes, A::Error> {
+        let typed = typed::Bytes::deserialize(MapAccessDeserializer::new(entries))?;
+        Ok(typed.0)
+    }
 }
 
 #[cfg(test)]
@@ -59,19 +67,38 @@ mod tests {
 
     use crate::{Message, json, msgpack};
 
+    fn with(body: &[u8]) -> Message {
+        Message {
+            body: body.to_vec().into(),
+            ..Message::default()
+        }
+    }
+
+    /// Bytes that are text have another typed form than those that are not.
     #[test]
     fn a_message_comes_back_from_either_format() {
-        let message = Message {
-            body: vec![0_u8, 255, 7].into(),
-            ..Message::default()
+        for body in [&b""[..], b"text", &[0, 255, 7]] {
+            let message = with(body);
+            let packed = msgpack::to_vec(&message).unwrap();
+            let read = msgpack::from_slice::<Message>(&packed, "m");
+            assert_eq!(read.as_ref(), Ok(&message));
+            let text = json::to_vec(&message).unwrap();
+            let read = json::from_slice::<Message>(&text, "m");
+            assert_eq!(read.as_ref(), Ok(&message));
+        }
+    }
+
+    #[test]
+    fn a_list_of_numbers_is_bytes_and_other_types_are_not() {
+        let read = |body: &str| {
+            let text = json::to_string(&with(b"x")).unwrap();
+            let typed = r#"{"__type__": "bytes", "__value__": "x"}"#;
+            assert!(text.contains(typed), "{text}");
+            json::from_slice::<Message>(text.replace(typed, body).as_bytes(), "m")
         };
-        let packed = msgpack::to_vec(&message).unwrap();
-        assert_eq!(
-            msgpack::from_slice::<Message>(&packed, "m").unwrap(),
-            message
-        );
-        let text = json::to_string(&message).unwrap();
-        let read = json::from_slice::<Message>(text.as_bytes(), "m");
-        assert_eq!(read.unwrap(), message);
+        assert_eq!(read("[0, 255]"), Ok(with(&[0, 255])));
+        for wrong in ["[0, 256]", r#"{"__type__": "uuid", "__value__": "x"}"#, "7"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }
