@@ -213,8 +213,9 @@ class Outcomes:
         if ORDER.index(outcome) > ORDER.index(self.outcome):
             self.outcome, self.words = outcome, words
 
-    def end(self, nodeid):
+    def end(self, nodeid, repeats):
         line = {"test": nodeid, "outcome": self.outcome, "words": self.words, "seconds": self.seconds}
+        line["repeats"] = repeats
         self.lines.write(json.dumps(line) + "\n")
         self.begin()
 
@@ -239,11 +240,11 @@ def pytest_runtest_logreport(report):
 def pytest_runtest_protocol(item, nextitem):
     """Runs a test, and twice more when it loses such a race."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for _ in range(3):
+    for repeats in range(3):
         outcomes.begin()
         runtestprotocol(item, nextitem=nextitem)
         if not outcomes.raced:
             break
-    outcomes.end(item.nodeid)
+    outcomes.end(item.nodeid, repeats)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
