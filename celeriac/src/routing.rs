@@ -28,7 +28,6 @@
 //! # }
 //! ```
 
-mod glob;
 mod queue;
 mod queues;
 mod route;

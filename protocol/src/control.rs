@@ -4,7 +4,6 @@
 //! meant, runs the method, and sends one reply to the queue that the request names.
 
 mod message;
-mod pattern;
 mod queue_info;
 mod signal;
 mod task_info;
@@ -13,6 +12,7 @@ pub use queue_info::{ExchangeInfo, QueueInfo};
 pub use signal::Signal;
 pub use task_info::{DeliveryInfo, ScheduledInfo, TaskInfo};
 
+use crate::pattern;
 use crate::value::{Table, Value};
 
 /// A call of a method on some nodes or all.

@@ -31,6 +31,7 @@ pub mod json;
 pub mod message;
 pub mod msgpack;
 pub mod naming;
+pub mod pattern;
 pub mod repr;
 pub mod result;
 pub mod signature;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use celeriac_protocol::pattern;
 use regex_lite::Regex;
 
-use super::glob::Glob;
 use super::{Route, RouteRequest};
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ type Function = Arc<dyn Fn(&RouteRequest<'_>) -> Option<Route> + Send + Sync>;
 
 #[derive(Debug, Clone)]
 enum Pattern {
-    Glob(Glob),
+    Glob(String),
     Regex(Regex),
 }
 
@@ -37,9 +37,10 @@ impl Routes {
     pub fn add(&mut self, pattern: impl Into<String>, route: Route) {
         let name = pattern.into();
         let group = self.open();
-        match Glob::parse(&name) {
-            Some(glob) => group.patterns.push((Pattern::Glob(glob), route)),
-            None => drop(group.exact.entry(name).or_insert(route)),
+        if name.contains(['*', '?', '[']) {
+            group.patterns.push((Pattern::Glob(name), route));
+        } else {
+            group.exact.entry(name).or_insert(route);
         }
     }
 
@@ -73,12 +74,12 @@ impl Routes {
     /// Returns the route of a call.
     pub fn find(&self, request: &RouteRequest<'_>) -> Option<Cow<'_, Route>> {
         self.0.iter().find_map(|group| {
-            let fits = |(pattern, _): &&(Pattern, Route)| match pattern {
-                Pattern::Glob(glob) => glob.matches(request.task),
+            let fits = |(rule, _): &&(Pattern, Route)| match rule {
+                Pattern::Glob(glob) => pattern::glob(glob, request.task),
                 Pattern::Regex(regex) => regex.is_match(request.task),
             };
-            let pattern = || group.patterns.iter().find(fits).map(|(_, route)| route);
-            let named = group.exact.get(request.task).or_else(pattern);
+            let fitting = || group.patterns.iter().find(fits).map(|(_, route)| route);
+            let named = group.exact.get(request.task).or_else(fitting);
             let function = || group.function.as_ref()?(request).map(Cow::Owned);
             named.map(Cow::Borrowed).or_else(function)
         })

@@ -1,14 +1,15 @@
-//! Which names a pattern means.
+//! Which names a pattern means: of nodes in remote control, of tasks in routes.
 
 /// The largest program that a regular expression may become, in bytes.
 const REGEX_LIMIT: usize = 64 << 10;
 
-/// Tells whether the whole of `text` matches a shell pattern.
+/// Tells whether the whole of `text` matches a shell pattern: `*` is any run of characters,
+/// `?` any one, `[a-z]` one of a set and `[!a-z]` one that is not in it.
 ///
 /// On a mismatch only the last `*` is tried again, one character further on: what an
 /// earlier one could take, the last can take as well. So the work is at most pattern
 /// times text.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
+pub fn glob(pattern: &str, text: &str) -> bool {
     let (mut pattern, mut text) = (pattern, text);
     let mut retry: Option<(&str, &str)> = None;
     loop {
@@ -78,7 +79,7 @@ fn first(text: &str) -> Option<(char, &str)> {
 /// Tells whether `text` begins with a match of a regular expression.
 ///
 /// The time is linear in the text, whatever the expression is.
-pub(super) fn regex(pattern: &str, text: &str) -> bool {
+pub(crate) fn regex(pattern: &str, text: &str) -> bool {
     let regex = regex_lite::RegexBuilder::new(pattern)
         .size_limit(REGEX_LIMIT)
         .build();
