@@ -33,8 +33,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::execution::report::{Report, Settle};
-use crate::execution::workflow::Step;
 use crate::execution::workflow::Next;
+use crate::execution::workflow::Step;
 use crate::job::Claim;
 use crate::pulse::BEAT;
 use crate::shared::Shared;

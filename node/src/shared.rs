@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use celeriac::{App, Result};
 use celeriac::broker::Link;
 use celeriac::clock;
 use celeriac::protocol::task::Limits;
 use celeriac::routing::TaskQueue;
 use celeriac::task::Registry;
+use celeriac::{App, Result};
 use dashmap::DashMap;
 use serde::Serialize;
 use tokio::runtime;

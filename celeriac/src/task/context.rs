@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use celeriac_protocol::headers::TimeLimits;
 use celeriac_protocol::event::EventKind;
+use celeriac_protocol::headers::TimeLimits;
 use celeriac_protocol::{ResultDocument, Signature, State, Table, Timestamp, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

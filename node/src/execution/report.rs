@@ -11,8 +11,7 @@ use celeriac::broker::Publication;
 use celeriac::protocol::event::EventKind;
 use celeriac::protocol::naming::defaults::REPR_MAX;
 use celeriac::protocol::{
-    Embed, Exception, Properties, ResultDocument, Signature, State, TaskHeaders,
-    Value, repr,
+    Embed, Exception, Properties, ResultDocument, Signature, State, TaskHeaders, Value, repr,
 };
 use celeriac::task::TaskOptions;
 use celeriac::{Error, Result};

@@ -100,7 +100,8 @@ impl AmqpBroker {
                 match self.declare_all(&Topology::delayed_delivery(wanted)).await {
                     // A server without such queues.
                     Err(Error::Refused { .. }) if wanted != "classic" => {
-                        self.declare_all(&Topology::delayed_delivery("classic")).await
+                        self.declare_all(&Topology::delayed_delivery("classic"))
+                            .await
                     }
                     declared => declared,
                 }
