@@ -59,6 +59,10 @@ pub use self::ending::ends_in_group;
 pub use self::plan::Plan;
 
 /// Makes a chain: each step gets the result of the one before as its first argument.
+///
+/// As Celery's own: among its steps an empty group is left out, and a group of one is its
+/// one member, so that what comes next gets one value. To go on with a list whatever the
+/// number of members, use [`then`] or a [`chord`].
 pub fn chain(steps: impl IntoIterator<Item = impl Into<Signature>>) -> Signature {
     of_list("chain", steps)
 }
@@ -142,15 +146,38 @@ fn over(name: &str, task: Signature, items: Vec<Value>) -> Signature {
 }
 
 /// Puts a step behind a workflow, as [`Call::then`](crate::Call::then) does: behind a
-/// group, also an empty one, it gets the list of all results. A [`chain`] instead leaves
-/// out what is empty.
+/// group it gets the list of all results, and a group as step has a list of results,
+/// whatever the number of members. A [`chain`] instead leaves out groups of none and one.
 pub fn then(first: impl Into<Signature>, next: impl Into<Signature>) -> Signature {
-    let first = first.into();
-    let members = first.kwargs.get("tasks").and_then(Value::as_array);
-    match Kind::of(&first) == Kind::Group && members.is_some_and(<[Value]>::is_empty) {
-        true => chord(Vec::<Signature>::new(), next),
-        false => chain([first, next.into()]),
+    let (first, next) = (first.into(), whole(next.into()));
+    if Kind::of(&first) != Kind::Group || members(&first).len() > 1 {
+        return chain([first, next]);
     }
+    let mut chord = chord(Vec::<Signature>::new(), next);
+    inherit_fault(&mut chord, &first);
+    chord.kwargs.insert("header", Value::from(first));
+    chord
+}
+
+/// Keeps a group of one a group among the steps of a chain: an empty group beside its
+/// member makes them two, and vanishes when the group is sent.
+fn whole(mut step: Signature) -> Signature {
+    if Kind::of(&step) == Kind::Group
+        && let Some(Value::Array(members)) = step.kwargs.get_mut("tasks")
+        && members.len() == 1
+    {
+        members.push(group(Vec::<Signature>::new()).into());
+    }
+    step
+}
+
+/// Returns what a group has as members, unread.
+fn members(group: &Signature) -> &[Value] {
+    group
+        .kwargs
+        .get("tasks")
+        .and_then(Value::as_array)
+        .unwrap_or_default()
 }
 
 /// The kinds of signature.

@@ -38,9 +38,7 @@ class _Generator:
 
     def composite(self, depth):
         kind = self.choose.choice(("chain", "chain", "group", "chord", "chord"))
-        # A node keeps a group of one where Celery makes a plain task of it.
-        least = 1 if kind == "chord" or depth == 1 and kind == "group" else 2
-        made = {"kind": kind, "parts": self.nodes(depth, self.choose.randint(least, 3))}
+        made = {"kind": kind, "parts": self.nodes(depth, self.choose.randint(1, 3))}
         if kind == "chord":
             made["body"] = self.node(depth + 1)
         if self.often(0.1):
@@ -158,9 +156,8 @@ def smaller(workflow):
             if key in node:
                 found.append(put({name: value for name, value in node.items() if name != key}))
         parts = node.get("parts", [])
-        least = 2 if node["kind"] == "chain" else 1
         for index, part in enumerate(parts):
-            if len(parts) > least:
+            if len(parts) > 1:
                 found.append(put({**node, "parts": parts[:index] + parts[index + 1 :]}))
 
             def put_part(new, index=index):

@@ -350,6 +350,43 @@ fn empty_groups_and_groups_of_one_vanish_in_chains() {
     assert_eq!((plan.sends.len(), chain_of.len()), (1, 1));
     let plan = numbered(chain([none(), none()]), None);
     assert_eq!(plan.sends.len(), 0);
+    let one = |call: Signature| group([group([call])]);
+    let plan = numbered(chain([one(add([1, 2])), one(mul([3]))]), None);
+    let [send] = plan.sends.as_slice() else {
+        panic!("{plan:?}")
+    };
+    let behind = &send.embed.chain.as_ref().unwrap()[0];
+    assert_eq!((&*send.signature.task, &*behind.task), ("demo.add", "demo.mul"));
+    assert_eq!(plan.result.children, None);
+    assert_eq!(Some(&*plan.result.id), behind.task_id());
+    // What was said of the group counts.
+    let told = call(group([mul([3])])).link_error(old());
+    let plan = numbered(chain([add([1, 2]), told.into()]), None);
+    let behind = &plan.sends[0].embed.chain.as_ref().unwrap()[0];
+    assert_eq!(behind.link_error(), Some(vec![old()]));
+}
+
+/// Who builds a group of so many members as there are gets a list, also of one, wherever
+/// the group stands and whoever reads it next.
+#[test]
+fn a_typed_group_of_one_stays_a_group() {
+    let one = || call(group([mul([3])]));
+    let before = numbered(one().then(call(tsum())).into(), None);
+    assert_eq!(before.joins[0].size, 1);
+    let between = call(add([1, 2])).then(one()).then(call(tsum()));
+    let behind = numbered(between.into(), None).sends.remove(0).embed.chain;
+    let behind = numbered(behind.unwrap().remove(0), None);
+    assert_eq!(behind.joins[0].size, 1);
+    let last = || call(add([1, 2])).then(one());
+    let plan = numbered(last().into(), None);
+    assert_eq!(plan.result.children.as_ref().map(Vec::len), Some(1));
+    let body = numbered(chord([add([1])], last()), None).sends.remove(0);
+    let body = numbered(*body.embed.chord.unwrap(), None);
+    assert_eq!(body.result.children.as_ref().map(Vec::len), Some(1));
+    assert_eq!(
+        body.sends[0].embed.chain.as_ref().unwrap()[0].task,
+        "celery.group"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use celeriac_protocol::{Signature, Table, Value};
 
 use super::{Group, Tree};
 use crate::canvas::options::take;
-use crate::canvas::{Kind, canvas};
+use crate::canvas::{Kind, canvas, whole};
 
 /// Workflows deeper than this are refused.
 const MAX_DEPTH: usize = 64;
@@ -34,7 +34,7 @@ impl Tree {
             Kind::Task => return Ok(Self::Task(signature)),
             Kind::Chain => {
                 let steps = take(&mut signature.kwargs, "tasks").unwrap_or_default();
-                Self::chain(list("celery.chain", steps, depth)?)?
+                Self::chain(list("celery.chain", steps, |step| Self::step(step, depth))?)?
             }
             Kind::Group => {
                 let tasks = take(&mut signature.kwargs, "tasks").unwrap_or_default();
@@ -45,14 +45,14 @@ impl Tree {
                         .into_iter()
                         .filter_map(|key| Some((key.to_owned(), take(options, key)?)))
                         .collect(),
-                    members: flat(list("celery.group", tasks, depth)?),
+                    members: flat(members("celery.group", tasks, depth)?),
                 })
             }
             Kind::Chord => {
                 let header = take(&mut signature.kwargs, "header").unwrap_or_default();
                 let mut header = match header {
                     header @ Value::Array(_) => Group {
-                        members: flat(list("celery.chord, header", header, depth)?),
+                        members: flat(members("celery.chord, header", header, depth)?),
                         ..Group::default()
                     },
                     one => match Self::one("celery.chord, header", one, depth)? {
@@ -88,6 +88,26 @@ impl Tree {
     fn one(place: &str, value: Value, depth: usize) -> Result<Self, DecodeError> {
         let signature = Signature::from_value(value).map_err(|error| error.within(place))?;
         Self::at_depth(signature, depth + 1)
+    }
+
+    /// Reads a step of a chain. A group of one is its member there, as from Celery, whose
+    /// clients know the member's id and not the group's.
+    fn step(value: Value, depth: usize) -> Result<Self, DecodeError> {
+        let place = "celery.chain";
+        let mut step = Signature::from_value(value).map_err(|error| error.within(place))?;
+        let is_group = Kind::of(&step) == Kind::Group;
+        let lone = match step.kwargs.get_mut("tasks") {
+            Some(Value::Array(members)) if is_group && members.len() == 1 => members.pop(),
+            _ => None,
+        };
+        let Some(member) = lone else {
+            return Self::at_depth(step, depth + 1);
+        };
+        let mut member = Self::step(member, depth + 1)?;
+        step.kwargs.remove("tasks");
+        step.options.remove("task_id");
+        member.hand_down(step)?;
+        Ok(member)
     }
 
     /// Puts steps one after another.
@@ -149,12 +169,20 @@ fn flat(members: Vec<Tree>) -> Vec<Tree> {
     all
 }
 
-fn list(place: &str, value: Value, depth: usize) -> Result<Vec<Tree>, DecodeError> {
+fn members(place: &str, value: Value, depth: usize) -> Result<Vec<Tree>, DecodeError> {
+    list(place, value, |member| Tree::one(place, member, depth))
+}
+
+fn list(
+    place: &str,
+    value: Value,
+    read: impl Fn(Value) -> Result<Tree, DecodeError>,
+) -> Result<Vec<Tree>, DecodeError> {
     match value {
         Value::Array(items) => items
             .into_iter()
             .filter(|item| !is_empty_chain(item))
-            .map(|item| Tree::one(place, item, depth))
+            .map(read)
             .collect(),
         other => Err(malformed(place, "a list of signatures", other.kind())),
     }
@@ -196,7 +224,9 @@ impl From<Tree> for Signature {
                 if !errbacks.is_empty() {
                     chain.options.insert("link_error", errbacks);
                 }
-                chain.kwargs.insert("tasks", values(steps));
+                let steps = steps.into_iter().map(|step| whole(step.into()));
+                let steps: Vec<_> = steps.map(Value::from).collect();
+                chain.kwargs.insert("tasks", steps);
                 chain
             }
             Tree::Group(Group { options, members }) => {

@@ -109,6 +109,14 @@ impl Flow {
         }
     }
 
+    /// As a step of a chain: there a group of one is its member.
+    fn step(&self) -> &Self {
+        match self {
+            Self::Group(members) if members.len() == 1 => members[0].step(),
+            other => other,
+        }
+    }
+
     /// Evaluates the definition; `calls` are the callbacks with what they are given.
     fn end(&self, given: Option<&Value>, calls: &mut Vec<(i64, Value)>) -> Out {
         match self {
@@ -125,7 +133,7 @@ impl Flow {
             }
             Self::Chain(steps) => {
                 let mut before: Option<Out> = None;
-                for step in steps {
+                for step in steps.iter().map(Self::step) {
                     let given = match &before {
                         None => given.cloned(),
                         Some(out) => match out.value() {
@@ -158,7 +166,7 @@ impl Flow {
     fn never(&self) -> Out {
         match self {
             Self::Task(_) => Out::One(None),
-            Self::Chain(steps) => steps.last().unwrap().never(),
+            Self::Chain(steps) => steps.last().unwrap().step().never(),
             Self::Group(members) => {
                 let mut flat = Vec::new();
                 Self::members(members, &mut flat);
