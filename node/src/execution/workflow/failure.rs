@@ -3,6 +3,8 @@
 //! Whoever waits for a result that will never come is told: the rest of the chain, the
 //! chord around it, the chords around that, and the error callbacks.
 
+mod chord;
+
 use std::time::SystemTime;
 
 use celeriac::backend::Store;
@@ -15,8 +17,9 @@ use celeriac::protocol::{
 };
 use celeriac::task::Failure;
 
+use self::chord::TOLD;
+pub(crate) use self::chord::{Broken, on_chord_error};
 use super::{Next, Planner, Step, child_of, join, stamped};
-use crate::execution::traceback;
 
 /// How a task ended badly.
 #[derive(Debug, Clone, Copy)]
@@ -30,48 +33,10 @@ pub(crate) struct Cause<'a> {
     pub(crate) reply_to: Option<&'a str>,
 }
 
-/// Why a chord's body cannot run.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Broken {
-    /// What the body and all behind it end with.
-    pub(crate) why: Exception,
-    /// What a member of the header ended with.
-    pub(crate) cause: Option<Exception>,
-    /// The error callbacks of a chord in the header that have heard of it.
-    pub(crate) told: Vec<Value>,
-}
-
-impl From<Exception> for Broken {
-    fn from(why: Exception) -> Self {
-        Self {
-            why,
-            cause: None,
-            told: Vec::new(),
-        }
-    }
-}
-
-/// The key, beside those of an exception, under which a failed chord tells the chord
-/// around it which error callbacks were called. Python's workers do not read it.
-const TOLD: &str = "told";
-
-impl Broken {
-    /// Reads why a chord is broken from the entry of the header's member that failed.
-    pub(super) fn by(member: &str, result: &Value) -> Self {
-        let cause = Exception::from_value(result).unwrap_or_default();
-        let told = result.as_map().and_then(|fields| fields.get(TOLD));
-        Self {
-            why: Exception::chord_dependency(member, &cause),
-            told: told
-                .and_then(Value::as_array)
-                .map(<[Value]>::to_vec)
-                .unwrap_or_default(),
-            cause: Some(cause),
-        }
-    }
-}
-
 /// Plans what follows a failure: errbacks, and the end of all that waited for a result.
+///
+/// A task that was called off has not failed: as from Celery, its own errbacks hear
+/// nothing of it, and those of a chord that it breaks do.
 pub(crate) fn on_failure(
     cause: Cause<'_>,
     embed: Embed,
@@ -85,78 +50,11 @@ pub(crate) fn on_failure(
         // A chord waits for all of its header and fails then.
         let result = cause.exception.to_value();
         next.steps
-            .push_back(join(headers, *body, State::Failure, result));
+            .push_back(join(headers, *body, cause.state.clone(), result));
     }
-    let errbacks = embed.errbacks.unwrap_or_default();
-    tell(errbacks, cause, headers, plan, &mut next);
-    next
-}
-
-/// Plans the end of a chord whose body cannot run.
-///
-/// The members of a group as body fail one by one, with the error of the header's member
-/// that failed; anything else fails as a whole, with a `ChordError`. As from Celery.
-pub(crate) fn on_chord_error(
-    broken: &Broken,
-    body: &Signature,
-    lineage: &Lineage,
-    now: SystemTime,
-    plan: Planner<'_>,
-) -> Next {
-    let mut next = Next::default();
-    let is_group = Kind::of(body) == Kind::Group;
-    let (parts, own) = match is_group {
-        true => (inside(body, "tasks"), body.link_error().unwrap_or_default()),
-        false => (vec![body.clone()], Vec::new()),
-    };
-    let exception = match &broken.cause {
-        Some(cause) if is_group => cause,
-        _ => &broken.why,
-    };
-    let text = traceback::text(&body.task, exception, &[]);
-    let cause = Cause {
-        state: &State::Failure,
-        exception,
-        traceback: Some(&text),
-        now,
-        reply_to: None,
-    };
-    for part in &parts {
-        // It never was a message; these are the headers it would have had.
-        let headers = headers_of(part, lineage);
-        let mut errbacks = errbacks_of(part);
-        errbacks.extend(own.iter().cloned());
-        let mut told = broken.told.clone();
-        errbacks.retain(|errback| {
-            let errback = Value::from(errback.clone());
-            let new = !told.contains(&errback);
-            if new {
-                told.push(errback);
-            }
-            new
-        });
-        let child = tell(errbacks, cause, &headers, plan, &mut next);
-        let mut end = End::new(cause, &headers, &told);
-        end.step(part, true, 0);
-        if let Some(store) = end
-            .next
-            .stores
-            .iter_mut()
-            .find(|store| store.document.task_id == headers.id)
-        {
-            store.document.children = Some(child.into_iter().collect());
-        }
-        next.append(end.next);
-    }
-    if is_group {
-        let headers = headers_of(body, lineage);
-        let cause = Cause {
-            exception: &broken.why,
-            ..cause
-        };
-        let mut end = End::new(cause, &headers, &broken.told);
-        end.rest(body.chain().unwrap_or_default(), true, 0);
-        next.append(end.next);
+    if *cause.state != State::Revoked {
+        let errbacks = embed.errbacks.unwrap_or_default();
+        tell(errbacks, cause, headers, plan, &mut next);
     }
     next
 }
@@ -205,6 +103,8 @@ struct End<'a> {
     cause: Cause<'a>,
     root: &'a str,
     told: &'a [Value],
+    /// The header of the chord that comes first has ended already.
+    header_ended: bool,
     next: Next,
 }
 
@@ -214,6 +114,7 @@ impl<'a> End<'a> {
             cause,
             root: headers.root(),
             told,
+            header_ended: false,
             next: Next::default(),
         }
     }
@@ -243,7 +144,9 @@ impl<'a> End<'a> {
             }
             Kind::Group => self.rest(inside(step, "tasks"), counts, depth + 1),
             Kind::Chord => {
-                self.rest(inside(step, "header"), false, depth + 1);
+                if !std::mem::take(&mut self.header_ended) {
+                    self.rest(inside(step, "header"), false, depth + 1);
+                }
                 self.rest(inside(step, "body"), counts, depth + 1);
             }
         }
@@ -279,7 +182,7 @@ impl<'a> End<'a> {
         if let (Value::Map(fields), false) = (&mut result, self.told.is_empty()) {
             fields.insert(TOLD, self.told.to_vec());
         }
-        let step = join(&member, body, State::Failure, result);
+        let step = join(&member, body, cause.state.clone(), result);
         self.next.steps.push_back(step);
     }
 }
@@ -303,13 +206,23 @@ fn inside(canvas: &Signature, key: &str) -> Vec<Signature> {
 fn result_id(signature: &Signature) -> String {
     let last = match Kind::of(signature) {
         Kind::Task | Kind::Group => None,
-        Kind::Chain => inside(signature, "tasks").pop(),
+        Kind::Chain => inside(signature, "tasks").pop().map(alone),
         Kind::Chord => inside(signature, "body").pop(),
     };
     match last {
         Some(last) => result_id(&last),
         None => signature.task_id().unwrap_or_default().to_owned(),
     }
+}
+
+/// In a chain a group of one is its member.
+fn alone(mut step: Signature) -> Signature {
+    while Kind::of(&step) == Kind::Group
+        && let Ok([member]) = <[_; 1]>::try_from(inside(&step, "tasks"))
+    {
+        step = member;
+    }
+    step
 }
 
 /// Returns the error callbacks that hear of it when the whole never starts: its own, and

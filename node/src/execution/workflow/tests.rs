@@ -32,9 +32,16 @@ fn success(embed: Embed) -> Next {
 }
 
 fn failure(embed: Embed) -> Next {
-    let exception = Exception::python("ValueError", "boom");
+    ended(
+        &State::Failure,
+        Exception::python("ValueError", "boom"),
+        embed,
+    )
+}
+
+fn ended(state: &State, exception: Exception, embed: Embed) -> Next {
     let cause = Cause {
-        state: &State::Failure,
+        state,
         exception: &exception,
         traceback: Some("tb\n"),
         now: UNIX_EPOCH,
@@ -185,6 +192,26 @@ fn errbacks_are_told_the_id_in_a_group() {
     assert_eq!(told[0].1, Value::from("me"));
     assert_eq!(told[1].1, Value::Null);
     assert_eq!(told[0].2.as_deref(), Some("new"));
+}
+
+/// S18: the chord and the steps behind hear of it, error callbacks do not.
+#[test]
+fn nobody_is_called_for_a_task_that_was_called_off() {
+    let embed = Embed {
+        errbacks: Some(vec![call("e")]),
+        chain: Some(vec![
+            call("z").with_option("link_error", Value::from(call("e"))),
+        ]),
+        chord: Some(Box::new(call("b"))),
+        ..Embed::default()
+    };
+    let next = ended(&State::Revoked, Exception::task_revoked("expired"), embed);
+    let (Some(Step::Join { member, .. }), 1) = (next.steps.front(), next.steps.len()) else {
+        panic!("{:?}", next.steps)
+    };
+    assert_eq!(member.state, State::Revoked);
+    assert_eq!(stored(&next), ["z"]);
+    assert_eq!(next.stores[0].document.status, State::Revoked);
 }
 
 #[test]
@@ -383,6 +410,20 @@ fn a_group_as_body_fails_member_by_member() {
 }
 
 /// A chain as body tells its own error callbacks; those of its steps belong to the steps.
+#[test]
+fn a_group_as_body_fails_alike_with_steps_behind_it() {
+    let inner = chord([call("x"), call("y")], call("z"));
+    let body = chain([inner, call("after")]);
+    let next = on_chord_error(&broken(), &body, &lineage(), UNIX_EPOCH, &planner);
+    assert_eq!(stored(&next), ["x", "y", "z", "after"]);
+    let ends = next.stores.iter().map(|store| store.document.exception());
+    let kinds: Vec<_> = ends.map(|end| end.unwrap().exc_type).collect();
+    assert_eq!(
+        kinds,
+        ["ValueError", "ValueError", "ChordError", "ChordError"]
+    );
+}
+
 #[test]
 fn a_chain_as_body_fails_as_a_whole() {
     let body = chain([
