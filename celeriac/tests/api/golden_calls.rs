@@ -320,6 +320,11 @@ async fn ignored() {}
 #[task(name = "demo.opts", queue = "own", priority = 3, expires = "1m")]
 async fn opts() {}
 
+#[task(name = "demo.add", time_limit = "30s", soft_time_limit = "20s")]
+async fn limited(x: i64, y: i64) -> i64 {
+    x + y
+}
+
 /// Brokers count in milliseconds of 32 bits and refuse what does not fit.
 #[test]
 fn a_far_expiry_stands_in_the_header_only() {
@@ -362,6 +367,21 @@ fn a_task_that_is_known_brings_its_options() {
         get(get(&ours[0], "properties"), "priority").as_i64(),
         Some(9)
     );
+}
+
+/// Where the call names none.
+#[test]
+fn the_limits_of_a_task_that_is_known_go_with_its_calls() {
+    let mut registry = Registry::default();
+    registry.add(limited).unwrap();
+    let ours = |call: Call<i64>| sent_knowing(call.signature(), &registry);
+    assert_eq!(
+        comparable(&ours(limited.call(2, 3))),
+        comparable(&captured("tasks/time_limits"))
+    );
+    let shorter = ours(limited.call(2, 3).soft_time_limit(Duration::from_secs(5)));
+    let limits = get(get(&shorter[0], "headers"), "timelimit");
+    assert_eq!(limits, &Value::Array(vec![30.0.into(), 5.0.into()]));
 }
 
 fn published(
