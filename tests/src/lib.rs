@@ -18,3 +18,13 @@ pub mod servers;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The guides compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/tasks.md")]
+struct Tasks;
+
+/// The guides compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/workflows.md")]
+struct Workflows;
