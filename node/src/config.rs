@@ -92,11 +92,14 @@ pub struct Autoscale {
 }
 
 /// How many messages are taken ahead of their run.
+///
+/// With [`Autoscale`] the places are those of its maximum, however many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prefetch {
     /// So many per place to run, over all queues; each queue may fill every place.
     Multiplier(u16),
-    /// So many over all queues, at least one for each.
+    /// So many over all queues, at least one for each. No more tasks than that run at
+    /// once that are acknowledged after they ran, however many places there are.
     Absolute(u16),
 }
 

@@ -170,7 +170,7 @@ fn prefetch(shared: &Shared) -> u16 {
     shared
         .config
         .prefetch
-        .per_queue(shared.slots.capacity(), shared.queues.len())
+        .per_queue(shared.most_places(), shared.queues.len())
 }
 
 impl Intake {

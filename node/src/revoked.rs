@@ -14,7 +14,11 @@ use tokio::sync::watch;
 use self::file::Contents;
 
 /// So many values of stamps are remembered at most.
-const MAX_STAMPS: usize = 10_000;
+pub(crate) const MAX_STAMPS: usize = 10_000;
+
+/// A longer id, or name or value of a stamp, is not remembered, in bytes: what is
+/// remembered has a size that can be told.
+pub(crate) const MAX_TEXT: usize = 255;
 
 /// What was called off: ids of tasks, and stamps whose tasks are.
 ///
@@ -28,37 +32,76 @@ pub(crate) struct Revoked {
     changes: watch::Sender<u64>,
 }
 
+/// The name of a stamp, and a value.
+pub(crate) type Stamp = (String, String);
+
 #[derive(Debug, Default)]
 struct Inner {
     ids: Remembered<String>,
-    stamps: Remembered<(String, String)>,
+    stamps: Remembered<Stamp>,
+}
+
+impl Inner {
+    fn add_id(&mut self, id: String, now: Instant) {
+        self.ids.insert(id, now, REVOKED_MAX, REVOKED_EXPIRES);
+    }
+
+    fn add_stamp(&mut self, stamp: Stamp, now: Instant) {
+        self.stamps.insert(stamp, now, MAX_STAMPS, REVOKED_EXPIRES);
+    }
 }
 
 impl Revoked {
     /// Adds ids.
     pub(crate) fn add(&self, ids: impl IntoIterator<Item = String>, now: Instant) {
-        let mut inner = self.lock();
-        for id in ids {
-            inner.ids.insert(id, now, REVOKED_MAX, REVOKED_EXPIRES);
-        }
-        drop(inner);
-        self.changed();
+        self.change(|inner| {
+            let added = ids.into_iter().map(|id| inner.add_id(id, now));
+            added.count()
+        });
     }
 
     /// Adds a stamp: every task that carries it with one of the values is called off.
     pub(crate) fn add_stamp(&self, name: &str, values: &[Value], now: Instant) {
-        let mut inner = self.lock();
-        for value in values {
-            let stamp = (name.to_owned(), text(value));
-            inner.stamps.insert(stamp, now, MAX_STAMPS, REVOKED_EXPIRES);
-        }
-        drop(inner);
-        self.changed();
+        self.change(|inner| {
+            let stamps = values.iter().map(|value| (name.to_owned(), text(value)));
+            stamps.map(|stamp| inner.add_stamp(stamp, now)).count()
+        });
     }
 
-    fn changed(&self) {
-        self.any.store(true, Ordering::Release);
-        self.changes.send_modify(|changes| *changes += 1);
+    /// Adds what a neighbour remembers and this node does not: what is known does not
+    /// become younger, or it would never be forgotten among neighbours that tell each
+    /// other. What is too long is left out.
+    pub(crate) fn learn(
+        &self,
+        ids: impl IntoIterator<Item = String>,
+        stamps: impl IntoIterator<Item = Stamp>,
+        now: Instant,
+    ) {
+        self.change(|inner| {
+            let before = inner.ids.added + inner.stamps.added;
+            for id in ids {
+                if id.len() <= MAX_TEXT && !inner.ids.contains(&id) {
+                    inner.add_id(id, now);
+                }
+            }
+            for stamp in stamps {
+                let fits = stamp.0.len() <= MAX_TEXT && stamp.1.len() <= MAX_TEXT;
+                if fits && !inner.stamps.contains(&stamp) {
+                    inner.add_stamp(stamp, now);
+                }
+            }
+            let added = inner.ids.added + inner.stamps.added - before;
+            usize::try_from(added).unwrap_or(usize::MAX)
+        });
+    }
+
+    /// Makes a change, which returns how much it added. Nothing that is added leaves
+    /// tasks their quick answer, and the file as it is.
+    fn change(&self, change: impl FnOnce(&mut Inner) -> usize) {
+        if change(&mut self.lock()) > 0 {
+            self.any.store(true, Ordering::Release);
+            self.changes.send_modify(|changes| *changes += 1);
+        }
     }
 
     /// Returns how often something was added, as it goes on.
@@ -93,22 +136,15 @@ impl Revoked {
             // A machine that has just started cannot tell the time before.
             (age <= REVOKED_EXPIRES).then(|| now.checked_sub(age).unwrap_or(now))
         };
-        let mut inner = self.lock();
-        for (id, at) in contents.ids {
-            if let Some(then) = then(at) {
-                inner.ids.insert(id, then, REVOKED_MAX, REVOKED_EXPIRES);
-            }
-        }
-        for (name, value, at) in contents.stamps {
-            if let Some(then) = then(at) {
-                let stamp = (name, value);
-                inner
-                    .stamps
-                    .insert(stamp, then, MAX_STAMPS, REVOKED_EXPIRES);
-            }
-        }
-        drop(inner);
-        self.changed();
+        self.change(|inner| {
+            let ids = contents.ids.into_iter();
+            let ids = ids.filter_map(|(id, at)| Some((id, then(at)?)));
+            let ids = ids.map(|(id, then)| inner.add_id(id, then)).count();
+            let stamps = contents.stamps.into_iter();
+            let stamps = stamps.filter_map(|(name, value, at)| Some(((name, value), then(at)?)));
+            let stamps = stamps.map(|(stamp, then)| inner.add_stamp(stamp, then));
+            ids + stamps.count()
+        });
     }
 
     /// Tells whether a task was called off, by its id or a stamp.
@@ -121,8 +157,13 @@ impl Revoked {
     }
 
     /// Returns the ids, the oldest first.
-    pub(crate) fn ids(&self) -> Vec<String> {
-        self.lock().ids.order.values().cloned().collect()
+    pub(crate) fn ids(&self, now: Instant) -> Vec<String> {
+        self.lock().ids.young(now).cloned().collect()
+    }
+
+    /// Returns the stamps, the oldest first.
+    pub(crate) fn stamps(&self, now: Instant) -> Vec<Stamp> {
+        self.lock().stamps.young(now).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -131,7 +172,7 @@ impl Revoked {
 }
 
 /// Tells whether a task carries one of the stamps.
-fn matches(stamps: &Remembered<(String, String)>, headers: &TaskHeaders) -> bool {
+fn matches(stamps: &Remembered<Stamp>, headers: &TaskHeaders) -> bool {
     if stamps.order.is_empty() {
         return false;
     }
@@ -194,6 +235,14 @@ impl<T: Clone + Eq + std::hash::Hash> Remembered<T> {
         members.filter_map(|member| Some((member, self.members.get(member)?.1)))
     }
 
+    /// Returns the members that are not too old, the oldest first.
+    fn young(&self, now: Instant) -> impl Iterator<Item = &T> {
+        let members = self.iter();
+        let young = members
+            .filter(move |(_, added)| now.saturating_duration_since(*added) <= REVOKED_EXPIRES);
+        young.map(|(member, _)| member)
+    }
+
     fn contains(&self, member: &T) -> bool {
         self.members.contains_key(member)
     }
@@ -223,7 +272,37 @@ mod tests {
             ["c".to_owned()],
             start + REVOKED_EXPIRES + Duration::from_secs(1),
         );
-        assert_eq!(revoked.ids(), ["c"]);
+        assert_eq!(revoked.ids(start + REVOKED_EXPIRES), ["c"]);
+    }
+
+    #[test]
+    fn what_is_too_old_is_not_told() {
+        let (revoked, start) = (Revoked::default(), Instant::now());
+        revoked.add(["a".to_owned()], start);
+        revoked.add_stamp("customer", &["7".into()], start);
+        let later = start + REVOKED_EXPIRES;
+        assert_eq!(revoked.ids(later), ["a"]);
+        assert_eq!(revoked.stamps(later).len(), 1);
+        let later = later + Duration::from_secs(1);
+        assert!(revoked.ids(later).is_empty() && revoked.stamps(later).is_empty());
+    }
+
+    #[test]
+    fn what_is_known_does_not_become_younger_by_hearing_of_it() {
+        let (revoked, start) = (Revoked::default(), Instant::now());
+        let stamp = || ("customer".to_owned(), "7".to_owned());
+        revoked.learn([], [], start);
+        // A neighbour that knows nothing costs nothing: no task asks, no file is written.
+        assert!(!revoked.any.load(Ordering::Acquire));
+        revoked.learn(["a".to_owned()], [stamp()], start);
+        assert_eq!(*revoked.changes().borrow(), 1);
+        revoked.learn(["a".to_owned()], [stamp()], start + REVOKED_EXPIRES);
+        assert_eq!(*revoked.changes().borrow(), 1);
+        let later = start + REVOKED_EXPIRES + Duration::from_secs(1);
+        assert!(revoked.ids(later).is_empty() && revoked.stamps(later).is_empty());
+        let long = || "x".repeat(MAX_TEXT + 1);
+        revoked.learn([long()], [(long(), "7".to_owned())], start);
+        assert_eq!(*revoked.changes().borrow(), 1);
     }
 
     #[test]
@@ -231,11 +310,11 @@ mod tests {
         let (revoked, start) = (Revoked::default(), Instant::now());
         revoked.add(["a".to_owned(), "b".to_owned()], start);
         revoked.add(["a".to_owned()], start + REVOKED_EXPIRES);
-        assert_eq!(revoked.ids(), ["b", "a"]);
+        assert_eq!(revoked.ids(start), ["b", "a"]);
         let later = start + REVOKED_EXPIRES + Duration::from_secs(1);
         revoked.add(["c".to_owned()], later);
         assert!(revoked.contains(&task("a")));
-        assert_eq!(revoked.ids(), ["a", "c"]);
+        assert_eq!(revoked.ids(later), ["a", "c"]);
     }
 
     #[test]
@@ -244,7 +323,7 @@ mod tests {
         revoked.add((0..=REVOKED_MAX).map(|n| n.to_string()), start);
         assert!(!revoked.contains(&task("0")));
         assert!(revoked.contains(&task("1")));
-        assert_eq!(revoked.ids().len(), REVOKED_MAX);
+        assert_eq!(revoked.ids(start).len(), REVOKED_MAX);
     }
 
     #[test]
@@ -259,7 +338,7 @@ mod tests {
 
         let other = Revoked::default();
         other.restore(contents, start + 4 * hour, noon + REVOKED_EXPIRES);
-        assert_eq!(other.ids(), ["new"]);
+        assert_eq!(other.ids(start + 4 * hour), ["new"]);
         let mut stamps = Table::new();
         stamps.push("customer", "7");
         assert!(other.contains(&TaskHeaders {
@@ -267,8 +346,9 @@ mod tests {
             ..task("x")
         }));
         // It is as old as it was.
-        other.add(["c".to_owned()], start + 4 * hour + Duration::from_secs(1));
-        assert_eq!(other.ids(), ["c"]);
+        let later = start + 4 * hour + Duration::from_secs(1);
+        other.add(["c".to_owned()], later);
+        assert_eq!(other.ids(later), ["c"]);
     }
 
     #[test]
@@ -276,7 +356,7 @@ mod tests {
         let revoked = Revoked::default();
         let ahead = Contents::new(vec![("a".to_owned(), 1e12)], Vec::new());
         revoked.restore(ahead, Instant::now(), UNIX_EPOCH);
-        assert_eq!(revoked.ids(), ["a"]);
+        assert_eq!(revoked.ids(Instant::now()), ["a"]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::autoscale::Bounds;
 use crate::backend::Outcomes;
 use crate::builtin;
-use crate::config::{Config, MAX_DEFAULT_THREADS as MAX_THREADS};
+use crate::config::{Autoscale, Config, MAX_DEFAULT_THREADS as MAX_THREADS};
 use crate::counters::Counters;
 use crate::events::Events;
 use crate::execution::limits::TaskLimits;
@@ -87,7 +87,7 @@ pub(crate) struct Shared {
     /// Messages that had not started and were given back at shutdown.
     pub(crate) returned: AtomicU64,
     phase: watch::Sender<Phase>,
-    /// Changes when the number of places does, so that consumers adjust.
+    /// Changes when the number of places does, or its bounds, so that consumers adjust.
     pub(crate) resized: watch::Sender<usize>,
     /// Changes when a consumer starts or stops to consume.
     consuming: watch::Sender<u64>,
@@ -282,6 +282,21 @@ impl Shared {
         };
         self.resized.send_replace(places);
         places
+    }
+
+    /// Returns how many places there may be: with bounds the load alone brings so many,
+    /// and it cannot be seen when fewer messages are taken.
+    pub(crate) fn most_places(&self) -> usize {
+        let places = self.slots.capacity();
+        let bounds = self.autoscale.as_ref().map(Bounds::get);
+        bounds.map_or(places, |bounds| places.max(bounds.max))
+    }
+
+    /// Sets the bounds between which the number of places follows the load.
+    pub(crate) fn scale_between(&self, bounds: &Bounds, new: Autoscale) {
+        bounds.set(new);
+        // What is taken ahead follows from the maximum.
+        self.resized.send_replace(self.slots.capacity());
     }
 
     /// Lets as many more blocking tasks have a thread, so that new places are of use to

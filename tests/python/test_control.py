@@ -238,13 +238,16 @@ def test_revocations_survive_a_restart(node, client, redis_url, ask, tmp_path):
     for task in ids:
         app.control.revoke(task, destination=[first.name])
     eventually(lambda: set(ids) <= set(ask(first, "revoked")), "every revocation to be heard")
-    ask(first, "revoke_by_stamped_headers", headers={"customer": ["seven"]})
-    # Also without an end in order: what was answered is on the disk.
     last = str(uuid.uuid4())
     ask(first, "revoke", task_id=last)
+    # Also without an end in order: what was answered is on the disk.
+    ask(first, "revoke_by_stamped_headers", headers={"customer": ["seven"]})
     first.kill()
 
     second = node(redis_url, *flags, name=first.name)
+    stamped = app.send_task("celeriac.add", (1, 2), stamped_headers=["customer"], customer="seven")
+    with pytest.raises(TaskRevokedError):
+        stamped.get(timeout=30)
     assert ask(second, "revoked") == [*ids, last]
     revoked = app.send_task("celeriac.add", (1, 2), task_id=last)
     with pytest.raises(TaskRevokedError):
@@ -267,6 +270,14 @@ def test_revocations_reach_those_who_join_later(node, python_worker, client, red
     python = python_worker(redis_url)
     eventually(lambda: "told-by-rust" in ask(python, "revoked"), "the Python worker to know")
     ask(python, "revoke", task_id=["told-by-python"])
+    ask(first, "revoke_by_stamped_headers", headers={"customer": ["seven"]})
+    # Python does not carry stamps on, and is not disturbed by them.
+    between = node(redis_url)
+    assert set(ask(between, "hello", from_node="nobody@here")) == {"revoked", "revoked_stamps", "clock"}
+    eventually(
+        lambda: ask(between, "hello", from_node="nobody@here")["revoked_stamps"] == {"customer": ["seven"]},
+        "the stamp to be known",
+    )
     first.stop()
     second = node(redis_url)
     eventually(

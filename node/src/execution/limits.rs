@@ -20,8 +20,8 @@ pub(crate) struct RunLimits {
 }
 
 impl RunLimits {
-    /// Picks the limits of a run, each for itself: the call's, those set by remote
-    /// control, the task's, the node's. 0 is none, as for Celery.
+    /// Picks the limits of a run, each for itself: the call's, the task's, or both of those
+    /// set by remote control in their place, the node's. 0 is none, as for Celery.
     pub(crate) fn pick(
         call: TimeLimits,
         set: Option<Self>,
@@ -31,8 +31,13 @@ impl RunLimits {
         let seconds = |limit: Option<f64>| {
             limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         };
-        let set = set.unwrap_or_default();
-        let first = |limits: [Option<Duration>; 4]| {
+        let own = Self {
+            soft: options.soft_time_limit,
+            hard: options.time_limit,
+        };
+        // Both take the place of the task's, and one that is absent takes it away.
+        let own = set.unwrap_or(own);
+        let first = |limits: [Option<Duration>; 3]| {
             limits
                 .into_iter()
                 .flatten()
@@ -40,18 +45,8 @@ impl RunLimits {
                 .filter(|limit| !limit.is_zero())
         };
         Self {
-            soft: first([
-                seconds(call.soft),
-                set.soft,
-                options.soft_time_limit,
-                config.default_soft_time_limit,
-            ]),
-            hard: first([
-                seconds(call.hard),
-                set.hard,
-                options.time_limit,
-                config.default_time_limit,
-            ]),
+            soft: first([seconds(call.soft), own.soft, config.default_soft_time_limit]),
+            hard: first([seconds(call.hard), own.hard, config.default_time_limit]),
         }
     }
 
@@ -156,7 +151,10 @@ mod tests {
             },
         );
         let picked = RunLimits::pick(TimeLimits::default(), limits.get("a"), &options, &config);
-        assert_eq!((picked.soft, picked.hard), (second(3), second(4)));
+        assert_eq!((picked.soft, picked.hard), (None, second(4)));
+        limits.set("a", RunLimits::default());
+        let picked = RunLimits::pick(TimeLimits::default(), limits.get("a"), &options, &config);
+        assert_eq!((picked.soft, picked.hard), (None, second(9)));
     }
 
     #[test]

@@ -220,7 +220,7 @@ pub(super) fn autoscale(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answe
             format!("expected a max of at least 1 and a min not above it, found {max} and {min}");
         return Err(Exception::python("ValueError", text));
     }
-    bounds.set(Autoscale { max, min });
+    shared.scale_between(bounds, Autoscale { max, min });
     tracing::info!(max, min, "autoscale bounds set");
     Ok(Some(control::ok(format!(
         "autoscale now max={max} min={min}"

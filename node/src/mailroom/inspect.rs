@@ -57,7 +57,8 @@ pub(super) fn query_task(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
 }
 
 pub(super) fn revoked(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
-    Ok(list(shared.revoked.ids().into_iter().map(Value::from)))
+    let ids = shared.revoked.ids(Instant::now());
+    Ok(list(ids.into_iter().map(Value::from)))
 }
 
 pub(super) fn registered(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
@@ -79,6 +80,7 @@ pub(super) fn registered(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
 /// Writes a task's name, and in brackets those of the attributes that it has.
 fn describe(shared: &Shared, task: &dyn Handler, attributes: &[&str]) -> String {
     let options = task.options();
+    let limits = shared.time_limits.get(task.name());
     let flag = |flag: bool| Some(if flag { "True" } else { "False" }.to_owned());
     let value = |name: &str| match name {
         "name" => Some(task.name().to_owned()),
@@ -88,11 +90,11 @@ fn describe(shared: &Shared, task: &dyn Handler, attributes: &[&str]) -> String 
         "serializer" => Some(shared.app.defaults().serializer.name().to_owned()),
         "queue" => options.queue.clone(),
         "priority" => options.priority.map(|priority| priority.to_string()),
-        "soft_time_limit" => options
-            .soft_time_limit
+        "soft_time_limit" => limits
+            .map_or(options.soft_time_limit, |set| set.soft)
             .map(|limit| limit.as_secs_f64().to_string()),
-        "time_limit" => options
-            .time_limit
+        "time_limit" => limits
+            .map_or(options.time_limit, |set| set.hard)
             .map(|limit| limit.as_secs_f64().to_string()),
         "expires" => options.expires.map(|time| time.as_secs_f64().to_string()),
         "acks_late" => flag(options.acks_late),
@@ -145,18 +147,21 @@ fn queue_info(queue: &TaskQueue) -> QueueInfo {
     }
 }
 
-/// Trades revoked ids with a node that starts.
+/// Trades what is revoked with a node that starts.
 pub(super) fn hello(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
     if arguments.name("from_node")? == shared.name() {
         return Ok(None);
     }
-    if let Some(revoked) = arguments.get("revoked") {
-        shared.revoked.add(mingle::ids(revoked), Instant::now());
-    }
-    let ids: Vec<_> = shared.revoked.ids().into_iter().map(Value::from).collect();
+    mingle::learn(
+        shared,
+        arguments.get("revoked"),
+        arguments.get(mingle::STAMPS),
+    );
+    let (ids, stamps) = mingle::known(shared);
     let clock = shared.app.clock().forward();
     Ok(Some(table([
-        ("revoked", ids.into()),
+        ("revoked", ids),
+        (mingle::STAMPS, stamps),
         ("clock", clock.into()),
     ])))
 }

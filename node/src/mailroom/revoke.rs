@@ -13,7 +13,7 @@ use super::arguments::{Arguments, wrong};
 use super::command::{Answer, Later};
 use super::tasks;
 use crate::job::{Job, Stage, Stop};
-use crate::revoked;
+use crate::revoked::{self, MAX_TEXT};
 use crate::shared::Shared;
 
 /// How many results are looked up and written at once.
@@ -23,7 +23,7 @@ pub(super) fn revoke(
     shared: &Arc<Shared>,
     arguments: Arguments<'_>,
 ) -> Result<Later<Answer>, Exception> {
-    let ids = arguments.texts("task_id")?;
+    let ids = ids(arguments)?;
     Ok(call_off(shared, &ids, signal(arguments)?))
 }
 
@@ -31,9 +31,15 @@ pub(super) fn terminate(
     shared: &Arc<Shared>,
     arguments: Arguments<'_>,
 ) -> Result<Later<Answer>, Exception> {
-    let ids = arguments.texts("task_id")?;
+    let ids = ids(arguments)?;
     let signal = Signal::from_value(arguments.get("signal").unwrap_or(&Value::Null))?;
     Ok(call_off(shared, &ids, Some(signal)))
+}
+
+fn ids(arguments: Arguments<'_>) -> Result<Vec<String>, Exception> {
+    let ids = arguments.texts("task_id")?;
+    ids.iter().try_for_each(|id| fits("task_id", id))?;
+    Ok(ids)
 }
 
 /// Reads whether tasks that run shall be stopped, and by which signal. One that is none
@@ -147,50 +153,78 @@ async fn mark(shared: Arc<Shared>, ids: Vec<String>) {
     }
 }
 
-pub(super) fn by_stamps(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+/// Calls off what carries one of the stamps; the answer comes when that outlives the node.
+pub(super) fn by_stamps(
+    shared: &Arc<Shared>,
+    arguments: Arguments<'_>,
+) -> Result<Later<Answer>, Exception> {
     let headers = stamps(arguments.get("headers").unwrap_or(&Value::Null))?;
     let signal = signal(arguments)?;
     for (name, values) in headers.iter() {
+        fits("headers", name)?;
+        for value in many(values) {
+            fits("headers", &revoked::text(value))?;
+        }
+    }
+    for (name, values) in headers.iter() {
         shared.revoked.add_stamp(name, many(values), Instant::now());
     }
-    let shown = repr::python(&Value::Map(headers.clone()));
-    let Some(signal) = signal else {
-        let text = format!("headers {shown} flagged as revoked, but not terminated");
-        return Ok(Some(control::ok(text)));
+    let text = match signal {
+        None => {
+            let shown = repr::python(&Value::Map(headers));
+            format!("headers {shown} flagged as revoked, but not terminated")
+        }
+        Some(signal) => terminate_stamped(shared, &headers, signal),
     };
+    let shared = Arc::clone(shared);
+    Ok(Box::pin(async move {
+        revoked::file::saved(&shared).await;
+        Ok(Some(control::ok(text)))
+    }))
+}
+
+/// Stops what runs here and carries one of the stamps, and says what Celery says of it.
+fn terminate_stamped(shared: &Shared, headers: &Table, signal: Signal) -> String {
     let mut stopped: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for job in shared.jobs.at(Stage::Running) {
         for (name, values) in headers.iter() {
             let matching = matching(&job.headers().stamps, name, many(values));
-            if !matching.is_empty() {
-                let all = stopped.entry(name).or_default();
-                all.extend(
-                    matching
-                        .into_iter()
-                        .filter(|value| !all.contains(value))
-                        .collect::<Vec<_>>(),
-                );
-                stop(&job, signal);
+            if matching.is_empty() {
+                continue;
             }
+            let all = stopped.entry(name).or_default();
+            for value in matching {
+                if !all.contains(&value) {
+                    all.push(value);
+                }
+            }
+            stop(&job, signal);
         }
     }
     if stopped.is_empty() {
-        return Ok(Some(control::ok(format!(
-            "headers {shown} were not terminated"
-        ))));
+        let shown = repr::python(&Value::Map(headers.clone()));
+        return format!("headers {shown} were not terminated");
     }
-    let pairs: Vec<_> = stopped
-        .iter()
-        .map(|(name, values)| {
-            let values = set(values.iter().map(String::as_str));
-            format!("{}: {values}", repr::python(&Value::from(*name)))
-        })
-        .collect();
-    let text = format!(
+    let pairs = stopped.iter().map(|(name, values)| {
+        let values = set(values.iter().map(String::as_str));
+        format!("{}: {values}", repr::python(&Value::from(*name)))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    format!(
         "headers defaultdict(<class 'set'>, {{{}}}) revoked",
         pairs.join(", ")
-    );
-    Ok(Some(control::ok(text)))
+    )
+}
+
+/// Refuses what is too long to be remembered.
+fn fits(argument: &str, text: &str) -> Result<(), Exception> {
+    match text.len() <= MAX_TEXT {
+        true => Ok(()),
+        false => {
+            let expected = format!("texts of {MAX_TEXT} bytes at most");
+            Err(wrong(argument, &expected, &text.into()))
+        }
+    }
 }
 
 /// Reads stamps: a map, or a list of `name=value` as the command line gives them.

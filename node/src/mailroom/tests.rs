@@ -332,6 +332,19 @@ async fn revoked_is_stored_for_what_does_not_run_here() {
 #[tokio::test]
 async fn registered_tasks_show_what_is_asked() {
     let (shared, _commands) = office();
+    ask(
+        &shared,
+        "time_limit",
+        r#"{"task_name": "demo.add", "hard": 9}"#,
+    );
+    assert_eq!(
+        text(ask(
+            &shared,
+            "registered",
+            r#"{"taskinfoitems": ["soft_time_limit", "time_limit"]}"#
+        )),
+        "['demo.add [time_limit=9]', 'demo.limited']"
+    );
     assert_eq!(
         text(ask(&shared, "registered", r#"{"taskinfoitems": []}"#)),
         "['demo.add', 'demo.limited [rate_limit=10/m]']"
@@ -420,6 +433,8 @@ async fn hello_trades_what_is_revoked() {
     shared
         .revoked
         .add(["mine".to_owned()], std::time::Instant::now());
+    let stamps = r#"{"headers": {"customer": [7, "x"]}}"#;
+    asked(&shared, "revoke_by_stamped_headers", stamps).await;
     assert_eq!(
         ask(
             &shared,
@@ -431,13 +446,17 @@ async fn hello_trades_what_is_revoked() {
     let answer = ask(
         &shared,
         "hello",
-        r#"{"from_node": "w2@vm", "revoked": ["yours"]}"#,
+        r#"{"from_node": "w2@vm", "revoked": ["yours"], "revoked_stamps": {"order": ["9"]}}"#,
     )
     .unwrap();
     let answer = answer.as_map().unwrap();
     assert_eq!(
         repr::python(answer.get("revoked").unwrap()),
         "['mine', 'yours']"
+    );
+    assert_eq!(
+        repr::python(answer.get("revoked_stamps").unwrap()),
+        "{'customer': ['7', 'x'], 'order': ['9']}"
     );
     assert_eq!(answer.get("clock").unwrap().as_i64(), Some(1));
 }
@@ -545,7 +564,34 @@ async fn a_signal_that_is_none_changes_nothing() {
             r#"{'error': 'AttributeError("module \'signal\' has no attribute \'SIGNOPE\'")'}"#
         );
     }
-    assert!(shared.revoked.ids().is_empty());
+    assert!(known(&shared).is_empty());
+}
+
+fn known(shared: &Shared) -> Vec<String> {
+    shared.revoked.ids(std::time::Instant::now())
+}
+
+/// S33.
+#[tokio::test]
+async fn what_is_too_long_to_be_remembered_is_refused() {
+    let (shared, _commands) = office();
+    let long = "x".repeat(256);
+    for (method, arguments) in [
+        ("revoke", format!(r#"{{"task_id": ["good", "{long}"]}}"#)),
+        (
+            "revoke_by_stamped_headers",
+            format!(r#"{{"headers": {{"good": "1", "{long}": "2"}}}}"#),
+        ),
+        (
+            "revoke_by_stamped_headers",
+            format!(r#"{{"headers": {{"good": ["1", "{long}"]}}}}"#),
+        ),
+    ] {
+        let answer = text(asked(&shared, method, &arguments).await);
+        assert!(answer.contains("255 bytes at most"), "{answer}");
+    }
+    assert!(known(&shared).is_empty());
+    assert!(shared.revoked.stamps(std::time::Instant::now()).is_empty());
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ use crate::shared::Shared;
 /// The form of the file; another one is not read.
 const VERSION: u8 = 1;
 
-/// A larger file is none of ours: all that is remembered fits.
-const MAX_SIZE: u64 = 64 << 20;
+/// A larger file is none of ours: all that is remembered fits, each letter escaped.
+const MAX_SIZE: u64 = 128 << 20;
 
 /// How long to wait after a write that failed.
 const RETRY: Duration = Duration::from_secs(5);
@@ -284,6 +284,23 @@ mod tests {
         write(&path, &contents("two")).unwrap();
         assert_eq!(read(&path).unwrap(), Some(contents("two")));
         assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+    }
+
+    /// S33.
+    #[test]
+    fn all_that_can_be_remembered_can_be_read() {
+        use crate::revoked::{MAX_STAMPS, MAX_TEXT, REVOKED_MAX};
+
+        // The longest that a letter becomes in JSON.
+        let text = "\u{1}".repeat(MAX_TEXT);
+        let size = |contents: &Contents| serde_json::to_vec(contents).unwrap().len() as u64;
+        let empty = size(&Contents::new(Vec::new(), Vec::new()));
+        let id = Contents::new(vec![(text.clone(), 1_234_567_890.123_456)], Vec::new());
+        let stamp = (text.clone(), text, 1_234_567_890.123_456);
+        let stamp = Contents::new(Vec::new(), vec![stamp]);
+        let each = |one: u64, count: usize| (one - empty + 1) * count as u64;
+        let most = empty + each(size(&id), REVOKED_MAX) + each(size(&stamp), MAX_STAMPS);
+        assert!(most <= MAX_SIZE, "{most}");
     }
 
     /// S33.

@@ -3,7 +3,7 @@
 use celeriac::State;
 use celeriac::control::Command;
 use celeriac::protocol::{Exception, Value};
-use celeriac_node::{Autoscale, Config, Node, Reason};
+use celeriac_node::{Autoscale, Config, Node, Prefetch, Reason};
 
 use crate::tasks::*;
 use crate::{PATIENCE, Rig, eventually};
@@ -197,6 +197,33 @@ async fn places_follow_the_load() {
     }
     door.started(3).await;
     assert_eq!(rig.handle.snapshot().slots, 3);
+    door.open.add_permits(5);
+    rig.settled().await;
+}
+
+/// S34. Nothing but the maximum says how many messages are looked at.
+#[tokio::test]
+async fn places_follow_the_load_also_when_nothing_is_taken_ahead() {
+    let config = Config {
+        autoscale: Some(Autoscale { max: 3, min: 1 }),
+        prefetch: Prefetch::Multiplier(1),
+        queues: ["celery", "b", "c", "d"].map(str::to_owned).into(),
+        ..Config::default()
+    };
+    let rig = Rig::with(config, |builder| builder).await;
+    rig.hears().await;
+    let door = gate("scale one");
+    for _ in 0..5 {
+        wait.call("scale one".to_owned())
+            .send(&rig.app)
+            .await
+            .unwrap();
+    }
+    door.started(3).await;
+    assert_eq!(rig.handle.snapshot().slots, 3);
+    let bounds = Command::autoscale(4, 1);
+    assert_eq!(rig.app.control().ask(bounds).await.unwrap().len(), 1);
+    eventually("the new maximum is used", || async { door.starts() == 4 }).await;
     door.open.add_permits(5);
     rig.settled().await;
 }
