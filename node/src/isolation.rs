@@ -28,10 +28,11 @@ pub(crate) mod run;
 mod service;
 mod wire;
 
+pub(crate) use self::child::is_marked;
 pub use self::child::{enter, is_child};
 pub use self::config::Isolation;
 pub(crate) use self::pool::Pool;
 
 /// The variable that tells a process whose child it is: the node's process id. A process
-/// that the child starts inherits it, and has another parent.
-const VARIABLE: &str = "CELERIAC_ISOLATED_BY";
+/// that the child starts inherits it, and lacks the line to the node.
+pub(crate) const VARIABLE: &str = "CELERIAC_ISOLATED_BY";

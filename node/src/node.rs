@@ -71,8 +71,13 @@ impl Node {
     /// [`Error::Invalid`] for a setting that cannot work, such as an HTTP address that is
     /// in use; [`Error::Unavailable`] when the system gives no threads.
     pub fn new(app: App, config: Config) -> Result<Self> {
-        if isolation::is_child() {
-            let expected = "celeriac_node::isolation::enter called first in main";
+        // Whoever looks after an isolated task's process would not look after its node.
+        if isolation::is_marked() {
+            let expected = format!(
+                "celeriac_node::isolation::enter called first in main, and no node in an \
+                 isolated task (one that shall outlive it is started without {})",
+                isolation::VARIABLE
+            );
             let found = "a node in a process that was started for isolated tasks";
             return Err(Error::invalid("process", expected, found));
         }

@@ -4,7 +4,9 @@
 //! A program with a main of its own, as its children are the same program.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::process::{Command, ExitCode};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use celeriac::canvas::chord;
@@ -101,6 +103,8 @@ fn main() -> ExitCode {
             }
         };
     }
+    no_child_becomes_a_node();
+    println!("a child whose node is gone ends: ok");
     runtime.block_on(remember());
     println!("what a task in a process sends and stores goes through its node: ok");
     let this = std::env::current_exe().unwrap();
@@ -128,6 +132,30 @@ async fn run<R: serde::de::DeserializeOwned>(app: &App, call: Call<R>) -> Result
     let document = sent.ready(PATIENCE).await.unwrap();
     assert_eq!(document.status, State::Success, "{document:?}");
     document
+}
+
+/// S27: a child whose node died before it came to `enter` ends; what a task starts is no
+/// child, and no node either.
+fn no_child_becomes_a_node() {
+    let this = std::env::current_exe().unwrap();
+    let program = || {
+        let mut program = Command::new(&this);
+        program.env("CELERIAC_ISOLATED_BY", std::process::id().to_string());
+        program
+    };
+    let (line, node) = UnixStream::pair().unwrap();
+    drop(node);
+    let orphan = program().stdin(OwnedFd::from(line)).output().unwrap();
+    let told = String::from_utf8_lossy(&orphan.stderr);
+    assert_eq!(orphan.status.code(), Some(70), "{told}");
+    assert!(told.contains("expected a welcome from the node"), "{told}");
+    assert_eq!(String::from_utf8_lossy(&orphan.stdout), "");
+
+    let started = program().env(FORGETFUL, "1").stdin(Stdio::null()).output();
+    let started = started.unwrap();
+    let told = String::from_utf8_lossy(&started.stderr);
+    assert_eq!(started.status.code(), Some(1), "{told}");
+    assert!(told.contains("no node in an isolated task"), "{told}");
 }
 
 /// S27: tasks in processes take part in workflows like any other.

@@ -5,8 +5,9 @@ mod body;
 mod broker;
 mod line;
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,9 +26,37 @@ const STACK: usize = 2 * 1024 * 1024;
 
 /// Tells whether a node started this process to run isolated tasks.
 pub fn is_child() -> bool {
-    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
-    // A process that a child starts has the variable too, and another parent.
-    parent.is_some() && std::env::var(VARIABLE).ok() == parent
+    marked().is_some_and(|node| comes_from(std::io::stdin(), &node))
+}
+
+/// Tells whether a node started this process, or a process that started it: whether it
+/// may be a child, but no node.
+pub(crate) fn is_marked() -> bool {
+    marked().is_some()
+}
+
+fn marked() -> Option<OsString> {
+    std::env::var_os(VARIABLE)
+}
+
+/// Tells whether this is one end of a line that the node made. It is as long as the
+/// process has it, the node may be gone by then; what a child starts inherits the
+/// variable, and has no line.
+fn comes_from(input: impl AsFd, node: &OsStr) -> bool {
+    // Anything but a connected socket has no peer.
+    let connected = rustix::net::getpeername(&input).is_ok();
+    #[cfg(target_os = "linux")]
+    {
+        let made_by = rustix::net::sockopt::socket_peercred(&input);
+        let made_by = made_by.map(|by| OsString::from(by.pid.as_raw_nonzero().to_string()));
+        connected && made_by.is_ok_and(|by| by == node)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        // No system call tells it everywhere.
+        let _ = node;
+        connected
+    }
 }
 
 /// Runs isolated tasks when a node started this process to do so, and returns the status
@@ -133,4 +162,24 @@ fn stream() -> std::io::Result<UnixStream> {
     stream.set_nonblocking(false)?;
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_told_from_any_other_input() {
+        let own = OsString::from(std::process::id().to_string());
+        let (line, node) = UnixStream::pair().unwrap();
+        assert!(comes_from(&line, &own));
+        assert!(!comes_from(File::open("/dev/null").unwrap(), &own));
+        // Who made it can be gone.
+        drop(node);
+        assert!(comes_from(&line, &own));
+        #[cfg(target_os = "linux")]
+        assert!(!comes_from(&line, OsStr::new("1")));
+    }
 }
