@@ -28,3 +28,6 @@ pub(crate) mod republish;
 pub(crate) mod run;
 pub(crate) mod traceback;
 pub(crate) mod workflow;
+
+#[cfg(test)]
+mod golden;
