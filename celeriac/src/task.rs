@@ -6,6 +6,7 @@
 mod arguments;
 mod context;
 mod error;
+mod extended;
 mod failure;
 mod hooks;
 mod options;

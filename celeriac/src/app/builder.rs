@@ -216,8 +216,8 @@ impl AppBuilder {
         self
     }
 
-    /// Stores with each result the task's name, arguments, worker, retries, queue and stamps:
-    /// Celery's `result_extended`. Default false; the arguments are read and written once
+    /// Stores with each result, and each state on the way, the task's name, arguments, worker,
+    /// retries, queue and stamps: Celery's `result_extended`. Default false; the arguments are read and written once
     /// more for each task.
     pub fn result_extended(mut self, on: bool) -> Self {
         self.result_extended = on;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use celeriac_protocol::event::EventKind;
 use celeriac_protocol::headers::TimeLimits;
-use celeriac_protocol::{ResultDocument, Signature, State, Table, Timestamp, Value};
+use celeriac_protocol::result::Extended;
+use celeriac_protocol::{Body, ResultDocument, Signature, State, Table, Timestamp, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::{Request, Retry, SoftTimeLimitExceeded, TaskError};
+use super::{Request, Retry, SoftTimeLimitExceeded, TaskError, extended};
 use crate::app::App;
 use crate::backend::Store;
 use crate::call::Call;
@@ -36,6 +37,8 @@ struct Inner {
     children: Mutex<Vec<Value>>,
     /// The body of the chord that waits for this task.
     chord: OnceLock<Signature>,
+    /// What the results say of the call, when they are extended.
+    extended: OnceLock<Box<Extended>>,
 }
 
 impl Context {
@@ -48,6 +51,7 @@ impl Context {
             cancelled: CancellationToken::new(),
             children: Mutex::default(),
             chord: OnceLock::new(),
+            extended: OnceLock::new(),
         }))
     }
 
@@ -174,6 +178,19 @@ impl Context {
         let _ = self.0.chord.set(body);
     }
 
+    /// Reads from the task's body what its results say of the call, those too that the task
+    /// stores itself; nodes do this before it starts when results are
+    /// [extended](crate::app::AppBuilder::result_extended).
+    pub fn describe(&self, body: Option<&Body>) -> &Extended {
+        let made = || Box::new(extended::extended(&self.0.request, body));
+        self.0.extended.get_or_init(made)
+    }
+
+    /// Returns what the task's results say of the call, when that was read.
+    pub fn extended(&self) -> Option<&Extended> {
+        self.0.extended.get().map(Box::as_ref)
+    }
+
     /// Adds a task, chain or chord to the header of the chord that this task is in: the
     /// chord's body waits for its result too, and gets it beside this task's own.
     ///
@@ -270,7 +287,7 @@ impl Context {
             date_done: done,
             group_id: headers.group.clone(),
             parent_id: headers.parent_id.clone(),
-            extended: None,
+            extended: self.extended().cloned(),
         };
         let store = Store {
             document,

@@ -3,10 +3,9 @@
 use celeriac::backend::Store;
 use celeriac::protocol::result::Extended;
 use celeriac::protocol::task::Limits;
-use celeriac::protocol::{Properties, ResultDocument, Table, TaskHeaders, Value};
+use celeriac::protocol::{Properties, ResultDocument, TaskHeaders};
 use celeriac::task::TaskOptions;
 
-use super::republish::Call;
 use crate::job::Job;
 
 /// Makes the document that says the task runs.
@@ -40,36 +39,10 @@ pub(crate) fn addressed(
     }
 }
 
-/// Makes what an extended result says of its call. A body that cannot be read says nothing
-/// of arguments.
+/// Makes what an extended result says of its call.
 pub(crate) fn extended(job: &Job, limits: &Limits) -> Extended {
-    let (headers, request) = (job.headers(), job.context.request());
-    let call = job.open(limits).and_then(|body| Call::read(&body)).ok();
-    let (args, kwargs) = match call {
-        Some(call) => (Value::Array(call.args), Value::Map(call.kwargs)),
-        None => (Value::Null, Value::Null),
-    };
-    let mut stamps = Table::new();
-    if let Some(names) = headers
-        .stamped_headers
-        .as_ref()
-        .filter(|names| !names.is_empty())
-    {
-        let listed = names.iter().map(|name| Value::from(name.as_str()));
-        stamps.push("stamped_headers", listed.collect::<Vec<_>>());
-        for name in names {
-            if let Some(value) = headers.stamps.get(name) {
-                stamps.insert(name.as_str(), value.clone());
-            }
-        }
-    }
-    Extended {
-        name: Some(headers.task.clone()),
-        args,
-        kwargs,
-        worker: Some(request.hostname.clone()),
-        retries: Some(headers.retries),
-        queue: Some(request.delivery.routing_key.clone()),
-        stamps,
+    match job.context.extended() {
+        Some(known) => known.clone(),
+        None => job.context.describe(job.open(limits).ok().as_ref()).clone(),
     }
 }

@@ -20,7 +20,7 @@ use celeriac::task::{Context, DeliveryInfo, Registry, Request, TaskOptions};
 use self::capture::{Case, Shown, WORKER, get, message_of, shown, text};
 use super::outcome::{Again, Limit, Outcome, Revocation};
 use super::report::{Facts, report};
-use super::republish::{self, Call};
+use super::republish;
 use super::workflow::{Step, on_joined, on_telling};
 use crate::job::Job;
 
@@ -96,8 +96,9 @@ impl<'a> World<'a> {
     fn work(&mut self, message: Message) {
         let job = job(message);
         let body = job.open(&Limits::default()).unwrap();
-        let call = Call::read(&body).unwrap();
-        let outcome = self.outcome(&job, &call.args);
+        let parts = body.parts().unwrap();
+        let args = parts.args.iter().map(|raw| raw.to_value().unwrap());
+        let outcome = self.outcome(&job, &args.collect::<Vec<_>>());
         let facts = Facts {
             headers: job.headers(),
             properties: job.properties(),
@@ -112,7 +113,7 @@ impl<'a> World<'a> {
             plan: &|signature, rest| self.plan(signature, rest),
             again: &|again| republish::again(&job, again, &Limits::default()),
         };
-        let report = report(outcome, body.parts().unwrap().embed, facts);
+        let report = report(outcome, parts.embed, facts);
         if let Some(again) = report.before {
             self.send(again.message);
         }

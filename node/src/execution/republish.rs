@@ -13,8 +13,6 @@ use crate::job::Job;
 
 mod rewrite;
 
-pub(super) use self::rewrite::Call;
-
 /// The header that says why a message is in a dead-letter queue.
 pub(crate) const REASON: &str = "x-celeriac-reason";
 

@@ -124,11 +124,17 @@ fn begin(shared: &Shared, job: &Job, options: &TaskOptions) -> Option<Box<Parcel
             uuid: headers.id.clone(),
         }]);
     }
+    // A task may store states itself.
+    let extended = match shared.app.result_extended() {
+        true => Some(document::extended(job, &shared.limits)),
+        false => None,
+    };
     let stores = shared.app.backend().capabilities().stores;
     if !options.track_started || !stores || document::ignores(headers, options) {
         return None;
     }
-    let started = document::started(headers, job.properties(), shared.name());
+    let mut started = document::started(headers, job.properties(), shared.name());
+    started.document.extended = extended;
     let report = Report {
         stores: vec![started],
         ..Report::default()

@@ -10,7 +10,7 @@ use celeriac::{Context, Signature, State, TaskError, Value, task};
 use celeriac_node::Config;
 
 use crate::tasks::*;
-use crate::{PATIENCE, Rig};
+use crate::{PATIENCE, Rig, eventually};
 
 fn plus(y: i64) -> Signature {
     Signature::new("add").arg(y)
@@ -374,5 +374,35 @@ async fn an_extended_result_says_what_was_called() {
         .unwrap();
     let extended = rig.end_of(unknown.id()).await.extended.unwrap();
     assert_eq!((extended.name, extended.args), (None, Value::Null));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn states_on_the_way_are_extended_too() {
+    let rig = Rig::with(Config::default(), |builder| builder.result_extended(true)).await;
+    let door = gate("extended");
+    let result = wait_tracked
+        .call("extended".to_owned())
+        .send(&rig.app)
+        .await
+        .unwrap();
+    let seen = async |state: &str| {
+        let state = State::from(state);
+        eventually("the state is stored", || async {
+            rig.state_of(result.id()).await == state
+        })
+        .await;
+        let document = result.document().await.unwrap().unwrap();
+        let extended = document.extended.unwrap();
+        assert_eq!(extended.name.as_deref(), Some("wait_tracked"), "{state}");
+        assert_eq!(extended.args, Value::Array(vec!["extended".into()]));
+    };
+    door.started(1).await;
+    seen("STARTED").await;
+    door.open.add_permits(1);
+    door.started(2).await;
+    seen("PROGRESS").await;
+    door.open.add_permits(1);
+    seen("SUCCESS").await;
     rig.stop().await;
 }

@@ -14,15 +14,15 @@ use crate::execution::outcome::Again;
 use crate::job::Job;
 
 /// What a body holds.
-pub(in crate::execution) struct Call {
-    pub(in crate::execution) args: Vec<Value>,
-    pub(in crate::execution) kwargs: Table,
+pub(super) struct Call {
+    pub(super) args: Vec<Value>,
+    pub(super) kwargs: Table,
     pub(super) embed: Embed,
 }
 
 impl Call {
     /// Reads a body as values.
-    pub(in crate::execution) fn read(body: &Body) -> Result<Self, DecodeError> {
+    pub(super) fn read(body: &Body) -> Result<Self, DecodeError> {
         let parts = body.parts()?;
         let args = parts.args.iter().map(|raw| raw.to_value());
         let kwargs = parts.kwargs.iter();

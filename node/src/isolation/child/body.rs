@@ -74,6 +74,9 @@ fn start(app: &App, started: &Started) -> Result<Result<Execution, Code>, Decode
         false => Protocol::V2,
     };
     let body = job::open(&run.request, protocol, run.body.clone(), &limits)?;
+    if app.result_extended() {
+        context.describe(Some(&body));
+    }
     let mut parts = body.parts()?;
     if let Some(chord) = parts.embed.chord.take() {
         context.set_chord(*chord);
