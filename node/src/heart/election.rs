@@ -25,7 +25,9 @@ const BATCH: usize = 32;
 /// Answers every candidate until it is stopped.
 ///
 /// Celery's workers count each node whose heartbeat they hear, and an election among
-/// them ends when as many have answered. A node does not stand itself.
+/// them ends when as many answers have come. A node does not stand itself; and since
+/// Celery compares candidates in pairs, nobody is elected where fewer than two Python
+/// workers stand.
 pub(crate) async fn answer(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
     let mut failures = 0;
     while !stop.is_cancelled() {
