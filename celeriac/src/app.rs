@@ -120,6 +120,11 @@ impl App {
         self.0.result_extended
     }
 
+    /// Tells whether monitors are told of every task that is sent.
+    pub fn sends_sent_events(&self) -> bool {
+        self.0.sent_events
+    }
+
     /// Returns what is known of queues.
     pub fn queues(&self) -> &Queues {
         &self.0.routing.queues

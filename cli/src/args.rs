@@ -2,6 +2,7 @@
 
 mod call;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,10 +40,46 @@ const SHOWN: [(&str, &[&str]); 3] = [
     ("Built-in tasks", &["node", "up", "check"]),
 ];
 
+/// What flags mean to `call` that are settings of nodes to other commands, under the names
+/// that Celery has for both.
+const CALL: [(&str, &str); 2] = [
+    (
+        "time_limit",
+        "Stop it after this long [default: the task's own limit]",
+    ),
+    (
+        "soft_time_limit",
+        "Ask it to stop after this long, at most the time limit [default: the task's own]",
+    ),
+];
+
+fn limit(flag: &str, said: Option<String>) -> Result<Option<Duration>, clap::Error> {
+    let parsed = said.map(|text| {
+        parse_duration(&text).map_err(|error| {
+            let text = format!("{flag}: {error}\n");
+            clap::Error::raw(clap::error::ErrorKind::ValueValidation, text)
+        })
+    });
+    parsed.transpose()
+}
+
 impl Cli {
     /// Parses the command line of this process.
     pub(crate) fn parse_process() -> Result<Self, clap::Error> {
-        Self::from_arg_matches(&Self::tree().try_get_matches()?)
+        Self::parse_line(std::env::args_os())
+    }
+
+    /// Parses a command line, the name of the program first.
+    pub(crate) fn parse_line(
+        line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(&Self::tree().try_get_matches_from(line)?)?;
+        if let Command::Call(call) = &mut cli.command {
+            call.time.time_limit = limit("--time-limit", cli.flags.time_limit.take())?;
+            call.time.soft_time_limit =
+                limit("--soft-time-limit", cli.flags.soft_time_limit.take())?;
+        }
+        Ok(cli)
     }
 
     fn tree() -> clap::Command {
@@ -57,6 +94,10 @@ impl Cli {
                     .all(|(of, commands)| *of != heading || commands.contains(&&*name))
             };
             *command = std::mem::take(command).mut_args(|arg| {
+                let own = CALL.iter().find(|(id, _)| name == "call" && arg.get_id() == id);
+                if let Some((_, help)) = own {
+                    return arg.help_heading("When it runs").help(help);
+                }
                 let hide = arg
                     .get_help_heading()
                     .is_some_and(|heading| !shown(heading));
@@ -168,6 +209,8 @@ mod tests {
         assert!(help("node").contains("--concurrency"));
         assert!(help("call").contains("--broker"));
         assert!(!help("call").contains("--concurrency"));
+        assert!(help("call").contains("the task's own limit"));
+        assert!(!help("node").contains("the task's own limit"));
         assert!(!help("supervisor").contains("--smtp"));
     }
 

@@ -88,7 +88,7 @@ impl Bucket {
 
     fn take(&mut self, now: Instant) -> Option<Duration> {
         let wait = self.wait(now);
-        let step = (self.limit.period / self.limit.count.max(1)).min(LONGEST_STEP);
+        let step = self.limit.step().min(LONGEST_STEP);
         self.next = Some(now + wait.unwrap_or_default() + step);
         wait
     }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn starts_are_spread_evenly() {
         let limit = RateLimit {
-            count: 1,
+            count: 1.0,
             period: seconds(2),
         };
         let (mut bucket, start) = (Bucket::new(limit), Instant::now());
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn slow_limits_and_long_queues_limit() {
         let (hour, start) = (seconds(3600), Instant::now());
-        let (count, period) = (1, hour);
+        let (count, period) = (1.0, hour);
         let mut bucket = Bucket::new(RateLimit { count, period });
         for number in 0..1000 {
             let wait = (number > 0).then_some(number * hour);
@@ -140,7 +140,7 @@ mod tests {
     fn only_limited_tasks_wait() {
         let rates = Rates::new(&Registry::default());
         assert_eq!(rates.take("a"), None);
-        let (count, period) = (1, seconds(3600));
+        let (count, period) = (1.0, seconds(3600));
         rates.set("a", Some(RateLimit { count, period }));
         assert_eq!(rates.take("b"), None);
         assert_eq!(rates.take("a"), None);

@@ -61,7 +61,7 @@ use proc_macro::TokenStream;
 /// | `acks_on_failure` | `false` | `true` |
 /// | `isolated` | | `false`: it runs in the node's own process |
 /// | `reject_on_worker_lost` | | `false`: a run whose process died has failed |
-/// | `rate_limit` | `"10/s"`, `"100/m"`, `"1000/h"` | none |
+/// | `rate_limit` | `"10/s"`, `"100/m"`, `"1000/h"`, `"0.5/m"` | none |
 /// | `ignore_result` | | `false` |
 /// | `store_errors_even_if_ignored` | | `false` |
 /// | `track_started` | | `false` |

@@ -22,7 +22,7 @@ pub(crate) struct Options {
     jitter: Option<(Ident, bool)>,
     soft_time_limit: Option<(Ident, Duration)>,
     time_limit: Option<Duration>,
-    rate_limit: Option<(u32, u64)>,
+    rate_limit: Option<(f64, u64)>,
     expires: Option<Duration>,
     acks_late: Option<bool>,
     acks_on_failure: Option<bool>,
@@ -333,7 +333,7 @@ impl Value<'_> {
         Ok((base, Some(max)))
     }
 
-    fn rate(&self) -> Result<(u32, u64)> {
+    fn rate(&self) -> Result<(f64, u64)> {
         let expected = "a number with /s, /m or /h, such as \"100/m\"";
         let text = self.text(expected)?.value();
         let (count, unit) = text.split_once('/').unwrap_or((&text, "s"));
@@ -344,7 +344,7 @@ impl Value<'_> {
             _ => return self.wrong(expected),
         };
         match count.trim().parse() {
-            Ok(count) if count > 0 => Ok((count, seconds)),
+            Ok(count) if (1e-6..=4e9).contains(&count) => Ok((count, seconds)),
             _ => self.wrong(expected),
         }
     }
@@ -387,7 +387,7 @@ mod tests {
             "o.retry_delay=::core::time::Duration::new(10u64,0u32);",
             "Backoff::new(::core::time::Duration::new(2u64,0u32)).max(::core::time::Duration::new(600u64,0u32)).exact()",
             "o.soft_time_limit=::core::option::Option::Some(::core::time::Duration::new(30u64,0u32));",
-            "RateLimit{count:10u32,period:::core::time::Duration::from_secs(60u64),}",
+            "RateLimit{count:10f64,period:::core::time::Duration::from_secs(60u64),}",
             "o.retry_for=::std::vec![\"OSError\".into(),\"net.Timeout\".into()];",
             "o.dont_retry_for=::std::vec![\"a.B\".into()];",
             "o.hooks=::core::option::Option::Some(::celeriac::task::TaskHooks::new(Audit::new(1)));",

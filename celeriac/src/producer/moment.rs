@@ -16,21 +16,23 @@ pub(super) fn expiration(left: Duration) -> Option<String> {
     Some(millis.to_string())
 }
 
-/// A moment given as seconds from now under `relative`, or as a time under `absolute`.
+/// A moment given as seconds from now under `relative`, or as a time under `absolute`. Of
+/// both the first is taken, as by Celery, unless it is 0.
 pub(super) fn moment(
     options: &mut Options,
     relative: &str,
     absolute: &str,
     now: SystemTime,
 ) -> Result<Option<Timestamp>> {
-    match options.take(relative) {
-        Some(Value::Int(_) | Value::Float(_)) if relative != absolute && options.has(absolute) => {
-            Err(Error::invalid(
-                relative,
-                format!("either {relative} or {absolute}"),
-                "both",
-            ))
+    let mut given = options.take(relative);
+    if relative != absolute && options.has(absolute) {
+        match given.as_ref().and_then(Value::as_f64) {
+            Some(0.0) => given = None,
+            Some(_) => drop(options.take(absolute)),
+            None => {}
         }
+    }
+    match given {
         Some(value @ (Value::Int(_) | Value::Float(_))) => {
             let seconds = value.as_f64().unwrap_or_default();
             let distance = Duration::try_from_secs_f64(seconds.abs()).map_err(|_| {
@@ -76,5 +78,42 @@ fn timestamp(value: &Value) -> Result<Timestamp> {
             "a time in ISO 8601",
             value.kind(),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::UNIX_EPOCH;
+
+    use celeriac_protocol::Table;
+
+    use super::*;
+
+    /// As with Celery, whose clients may send both.
+    #[test]
+    fn a_countdown_goes_before_an_eta() {
+        for (countdown, expected) in [
+            (Value::Int(10), "1970-01-01T00:00:10+00:00"),
+            (Value::Float(-1.0), "1969-12-31T23:59:59+00:00"),
+            (Value::Int(0), "2030-01-01T00:00:00+00:00"),
+            (Value::Null, "2030-01-01T00:00:00+00:00"),
+        ] {
+            let mut options = Options(Table::new());
+            options.0.push("countdown", countdown.clone());
+            options.0.push("eta", "2030-01-01T00:00:00+00:00");
+            let at = moment(&mut options, "countdown", "eta", UNIX_EPOCH).unwrap();
+            assert_eq!(
+                at,
+                Some(Timestamp::parse(expected).unwrap()),
+                "{countdown:?}"
+            );
+            assert!(options.0.is_empty(), "{countdown:?}");
+        }
+        let mut options = Options(Table::new());
+        options.0.push("countdown", "soon");
+        options.0.push("eta", "2030-01-01T00:00:00+00:00");
+        assert!(moment(&mut options, "countdown", "eta", UNIX_EPOCH).is_err());
     }
 }

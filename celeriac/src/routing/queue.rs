@@ -49,6 +49,16 @@ pub enum QueueType {
     Quorum,
 }
 
+impl QueueType {
+    /// Returns its name, as RabbitMQ has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Quorum => "quorum",
+        }
+    }
+}
+
 /// Reads `classic` or `quorum`.
 impl FromStr for QueueType {
     type Err = Error;

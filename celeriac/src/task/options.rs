@@ -116,28 +116,40 @@ fn is_named(exception: &Exception, name: &str) -> bool {
 }
 
 /// At most `count` runs per `period`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RateLimit {
-    /// How many.
-    pub count: u32,
+    /// How many; half a run per minute is one in two.
+    pub count: f64,
     /// In what time.
     pub period: Duration,
 }
 
-/// Reads Celery's form: `10` or `10/s`, `100/m`, `1000/h`.
+/// From one in some twelve days to more than any node starts.
+const RATES: std::ops::RangeInclusive<f64> = 1e-6..=4e9;
+
+impl RateLimit {
+    /// Returns the time from one run to the next.
+    pub fn step(&self) -> Duration {
+        let seconds = self.period.as_secs_f64() / self.count;
+        // No run at all is one after the longest time there is.
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+}
+
+/// Reads Celery's form: `10` or `10/s`, `100/m`, `1000/h`, `0.5/m`.
 impl std::str::FromStr for RateLimit {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
         let period = match unit.trim() {
-            "s" => Some(1),
+            "" | "s" => Some(1),
             "m" => Some(60),
             "h" => Some(3600),
             _ => None,
         };
         match (count.trim().parse(), period) {
-            (Ok(count), Some(seconds)) if count > 0 => Ok(Self {
+            (Ok(count), Some(seconds)) if RATES.contains(&count) => Ok(Self {
                 count,
                 period: Duration::from_secs(seconds),
             }),
@@ -153,12 +165,13 @@ impl std::str::FromStr for RateLimit {
 /// Writes the form that [`std::str::FromStr`] reads.
 impl std::fmt::Display for RateLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let unit = match self.period.as_secs() {
-            60 => "m",
-            3600 => "h",
-            _ => "s",
-        };
-        write!(f, "{}/{unit}", self.count)
+        let Self { count, period } = self;
+        match (period.as_secs(), period.subsec_nanos()) {
+            (1, 0) => write!(f, "{count}/s"),
+            (60, 0) => write!(f, "{count}/m"),
+            (3600, 0) => write!(f, "{count}/h"),
+            _ => write!(f, "{}/h", count * 3600.0 / period.as_secs_f64()),
+        }
     }
 }
 
@@ -190,15 +203,28 @@ mod tests {
 
     #[test]
     fn rate_limits_read_as_they_write() {
-        for text in ["10/s", "100/m", "1000/h"] {
+        for text in ["10/s", "100/m", "1000/h", "0.5/m", "1.5/h", "0.3/s"] {
             assert_eq!(text.parse::<RateLimit>().unwrap().to_string(), text);
         }
-        assert_eq!("5".parse::<RateLimit>().unwrap().to_string(), "5/s");
+        for text in ["5", "5/"] {
+            assert_eq!(text.parse::<RateLimit>().unwrap().to_string(), "5/s");
+        }
+        let (count, period) = (1.0, Duration::from_secs(7200));
+        assert_eq!(RateLimit { count, period }.to_string(), "0.5/h");
+    }
+
+    #[test]
+    fn runs_come_evenly() {
+        let step = |text: &str| text.parse::<RateLimit>().unwrap().step();
+        assert_eq!(step("10/s"), Duration::from_millis(100));
+        assert_eq!(step("0.5/m"), Duration::from_secs(120));
+        let (count, period) = (0.0, Duration::from_secs(1));
+        assert_eq!(RateLimit { count, period }.step(), Duration::MAX);
     }
 
     #[test]
     fn a_bad_rate_limit_says_what_it_wants() {
-        for text in ["", "0/s", "x/s", "5/d", "-1/s"] {
+        for text in ["", "0/s", "x/s", "5/d", "-1/s", "nan", "inf/s"] {
             let error = text.parse::<RateLimit>().unwrap_err().to_string();
             assert!(
                 error.starts_with("rate limit: expected a number"),

@@ -525,12 +525,6 @@ fn an_option_that_cannot_be_used_is_refused() {
             "countdown: expected a number of seconds, found a string",
         ),
         (
-            add()
-                .countdown(Duration::from_secs(1))
-                .option("eta", "2030-01-01"),
-            "countdown: expected either countdown or eta, found both",
-        ),
-        (
             add().option("eta", 5),
             "eta or expires: expected a time in ISO 8601, found an integer",
         ),

@@ -67,12 +67,13 @@ pub(crate) struct Time {
     /// Drop it when it has not started after this long, or at this time
     #[arg(long, value_name = "DURATION|TIME")]
     pub(crate) expires: Option<String>,
-    /// Stop it after this long [default: the task's own limit]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) hard_limit: Option<Duration>,
-    /// Ask it to stop after this long, at most the hard limit [default: the task's own]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(crate) soft_limit: Option<Duration>,
+    /// It is stopped after this long: what the flag `--time-limit` says, which is a setting
+    /// of nodes to other commands.
+    #[arg(skip)]
+    pub(crate) time_limit: Option<Duration>,
+    /// It is asked to stop after this long; so `--soft-time-limit`.
+    #[arg(skip)]
+    pub(crate) soft_time_limit: Option<Duration>,
 }
 
 /// What the message says besides.

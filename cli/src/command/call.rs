@@ -149,14 +149,12 @@ fn keyword(text: &str) -> Result<Table, Error> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use clap::Parser;
-
     use super::*;
     use crate::args::{Cli, Command};
 
     fn call(line: &str) -> args::Call {
         let words = ["celeriac", "call"].into_iter().chain(line.split(' '));
-        match Cli::try_parse_from(words).unwrap().command {
+        match Cli::parse_line(words).unwrap().command {
             Command::Call(call) => *call,
             other => panic!("expected a call, found {other:?}"),
         }

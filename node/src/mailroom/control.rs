@@ -1,7 +1,6 @@
 //! Commands that change something.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use celeriac::broker::ExchangeKind;
 use celeriac::protocol::control;
@@ -18,17 +17,15 @@ use crate::shared::{Command, Shared};
 use crate::shutdown::Wish;
 
 pub(super) fn rate_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
-    let limit = match arguments.get("rate_limit") {
-        None => None,
-        Some(value) => match rate(value) {
-            Ok(limit) => limit,
-            Err(error) => {
-                let error = repr::exception(&error);
-                return Ok(Some(control::error(format!(
-                    "Invalid rate limit string: {error}"
-                ))));
-            }
-        },
+    let asked = arguments.get("rate_limit").unwrap_or(&Value::Null);
+    let limit = match rate(asked) {
+        Ok(limit) => limit,
+        Err(error) if error.exc_type == "ValueError" => {
+            let error = repr::exception(&error);
+            let text = format!("Invalid rate limit string: {error}");
+            return Ok(Some(control::error(text)));
+        }
+        Err(error) => return Err(error),
     };
     let task = arguments.name("task_name")?;
     if shared.tasks.get(task).is_none() {
@@ -40,52 +37,36 @@ pub(super) fn rate_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
         limit = limit.map(|limit| limit.to_string()),
         "rate limit set"
     );
-    Ok(Some(control::ok(match limit {
-        Some(_) => "new rate limit set successfully",
-        None => "rate limit disabled successfully",
+    // A text is set also when it says that there is none, as with Celery.
+    let said = limit.is_some() || asked.as_str().is_some_and(|text| !text.is_empty());
+    Ok(Some(control::ok(match said {
+        true => "new rate limit set successfully",
+        false => "rate limit disabled successfully",
     })))
 }
 
-/// Reads a rate limit as Celery does: `10`, `10/s`, `0.5/m`; 0 is none.
+/// Reads a rate limit, and tells of a wrong one as Celery does; 0 and nothing are none.
 fn rate(value: &Value) -> Result<Option<RateLimit>, Exception> {
     let text = match value {
+        Value::Null => return Ok(None),
+        Value::Str(text) if text.is_empty() => return Ok(None),
         Value::Str(text) => text.clone(),
         other => repr::python(other),
     };
-    let (count, unit) = text.split_once('/').unwrap_or((&text, "s"));
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        other => return Err(Exception::python("KeyError", other)),
-    };
-    let not_a_number = |_| {
-        let found = repr::python(&Value::from(count));
-        Exception::python(
-            "ValueError",
-            format!("could not convert string to float: {found}"),
-        )
-    };
-    let period = Duration::from_secs(seconds);
-    let count: f64 = count.trim().parse().map_err(not_a_number)?;
-    match count {
-        0.0 => Ok(None),
-        whole if whole.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&whole) => {
-            Ok(Some(RateLimit {
-                count: whole as u32,
-                period,
-            }))
-        }
-        // So many in one period are one in so many periods.
-        part if (1e-6..=1e6).contains(&part) => Ok(Some(RateLimit {
-            count: 1,
-            period: period.div_f64(part),
-        })),
-        other => Err(Exception::python(
-            "ValueError",
-            format!("expected a rate, found {other}"),
-        )),
+    let (count, unit) = text.split_once('/').unwrap_or((&text, ""));
+    if !["", "s", "m", "h"].contains(&unit) {
+        return Err(Exception::python("KeyError", unit));
     }
+    let count: f64 = count.trim().parse().map_err(|_| {
+        let found = repr::python(&Value::from(count));
+        let text = format!("could not convert string to float: {found}");
+        Exception::python("ValueError", text)
+    })?;
+    if count == 0.0 {
+        return Ok(None);
+    }
+    let read = text.parse().map(Some);
+    read.map_err(|_| Exception::python("ValueError", format!("expected a rate, found {count}")))
 }
 
 pub(super) fn time_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
@@ -265,22 +246,26 @@ pub(super) fn election(_: &Arc<Shared>, _: Arguments<'_>) -> Answer {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn rates_are_read_as_celery_reads_them() {
-        let limit = |count, seconds| {
+        let limit = |count: f64, seconds| {
             Some(RateLimit {
                 count,
                 period: Duration::from_secs(seconds),
             })
         };
         for (value, expected) in [
-            (Value::from("100/m"), limit(100, 60)),
-            ("5".into(), limit(5, 1)),
-            (Value::Int(7), limit(7, 1)),
-            ("0.5/s".into(), limit(1, 2)),
-            ("1000/h".into(), limit(1000, 3600)),
+            (Value::from("100/m"), limit(100.0, 60)),
+            ("5".into(), limit(5.0, 1)),
+            ("10/".into(), limit(10.0, 1)),
+            (Value::Int(7), limit(7.0, 1)),
+            ("0.5/s".into(), limit(0.5, 1)),
+            ("1000/h".into(), limit(1000.0, 3600)),
+            ("".into(), None),
             (Value::Int(0), None),
             ("0/s".into(), None),
         ] {

@@ -51,10 +51,11 @@ fn settings(shared: &Shared, all: bool) -> Table {
         Prefetch::Multiplier(ahead) => i64::from(ahead),
         // Celery has no other word for a number that no concurrency multiplies.
         Prefetch::Absolute(total) => i64::from(total)
-            .div_euclid(i64::try_from(config.concurrency).unwrap_or(1).max(1))
+            .div_euclid(i64::try_from(shared.most_places()).unwrap_or(1).max(1))
             .max(1),
     };
-    let queues: Vec<Value> = config
+    let queues = app.queues();
+    let consumed: Vec<Value> = config
         .queues
         .iter()
         .map(|queue| queue.as_str().into())
@@ -78,7 +79,7 @@ fn settings(shared: &Shared, all: bool) -> Table {
         ("timezone", "UTC".into(), always()),
         ("enable_utc", true.into(), always()),
         ("broker_heartbeat", heartbeat(&app.broker().url()), always()),
-        ("task_queues", queues.into(), always()),
+        ("task_queues", consumed.into(), always()),
         (
             "task_default_queue",
             text(own.queue.clone()),
@@ -92,7 +93,48 @@ fn settings(shared: &Shared, all: bool) -> Table {
         ("task_acks_late", true.into(), Some(false.into())),
         ("task_reject_on_worker_lost", true.into(), always()),
         ("task_protocol", Value::Int(2), Some(Value::Int(2))),
-        ("task_create_missing_queues", true.into(), Some(true.into())),
+        (
+            "task_create_missing_queues",
+            queues.create_missing.into(),
+            Some(true.into()),
+        ),
+        (
+            "task_create_missing_queue_type",
+            queues.missing_type.as_str().into(),
+            Some("classic".into()),
+        ),
+        (
+            "task_default_exchange_type",
+            queues.missing_exchange_type.as_str().into(),
+            Some("direct".into()),
+        ),
+        (
+            "task_queue_max_priority",
+            queues.max_priority.map(u32::from).into(),
+            Some(Value::Null),
+        ),
+        (
+            "task_send_sent_event",
+            app.sends_sent_events().into(),
+            Some(false.into()),
+        ),
+        (
+            "task_compression",
+            own.compression
+                .map(|compression| compression.name().to_owned())
+                .into(),
+            Some(Value::Null),
+        ),
+        (
+            "result_extended",
+            app.result_extended().into(),
+            Some(false.into()),
+        ),
+        (
+            "worker_direct",
+            config.worker_direct.into(),
+            Some(false.into()),
+        ),
         (
             "task_default_delivery_mode",
             Value::Int(if own.persistent { 2 } else { 1 }),

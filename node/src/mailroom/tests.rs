@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use celeriac::broker::{Receipt, Settlement};
+use celeriac::protocol::compression::Compression;
 use celeriac::protocol::control::Signal;
 use celeriac::protocol::{Codec, Exception, Message, Properties, TaskHeaders, Value, json, repr};
-use celeriac::routing::TaskQueue;
+use celeriac::routing::{QueueType, TaskQueue};
 use celeriac::task::{Context, DeliveryInfo, RateLimit, Request as TaskRequest};
 use celeriac::{App, control, task};
 use tokio::sync::mpsc;
@@ -352,14 +353,14 @@ async fn registered_tasks_show_what_is_asked() {
     shared.rates.set(
         "demo.add",
         Some(RateLimit {
-            count: 1,
-            period: Duration::from_secs(1),
+            count: 0.5,
+            period: Duration::from_secs(60),
         }),
     );
     let asked = r#"{"taskinfoitems": ["rate_limit", "max_retries", "serializer", "nonsense"]}"#;
     assert_eq!(
         text(ask(&shared, "registered", asked)),
-        "['demo.add [rate_limit=1/s max_retries=3 serializer=json]', \
+        "['demo.add [rate_limit=0.5/m max_retries=3 serializer=json]', \
          'demo.limited [rate_limit=10/m max_retries=3 serializer=json]']"
     );
 }
@@ -425,6 +426,44 @@ async fn settings_have_celerys_names_and_no_passwords() {
     assert!(changed.as_map().unwrap().len() < all.as_map().unwrap().len());
     assert!(text(ask(&shared, "report", "{}")).contains("task_acks_late: True"));
     assert!(text(ask(&shared, "report", "{}")).contains("software -> celery:"));
+}
+
+#[tokio::test]
+async fn settings_that_differ_are_told() {
+    let app = App::builder("test")
+        .broker("memory://")
+        .backend("memory://")
+        .queue(TaskQueue::new("celery"))
+        .create_missing_queues(false)
+        .queue_type(QueueType::Quorum)
+        .queue_max_priority(5)
+        .sent_events(true)
+        .result_extended(true)
+        .compression(Compression::Zstd);
+    let config = Config {
+        name: "w1@vm".to_owned(),
+        worker_direct: true,
+        ..Config::default()
+    };
+    let (sender, _commands) = mpsc::channel(8);
+    let handle = tokio::runtime::Handle::current();
+    let other = Shared::new(app.build().unwrap(), config, handle, sender);
+    let told = ask(&other, "conf", "{}").unwrap();
+    let (plain, _commands) = office();
+    let untold = ask(&plain, "conf", "{}").unwrap();
+    for (name, value) in [
+        ("task_create_missing_queues", "False"),
+        ("task_create_missing_queue_type", "'quorum'"),
+        ("task_queue_max_priority", "5"),
+        ("task_send_sent_event", "True"),
+        ("result_extended", "True"),
+        ("task_compression", "'zstd'"),
+        ("worker_direct", "True"),
+    ] {
+        let value_of = |conf: &Value| conf.as_map().unwrap().get(name).map(repr::python);
+        assert_eq!(value_of(&told).as_deref(), Some(value), "{name}");
+        assert_eq!(value_of(&untold), None, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -569,6 +608,44 @@ async fn a_signal_that_is_none_changes_nothing() {
 
 fn known(shared: &Shared) -> Vec<String> {
     shared.revoked.ids(std::time::Instant::now())
+}
+
+#[tokio::test]
+async fn rates_are_set_in_celerys_words() {
+    let (shared, _commands) = office();
+    for (rate, answer, shown) in [
+        (
+            r#""0.5/m""#,
+            "{'ok': 'new rate limit set successfully'}",
+            Some("0.5/m"),
+        ),
+        (
+            r#""0/s""#,
+            "{'ok': 'new rate limit set successfully'}",
+            None,
+        ),
+        (
+            "7",
+            "{'ok': 'new rate limit set successfully'}",
+            Some("7/s"),
+        ),
+        ("0", "{'ok': 'rate limit disabled successfully'}", None),
+        (r#""1/d""#, r#"{'error': "KeyError('d')"}"#, None),
+        (
+            r#""x""#,
+            r#"{'error': 'Invalid rate limit string: ValueError("could not convert string to float: \'x\'")'}"#,
+            None,
+        ),
+    ] {
+        let arguments = format!(r#"{{"task_name": "demo.add", "rate_limit": {rate}}}"#);
+        assert_eq!(
+            text(ask(&shared, "rate_limit", &arguments)),
+            answer,
+            "{rate}"
+        );
+        let limit = shared.rates.get("demo.add").map(|limit| limit.to_string());
+        assert_eq!(limit.as_deref(), shown, "{rate}");
+    }
 }
 
 /// S33.

@@ -37,8 +37,8 @@ pub(super) fn of(args: &args::Call) -> Result<Table, Error> {
     }
     let durations = [
         ("countdown", time.countdown),
-        ("time_limit", time.hard_limit),
-        ("soft_time_limit", time.soft_limit),
+        ("time_limit", time.time_limit),
+        ("soft_time_limit", time.soft_time_limit),
     ];
     for (name, duration) in durations {
         if let Some(duration) = duration {
@@ -142,14 +142,12 @@ fn pair_of<'a>(flag: &str, pair: &'a str) -> Result<(&'a str, Value), Error> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use clap::Parser as _;
-
     use super::*;
     use crate::args::{Cli, Command};
 
     fn options(words: &[&str]) -> Result<Table, Error> {
         let line = ["celeriac", "call", "app.add"].iter().chain(words);
-        match Cli::try_parse_from(line).unwrap().command {
+        match Cli::parse_line(line).unwrap().command {
             Command::Call(call) => of(&call),
             other => panic!("expected a call, found {other:?}"),
         }
@@ -173,8 +171,8 @@ mod tests {
                 ["--expires", "2030-01-01T12:00:00"],
                 r#"{"expires": "2030-01-01T12:00:00"}"#,
             ),
-            (["--hard-limit", "30s"], r#"{"time_limit": 30.0}"#),
-            (["--soft-limit", "20s"], r#"{"soft_time_limit": 20.0}"#),
+            (["--time-limit", "30s"], r#"{"time_limit": 30.0}"#),
+            (["--soft-time-limit", "20s"], r#"{"soft_time_limit": 20.0}"#),
             (["--id", "a"], r#"{"task_id": "a"}"#),
             (["--shadow", "b"], r#"{"shadow": "b"}"#),
             (["--serializer", "msgpack"], r#"{"serializer": "msgpack"}"#),
