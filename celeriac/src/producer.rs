@@ -86,7 +86,7 @@ pub fn publication(
         kwargs: &kwargs,
         options: &options.0,
         task_options,
-    });
+    })?;
     target::complete(&mut options, task_options, route.as_deref());
 
     let eta = moment(&mut options, "countdown", "eta", now)?;

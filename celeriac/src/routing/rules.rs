@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use celeriac_protocol::pattern;
@@ -63,7 +64,8 @@ impl Routes {
     }
 
     /// Adds a function; `None` leaves the call to the next rule. It is asked for every call
-    /// that no earlier rule takes, so it must be quick.
+    /// that no earlier rule takes, so it must be quick. A panic in it is the error of the
+    /// call that it was asked about.
     pub fn add_function(
         &mut self,
         function: impl Fn(&RouteRequest<'_>) -> Option<Route> + Send + Sync + 'static,
@@ -72,17 +74,28 @@ impl Routes {
     }
 
     /// Returns the route of a call.
-    pub fn find(&self, request: &RouteRequest<'_>) -> Option<Cow<'_, Route>> {
-        self.0.iter().find_map(|group| {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when a function that was asked panicked.
+    pub fn find(&self, request: &RouteRequest<'_>) -> Result<Option<Cow<'_, Route>>> {
+        for group in &self.0 {
             let fits = |(rule, _): &&(Pattern, Route)| match rule {
                 Pattern::Glob(glob) => pattern::glob(glob, request.task),
                 Pattern::Regex(regex) => regex.is_match(request.task),
             };
             let fitting = || group.patterns.iter().find(fits).map(|(_, route)| route);
             let named = group.exact.get(request.task).or_else(fitting);
-            let function = || group.function.as_ref()?(request).map(Cow::Owned);
-            named.map(Cow::Borrowed).or_else(function)
-        })
+            let found = match (named, &group.function) {
+                (Some(route), _) => Some(Cow::Borrowed(route)),
+                (None, Some(function)) => ask(function, request)?.map(Cow::Owned),
+                (None, None) => None,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the group that rules are added to: a function ends one.
@@ -93,6 +106,21 @@ impl Routes {
         let last = self.0.len() - 1;
         &mut self.0[last]
     }
+}
+
+/// Asks a function. It is the caller's own code: what follows a task is routed by who
+/// delivers the outcomes of all, and must not end with it.
+fn ask(function: &Function, request: &RouteRequest<'_>) -> Result<Option<Route>> {
+    catch_unwind(AssertUnwindSafe(|| function(request))).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("no message");
+        Error::invalid(
+            "route",
+            format!("an answer of the routing function for {}", request.task),
+            format!("a panic: {text}"),
+        )
+    })
 }
 
 impl fmt::Debug for Group {
@@ -121,7 +149,7 @@ mod tests {
             options: &options,
             task_options: None,
         };
-        routes.find(&request).map(Cow::into_owned)
+        routes.find(&request).unwrap().map(Cow::into_owned)
     }
 
     #[test]
@@ -149,6 +177,26 @@ mod tests {
         assert_eq!(found(&routes, "my.video.cut"), Some(Route::queue("big")));
         assert_eq!(found(&routes, "mail.read"), Some(Route::queue("big")));
         assert_eq!(found(&routes, "mail.send"), Some(Route::queue("mail")));
+    }
+
+    /// S13: A function that panics is the failure of the call it was asked about.
+    #[test]
+    fn a_function_that_panics_is_an_error() {
+        let mut routes = Routes::default();
+        routes.add_function(|call| Some(Route::queue(call.args[1].as_str()?)));
+        let (kwargs, options) = (Table::new(), Table::new());
+        let request = RouteRequest {
+            task: "mail.send",
+            args: &[2.into()],
+            kwargs: &kwargs,
+            options: &options,
+            task_options: None,
+        };
+        let error = routes.find(&request).unwrap_err().to_string();
+        assert!(
+            error.starts_with("route: expected an answer of the routing function for mail.send, found a panic: index out of bounds"),
+            "{error}"
+        );
     }
 
     #[test]
