@@ -69,7 +69,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] unless [`Capabilities::join`].
+    /// [`Error::Unsupported`] unless [`Capabilities::join`]. [`Error::Unavailable`] when
+    /// all have ended and another process has claimed the body and not sent it: ask again,
+    /// since it may be gone.
     fn join(&self, member: Member) -> BoxFuture<'_, Result<Option<Vec<Joined>>>> {
         let _ = member;
         Box::pin(async move { Err(no_join(self.url())) })
@@ -106,13 +108,18 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         self.end_join(group)
     }
 
-    /// Lets a chord's header wait for more results: a member adds to it while it runs.
+    /// Lets a chord's header wait for one more result, which a member adds to it while it
+    /// runs, or no longer for one. What is asked twice counts once.
     ///
     /// # Errors
     ///
     /// [`Error::Unsupported`] unless [`Capabilities::join`].
-    fn extend_join<'a>(&'a self, group: &'a str, by: u32) -> BoxFuture<'a, Result<()>> {
-        let _ = (group, by);
+    fn extend_join<'a>(
+        &'a self,
+        group: &'a str,
+        addition: Addition<'a>,
+    ) -> BoxFuture<'a, Result<()>> {
+        let _ = (group, addition);
         Box::pin(async move { Err(no_join(self.url())) })
     }
 
@@ -184,6 +191,15 @@ pub struct Member {
     pub state: State,
     /// The value, or the exception as value.
     pub result: Value,
+}
+
+/// A result, by its id, that a chord's header is to wait for beside those it began with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Addition<'a> {
+    /// It will come.
+    Expected(&'a str),
+    /// It will not come: what it is the result of could not be sent.
+    Withdrawn(&'a str),
 }
 
 /// The right of the member that was counted last to send a chord's body.

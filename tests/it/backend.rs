@@ -14,6 +14,8 @@ mod redis {
 }
 
 mod redis_faults {
+    use celeriac::backend::Member;
+    use celeriac::{Error, State, Value};
     use celeriac_tests::conformance::backend::{Bench, RedisBench, success, task_id};
     use celeriac_tests::eventually::{eventually, within};
     use celeriac_tests::servers::redis_url;
@@ -88,6 +90,56 @@ mod redis_faults {
             stored.iter().all(Option::is_some).then_some(())
         })
         .await;
+    }
+
+    fn member(group: &str) -> Member {
+        Member {
+            group: group.to_owned(),
+            index: Some(0),
+            task_id: format!("{group}-0"),
+            state: State::Success,
+            result: Value::Int(1),
+        }
+    }
+
+    /// S29: A member that is run again while a worker that is gone has the claim is not
+    /// told that it is done: it is the last one who can see to the body.
+    #[tokio::test]
+    async fn a_claim_of_somebody_else_is_waited_for() {
+        let ends = RedisBench(redis_url()).open().await;
+        let group = task_id();
+        within("beginning", ends.node.begin_join(&group, 1))
+            .await
+            .unwrap();
+        tell([format!("SETNX celery-taskset-meta-{group}.c another\r\n")]).await;
+        let claimed = ends.node.join(member(&group)).await.unwrap_err();
+        assert!(claimed.is_retryable(), "{claimed}");
+        tell([format!("DEL celery-taskset-meta-{group}.c\r\n")]).await;
+        assert!(ends.node.join(member(&group)).await.unwrap().is_some());
+        // Not so when the chord has ended.
+        within("ending", ends.node.end_join(&group)).await.unwrap();
+        assert_eq!(ends.node.join(member(&group)).await.unwrap(), None);
+    }
+
+    /// S29: Results that another worker keeps in another form will be in that form when
+    /// they are asked for again; a member that could not be counted is counted later.
+    #[tokio::test]
+    async fn results_of_another_form_are_a_final_error() {
+        let ends = RedisBench(redis_url()).open().await;
+        let group = task_id();
+        within("beginning", ends.node.begin_join(&group, 1))
+            .await
+            .unwrap();
+        let results = format!("celery-taskset-meta-{group}.j");
+        tell([format!("RPUSH {results} x\r\n")]).await;
+        let mixed = ends.node.join(member(&group)).await.unwrap_err();
+        assert!(
+            matches!(mixed, Error::Invalid { .. })
+                && mixed.to_string().contains("result_chord_ordered"),
+            "{mixed}"
+        );
+        tell([format!("DEL {results}\r\n")]).await;
+        assert!(ends.node.join(member(&group)).await.unwrap().is_some());
     }
 
     /// A waiter hears of a result although the connection is lost around it, again and

@@ -66,7 +66,17 @@ impl App {
             .get("ignore_result")
             .and_then(Value::as_bool)
             .unwrap_or(false);
-        let mut plan = self.plan(signature, None)?;
+        let plan = self.plan(signature, None)?;
+        self.send_plan_of(plan, wanted, parent).await
+    }
+
+    /// Sends what was planned, for a result that is wanted or not.
+    pub(crate) async fn send_plan_of<R: DeserializeOwned>(
+        &self,
+        mut plan: Plan,
+        wanted: bool,
+        parent: Option<&Context>,
+    ) -> Result<AsyncResult<R>> {
         let mut retry = None;
         for send in &mut plan.sends {
             // One policy for all that is sent at once: the first that a part asks for.
@@ -137,16 +147,21 @@ impl App {
     /// [`Error::Decode`] when the workflow is not well formed, [`Error::Encode`] when
     /// an argument somewhere in it could not be encoded.
     pub fn plan(&self, signature: Signature, rest: Option<Vec<Signature>>) -> Result<Plan> {
+        self.plan_with(signature, rest, &mut || Uuid::new_v4().to_string())
+    }
+
+    /// Plans a workflow with ids of the caller's making.
+    pub(crate) fn plan_with(
+        &self,
+        signature: Signature,
+        rest: Option<Vec<Signature>>,
+        new_id: &mut dyn FnMut() -> String,
+    ) -> Result<Plan> {
         if let Some(error) = canvas::fault(&signature) {
             return Err(error.into());
         }
-        let mut new_id = || Uuid::new_v4().to_string();
-        Ok(plan::plan(
-            signature,
-            rest,
-            Some(&self.0.defaults.reply_to),
-            &mut new_id,
-        )?)
+        let reply_to = Some(self.0.defaults.reply_to.as_str());
+        Ok(plan::plan(signature, rest, reply_to, new_id)?)
     }
 
     /// Sends a planned workflow and returns its result. Nodes continue chains with it.

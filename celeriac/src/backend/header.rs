@@ -11,19 +11,19 @@ use super::Joined;
 ///
 /// A task that is not among the results counts as failed: its place cannot be left out.
 pub fn in_form_of(header: &ResultTuple, results: Vec<Joined>) -> Vec<Joined> {
-    let mut by_id: HashMap<String, Joined> = results
+    let by_id: HashMap<String, Joined> = results
         .into_iter()
         .map(|joined| (joined.task_id.clone(), joined))
         .collect();
     let members = header.children.iter().flatten();
-    members.map(|member| one(member, &mut by_id)).collect()
+    members.map(|member| one(member, &by_id)).collect()
 }
 
-fn one(result: &ResultTuple, by_id: &mut HashMap<String, Joined>) -> Joined {
+fn one(result: &ResultTuple, by_id: &HashMap<String, Joined>) -> Joined {
     let Some(members) = &result.children else {
-        return by_id
-            .remove(&result.id)
-            .unwrap_or_else(|| missing(&result.id));
+        // One task may stand in a header twice.
+        let joined = by_id.get(&result.id).cloned();
+        return joined.unwrap_or_else(|| missing(&result.id));
     };
     let mut values = Vec::with_capacity(members.len());
     let mut failed = None;
@@ -74,6 +74,16 @@ mod tests {
         assert_eq!(shaped.len(), 2);
         assert_eq!(shaped[0].result, Value::Array(vec!["b".into(), "c".into()]));
         assert_eq!(shaped[1].result, "a".into());
+    }
+
+    #[test]
+    fn a_task_that_is_there_twice_has_two_results() {
+        let header = ResultTuple::group("g", ["a", "a"].map(ResultTuple::new));
+        let shaped = in_form_of(&header, vec![joined("a", State::Success)]);
+        assert_eq!(
+            shaped,
+            [joined("a", State::Success), joined("a", State::Success)]
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use self::documents::Documents;
 use self::groups::Groups;
 use self::joins::Joins;
-use super::{Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters, header};
+use super::{Addition, Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters, header};
 use crate::broker::BoxFuture;
 use crate::error::{Error, Result};
 
@@ -165,9 +165,13 @@ impl Backend for MemoryBackend {
         })
     }
 
-    fn extend_join<'a>(&'a self, group: &'a str, by: u32) -> BoxFuture<'a, Result<()>> {
+    fn extend_join<'a>(
+        &'a self,
+        group: &'a str,
+        addition: Addition<'a>,
+    ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            self.state()?.joins.extend(group, by, Instant::now());
+            self.state()?.joins.extend(group, addition, Instant::now());
             Ok(())
         })
     }

@@ -24,7 +24,7 @@ pub use self::options::RedisOptions;
 use self::options::Target;
 use self::reader::Reader;
 use self::writer::Writer;
-use super::{Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters};
+use super::{Addition, Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters};
 use crate::broker::BoxFuture;
 use crate::error::{Error, Result};
 
@@ -215,10 +215,15 @@ impl Backend for RedisBackend {
         })
     }
 
-    fn extend_join<'a>(&'a self, group: &'a str, by: u32) -> BoxFuture<'a, Result<()>> {
+    fn extend_join<'a>(
+        &'a self,
+        group: &'a str,
+        addition: Addition<'a>,
+    ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.check_open()?;
-            self.joins.extend(group, by, self.reader.options()).await
+            let options = self.reader.options();
+            self.joins.extend(group, &addition, options).await
         })
     }
 

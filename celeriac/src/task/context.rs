@@ -1,5 +1,6 @@
 //! What a running task knows of itself.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use celeriac_protocol::{Body, ResultDocument, Signature, State, Table, Timestamp
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{Request, Retry, SoftTimeLimitExceeded, TaskError, extended};
 use crate::app::App;
-use crate::backend::Store;
+use crate::backend::{Addition, Store};
 use crate::call::Call;
 use crate::canvas;
 use crate::clock;
@@ -36,9 +38,11 @@ struct Inner {
     cancelled: CancellationToken,
     children: Mutex<Vec<Value>>,
     /// The body of the chord that waits for this task.
-    chord: OnceLock<Signature>,
+    chord: OnceLock<Box<Signature>>,
     /// What the results say of the call, when they are extended.
     extended: OnceLock<Box<Extended>>,
+    /// How many ids were made for what is added to the chord.
+    added: AtomicU32,
 }
 
 impl Context {
@@ -52,6 +56,7 @@ impl Context {
             children: Mutex::default(),
             chord: OnceLock::new(),
             extended: OnceLock::new(),
+            added: AtomicU32::new(0),
         }))
     }
 
@@ -170,11 +175,11 @@ impl Context {
 
     /// Returns the body of the chord whose header this task is in, if it is in one.
     pub fn chord(&self) -> Option<&Signature> {
-        self.0.chord.get()
+        self.0.chord.get().map(|body| &**body)
     }
 
     /// Says in which chord's header the task is; nodes do this before it starts.
-    pub fn set_chord(&self, body: Signature) {
+    pub fn set_chord(&self, body: Box<Signature>) {
         let _ = self.0.chord.set(body);
     }
 
@@ -192,17 +197,21 @@ impl Context {
     }
 
     /// Adds a task, chain or chord to the header of the chord that this task is in: the
-    /// chord's body waits for its result too, and gets it beside this task's own.
+    /// chord's body waits for its result too, and gets it beside this task's own. Where the
+    /// header has members that end in groups, and with them a saved form, the body waits
+    /// for it and gets the results of that form only.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] when this task is in no chord, or for what ends in a group: add
     /// its members one by one. [`Error::Unsupported`] when the backend does not count.
-    /// After an error of sending the call the body may wait for ever.
+    /// After an error that is retryable nobody knows whether the call was sent, and the body
+    /// may wait for ever.
     ///
     /// # Delivery guarantee
     ///
-    /// A task that runs twice adds twice.
+    /// At least once, under one id: a task whose message is delivered again adds the same
+    /// ones again, in the order of its calls, and each counts once. A retry adds others.
     pub async fn add_to_chord<R: DeserializeOwned>(
         &self,
         call: impl Into<Call<R>>,
@@ -221,10 +230,28 @@ impl Context {
         options.insert("group_id", group);
         options.insert("group_index", request.group_index());
         options.insert("chord", Value::from(body.clone()));
+        let wanted = signature.ignore_result() != Some(true);
+        let (app, backend) = (&self.0.app, self.0.app.backend());
         // What cannot be sent must not be waited for.
-        self.0.app.plan(signature.clone(), None)?;
-        self.0.app.backend().extend_join(group, 1).await?;
-        self.0.app.send(signature, Some(self)).await
+        let plan = app.plan_with(signature, None, &mut || self.next_added())?;
+        let id = plan.result.id.clone();
+        backend.extend_join(group, Addition::Expected(&id)).await?;
+        match app.send_plan_of(plan, wanted, Some(self)).await {
+            // It may have been sent: it is expected.
+            Err(error) if error.is_retryable() => Err(error),
+            Err(error) => {
+                backend.extend_join(group, Addition::Withdrawn(&id)).await?;
+                Err(error)
+            }
+            sent => sent,
+        }
+    }
+
+    /// Makes an id for what is added to the chord, the same each time this run is repeated.
+    fn next_added(&self) -> String {
+        let nth = self.0.added.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}/{}/{nth}", self.id(), self.retries());
+        Uuid::new_v3(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
     }
 
     /// Stores a state of the task's own, such as `PROGRESS`, with metadata.

@@ -15,7 +15,8 @@ use crate::broker::BoxFuture;
 /// the task. Those that come after the code run before its outcome is stored, so that
 /// who sees the outcome sees what they did, and again when the task runs again. A hook
 /// that fails, panics or takes longer than 30 seconds is logged and changes nothing, but
-/// for [`Hooks::before_start`].
+/// for [`Hooks::before_start`]. When the outcome then cannot be written (a value that has
+/// no encoding, a next try that nobody takes), the task has failed, and no hook is told.
 ///
 /// # Example
 ///

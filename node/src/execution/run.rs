@@ -8,7 +8,7 @@ use celeriac::clock;
 use celeriac::protocol::control::Signal;
 use celeriac::protocol::event::EventKind;
 use celeriac::protocol::result::Extended;
-use celeriac::protocol::{Embed, Exception, Signature};
+use celeriac::protocol::{Embed, Exception};
 use celeriac::task::{Handler, TaskError, TaskOptions};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -77,8 +77,20 @@ async fn run_hooked(
     handler: &dyn Handler,
     slot: &mut Option<Slot>,
 ) -> (Outcome, Embed) {
-    let (outcome, embed) = match hooks.before().await {
+    let mut before = Box::pin(hooks.before());
+    let ended = tokio::select! {
+        biased;
+        // The code must not start after it was called off.
+        () = job.context.cancelled() => Some(outcome(Ended::Stopped, job, handler.options())),
+        ended = before.as_mut() => ended,
+    };
+    code::discard(before, job.id(), &job.headers().task);
+    let (outcome, embed) = match ended {
         Some(outcome) => (outcome, followers(shared, job)),
+        None if job.context.is_cancelled() => {
+            let outcome = outcome(Ended::Stopped, job, handler.options());
+            (outcome, followers(shared, job))
+        }
         None => run(shared, job, handler, slot).await,
     };
     hooks.after(&outcome).await;
@@ -159,7 +171,7 @@ async fn run(
         let mut parts = body.parts()?;
         embed = std::mem::take(&mut parts.embed);
         if let Some(body) = &embed.chord {
-            job.context.set_chord(Signature::clone(body));
+            job.context.set_chord(body.clone());
         }
         // Decoding runs code of the task's own types.
         let start = AssertUnwindSafe(|| handler.start(job.context.clone(), parts));

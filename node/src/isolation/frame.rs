@@ -127,7 +127,8 @@ pub(super) enum Ask {
     Forget(Vec<String>),
     BeginJoin(String, u32),
     Join(Member),
-    ExtendJoin(String, u32),
+    /// The group, the id of what is added, and whether it is expected or withdrawn.
+    ExtendJoin(String, String, bool),
     SaveGroup(ResultTuple),
     RestoreGroup(String),
     DeleteGroup(String),

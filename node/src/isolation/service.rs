@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use celeriac::App;
 use celeriac::Result;
-use celeriac::backend::Waiter;
+use celeriac::backend::{Addition, Waiter};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -138,8 +138,12 @@ async fn answer(app: &App, ask: Ask) -> Result<Answer> {
             Answer::Done
         }
         Ask::Join(member) => Answer::Joined(backend.join(member).await?),
-        Ask::ExtendJoin(group, by) => {
-            backend.extend_join(&group, by).await?;
+        Ask::ExtendJoin(group, id, expected) => {
+            let addition = match expected {
+                true => Addition::Expected(&id),
+                false => Addition::Withdrawn(&id),
+            };
+            backend.extend_join(&group, addition).await?;
             Answer::Done
         }
         Ask::SaveGroup(group) => backend.save_group(&group).await.map(|()| Answer::Done)?,

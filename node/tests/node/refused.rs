@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use celeriac::backend::{
-    Backend, Capabilities, Joined, Member, MemoryBackend, Store, Stored, Waiter,
+    Addition, Backend, Capabilities, Joined, Member, MemoryBackend, Store, Stored, Waiter,
 };
 use celeriac::broker::{
     self, BoxFuture, Broker, Consumer, Link, MemoryBroker, Publication, QueueStatus, Subscription,
@@ -141,8 +141,12 @@ impl Backend for Moody {
         self.backend.begin_join(group, size)
     }
 
-    fn extend_join<'a>(&'a self, group: &'a str, by: u32) -> BoxFuture<'a, Result<()>> {
-        self.backend.extend_join(group, by)
+    fn extend_join<'a>(
+        &'a self,
+        group: &'a str,
+        addition: Addition<'a>,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.backend.extend_join(group, addition)
     }
 
     fn join(&self, member: Member) -> BoxFuture<'_, Result<Option<Vec<Joined>>>> {

@@ -30,6 +30,9 @@ pub struct ChordKeys {
     pub results: String,
     /// `.t`: how many were added to the header while it ran.
     pub added: String,
+    /// `.celeriac`: the ids of those that nodes added, so that each counts once. Other
+    /// workers do not read it.
+    pub additions: String,
     /// `.s`: how many results the header has.
     pub size: String,
     /// `.d`: which of them were counted, as `<id>:<group index>`.
@@ -47,6 +50,7 @@ impl ChordKeys {
         Self {
             results: key(".j"),
             added: key(".t"),
+            additions: key(".celeriac"),
             size: key(".s"),
             counted: key(".d"),
             claim: key(".c"),

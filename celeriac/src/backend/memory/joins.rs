@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::backend::{Claim, Joined, Member};
+use crate::backend::{Addition, Claim, Joined, Member};
 
 /// For how long the member that counted last has the claim to the body alone. It may
 /// count again meanwhile, since its answer or its node may have been lost.
@@ -39,8 +39,8 @@ type Who = (String, Option<u32>);
 struct Chord {
     /// Unknown until it begins; members may finish before.
     size: Option<u32>,
-    /// How many results were added to the header while it ran.
-    added: u32,
+    /// The results that were added to the header while it ran.
+    added: HashSet<String>,
     counted: HashSet<Who>,
     /// By place; those without one stand at the end in the order they came.
     members: BTreeMap<(u64, usize), Joined>,
@@ -65,9 +65,12 @@ impl Joins {
         chord.claim = None;
     }
 
-    pub(super) fn extend(&mut self, group: &str, by: u32, now: Instant) {
+    pub(super) fn extend(&mut self, group: &str, addition: Addition<'_>, now: Instant) {
         let chord = self.chord(group, now);
-        chord.added = chord.added.saturating_add(by);
+        match addition {
+            Addition::Expected(id) => chord.added.insert(id.to_owned()),
+            Addition::Withdrawn(id) => chord.added.remove(id),
+        };
     }
 
     /// Counts a member; returns all, in order, to the one who counted last.
@@ -92,7 +95,7 @@ impl Joins {
             };
             chord.members.insert((place, chord.counted.len()), joined);
         }
-        let expected = |size: u32| size.saturating_add(chord.added) as usize;
+        let expected = |size: u32| (size as usize).saturating_add(chord.added.len());
         let complete = chord
             .size
             .is_some_and(|size| chord.members.len() == expected(size));
@@ -104,12 +107,15 @@ impl Joins {
         Some(chord.members.values().cloned().collect())
     }
 
-    /// Keeps a claim; tells whether it is still that of the member.
+    /// Keeps a claim; tells whether it is still that of the member. Of a chord that is no
+    /// longer known it is: a body that is sent twice beats one that never is.
     pub(super) fn hold(&mut self, claim: &Claim, now: Instant) -> bool {
-        let chord = self.chords.get_mut(&claim.group);
-        let Some(chord) = chord.filter(|chord| !chord.done) else {
-            return false;
+        let Some(chord) = self.chords.get_mut(&claim.group) else {
+            return true;
         };
+        if chord.done {
+            return false;
+        }
         let who = (claim.task_id.clone(), claim.index);
         let others = |(by, until): &(Who, Instant)| *by != who && *until > now;
         if chord.claim.as_ref().is_some_and(others) {
@@ -124,6 +130,7 @@ impl Joins {
             chord.done = true;
             chord.members.clear();
             chord.counted.clear();
+            chord.added.clear();
             chord.expires = now + DONE;
         }
     }
@@ -138,7 +145,7 @@ impl Joins {
             .entry(group.to_owned())
             .or_insert_with(|| Chord {
                 size: None,
-                added: 0,
+                added: HashSet::new(),
                 counted: HashSet::new(),
                 members: BTreeMap::new(),
                 claim: None,
@@ -203,6 +210,32 @@ mod tests {
         let told = joins.join(member(0), now);
         assert!(told.is_some());
         assert_eq!(joins.join(member(0), now), told);
+    }
+
+    #[test]
+    fn what_is_added_counts_once_and_is_forgotten_with_the_chord() {
+        let now = Instant::now();
+        let mut joins = Joins::new(10, Duration::from_secs(60));
+        joins.begin("g", 1, now);
+        joins.extend("g", Addition::Expected("t1"), now);
+        joins.extend("g", Addition::Expected("t1"), now);
+        joins.extend("g", Addition::Expected("t2"), now);
+        joins.extend("g", Addition::Withdrawn("t2"), now);
+        assert_eq!(joins.join(member(0), now), None);
+        assert_eq!(joins.join(member(1), now).map(|all| all.len()), Some(2));
+        joins.end("g", now);
+        joins.begin("g", 1, now);
+        assert_eq!(joins.join(member(0), now).map(|all| all.len()), Some(1));
+    }
+
+    #[test]
+    fn the_body_of_a_chord_that_had_to_make_room_is_sent() {
+        let now = Instant::now();
+        let mut joins = Joins::new(1, Duration::from_secs(60));
+        joins.begin("g", 1, now);
+        assert!(joins.join(member(0), now).is_some());
+        joins.begin("other", 1, now);
+        assert!(joins.hold(&member(0).claim(), now));
     }
 
     #[test]

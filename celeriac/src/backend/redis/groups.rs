@@ -27,7 +27,7 @@ impl Groups {
         let mut command = redis::cmd("SET");
         command.arg(key).arg(body);
         // A chord's header is needed for as long as its counter.
-        match options.ttl(false).max(options.chord_ttl()) {
+        match options.group_ttl() {
             0 => {}
             ttl => {
                 command.arg("EX").arg(ttl);

@@ -10,7 +10,7 @@ use redis::Script;
 use super::link::Link;
 use super::options::RedisOptions;
 use super::{groups, stored};
-use crate::backend::{Claim, Joined, Member, header};
+use crate::backend::{Addition, Claim, Joined, Member, header};
 use crate::error::{Error, Result};
 
 /// For how many seconds the member that counted last has the claim to the body alone;
@@ -24,8 +24,9 @@ const HOLD: u32 = 21;
 /// For how many seconds a finished chord is remembered.
 const DONE: u32 = 300;
 
-/// The entries of a complete header, and the group that was saved of it.
-type Complete = (Vec<Vec<u8>>, Option<Vec<u8>>);
+/// Whether another worker has the claim (1), or the entries of a complete header, and the
+/// group that was saved of it.
+type Answer = (u8, Option<Vec<Vec<u8>>>, Option<Vec<u8>>);
 
 /// Counts the headers of chords.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Joins {
     link: Arc<Link>,
     join: Script,
     hold: Script,
+    extend: Script,
 }
 
 impl Joins {
@@ -41,6 +43,7 @@ impl Joins {
             link,
             join: Script::new(include_str!("join.lua")),
             hold: Script::new(include_str!("hold.lua")),
+            extend: Script::new(include_str!("extend.lua")),
         }
     }
 
@@ -56,17 +59,28 @@ impl Joins {
         self.run(&pipe).await
     }
 
-    pub(super) async fn extend(&self, group: &str, by: u32, options: &RedisOptions) -> Result<()> {
+    /// Waits for one more result, or no longer. Asked twice, it counts once.
+    pub(super) async fn extend(
+        &self,
+        group: &str,
+        addition: &Addition<'_>,
+        options: &RedisOptions,
+    ) -> Result<()> {
         let keys = names(group, options);
-        let mut pipe = redis::pipe();
-        pipe.atomic().incr(&keys.added, by);
-        match options.chord_ttl() {
-            0 => {}
-            ttl => {
-                pipe.expire(&keys.added, i64::try_from(ttl).unwrap_or(i64::MAX));
-            }
-        }
-        self.run(&pipe).await
+        let (id, change) = match addition {
+            Addition::Expected(id) => (id, 1),
+            Addition::Withdrawn(id) => (id, -1),
+        };
+        let mut call = self.extend.prepare_invoke();
+        call.key(&keys.added)
+            .key(&keys.additions)
+            .arg(id)
+            .arg(change)
+            .arg(options.chord_ttl());
+        let call = &call;
+        self.link
+            .run(|mut connection| async move { call.invoke_async(&mut connection).await })
+            .await
     }
 
     /// Counts a member; returns all in order to the one who counted last.
@@ -85,6 +99,7 @@ impl Joins {
             &keys.counted,
             &keys.group,
             &keys.claim,
+            &keys.additions,
         ] {
             call.key(key);
         }
@@ -93,14 +108,26 @@ impl Joins {
             .arg(place)
             .arg(u8::from(options.chord_ordered))
             .arg(options.chord_ttl())
-            .arg(CLAIM);
+            .arg(CLAIM)
+            .arg(options.group_ttl());
         let call = &call;
-        let answer: Option<Complete> = self
+        let answer: Result<Answer> = self
             .link
             .run(|mut connection| async move { call.invoke_async(&mut connection).await })
-            .await?;
-        let Some((entries, saved)) = answer else {
-            return Ok(None);
+            .await;
+        let (entries, saved) = match answer {
+            Ok((_, Some(entries), saved)) => (entries, saved),
+            Ok((0, None, _)) => return Ok(None),
+            // Whoever has the claim may be gone, and then nobody but this member is left
+            // to see to the body.
+            Ok((_, None, _)) => {
+                return Err(Error::Unavailable {
+                    what: "body of a chord",
+                    reason: "another worker has claimed it and has not sent it yet".to_owned(),
+                    source: None,
+                });
+            }
+            Err(error) => return Err(mixed(error, options)),
         };
         let entries = entries.iter().map(|entry| read(entry, options));
         let entries = entries.collect::<Result<Vec<_>>>()?;
@@ -115,7 +142,6 @@ impl Joins {
         let keys = names(&claim.group, options);
         let mut call = self.hold.prepare_invoke();
         call.key(&keys.claim)
-            .key(&keys.size)
             .arg(who(&claim.task_id, &place(claim.index)))
             .arg(HOLD);
         let call = &call;
@@ -128,7 +154,15 @@ impl Joins {
         let keys = names(group, options);
         let mut pipe = redis::pipe();
         pipe.atomic()
-            .del(&[keys.results, keys.added, keys.size, keys.counted][..])
+            .del(
+                &[
+                    keys.results,
+                    keys.added,
+                    keys.additions,
+                    keys.size,
+                    keys.counted,
+                ][..],
+            )
             .set_ex(&keys.claim, "done", DONE.into());
         self.run(&pipe).await
     }
@@ -151,6 +185,23 @@ impl Joins {
     }
 }
 
+/// Says what is wrong when the header's results are kept in another form than here: no
+/// later answer of the server will be another one.
+fn mixed(error: Error, options: &RedisOptions) -> Error {
+    match error {
+        Error::Refused { reason, .. } if reason.contains("WRONGTYPE") => {
+            let ordered = options.chord_ordered;
+            let kept = if ordered { "a sorted set" } else { "a list" };
+            Error::invalid(
+                "results of a chord's header",
+                format!("{kept}, since result_chord_ordered is {ordered} here"),
+                "another kind of key: let all workers of a chord say the same",
+            )
+        }
+        error => error,
+    }
+}
+
 /// A member's place; one without comes last.
 fn place(index: Option<u32>) -> String {
     index.map_or_else(|| "+inf".to_owned(), |index| index.to_string())
@@ -166,6 +217,7 @@ fn names(group: &str, options: &RedisOptions) -> ChordKeys {
     ChordKeys {
         results: options.key(&keys.results),
         added: options.key(&keys.added),
+        additions: options.key(&keys.additions),
         size: options.key(&keys.size),
         counted: options.key(&keys.counted),
         claim: options.key(&keys.claim),

@@ -70,6 +70,15 @@ impl RedisOptions {
     pub(super) fn chord_ttl(&self) -> u64 {
         seconds(self.chord_expires.or(self.expires))
     }
+
+    /// Returns for how many seconds a saved group is kept, which may be a chord's header:
+    /// as long as the one of the two that lives longer; 0 is for ever.
+    pub(super) fn group_ttl(&self) -> u64 {
+        match (self.ttl(false), self.chord_ttl()) {
+            (0, _) | (_, 0) => 0,
+            (results, chord) => results.max(chord),
+        }
+    }
 }
 
 fn seconds(ttl: Option<Duration>) -> u64 {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use celeriac::backend::{Backend, Capabilities, Joined, Member, Store, Stored, Waiter, Waiters};
+use celeriac::backend::{Addition, Backend, Capabilities, Joined, Member, Store, Stored, Waiter, Waiters};
 use celeriac::broker::BoxFuture;
 use celeriac::protocol::{ResultDocument, ResultTuple};
 use celeriac::{Error, Result};
@@ -109,8 +109,17 @@ impl Backend for NodeBackend {
         Box::pin(self.done(Ask::EndJoin(group.to_owned())))
     }
 
-    fn extend_join<'a>(&'a self, group: &'a str, by: u32) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.done(Ask::ExtendJoin(group.to_owned(), by)))
+    fn extend_join<'a>(
+        &'a self,
+        group: &'a str,
+        addition: Addition<'a>,
+    ) -> BoxFuture<'a, Result<()>> {
+        let (id, expected) = match addition {
+            Addition::Expected(id) => (id, true),
+            Addition::Withdrawn(id) => (id, false),
+        };
+        let ask = Ask::ExtendJoin(group.to_owned(), id.to_owned(), expected);
+        Box::pin(self.done(ask))
     }
 
     fn save_group<'a>(&'a self, group: &'a ResultTuple) -> BoxFuture<'a, Result<()>> {

@@ -79,7 +79,7 @@ fn start(app: &App, started: &Started) -> Result<Result<Execution, Code>, Decode
     }
     let mut parts = body.parts()?;
     if let Some(chord) = parts.embed.chord.take() {
-        context.set_chord(*chord);
+        context.set_chord(chord);
     }
     let start = AssertUnwindSafe(|| handler.start(context.clone(), parts));
     match std::panic::catch_unwind(start) {
