@@ -21,7 +21,7 @@ mod follow;
 mod home;
 mod store;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use self::deliver::Left;
 use crate::execution::report::{Report, Settle};
 use crate::execution::workflow::Next;
 use crate::execution::workflow::Step;
@@ -89,7 +90,7 @@ impl Parcel {
             Due::Publish
         } else if !report.stores.is_empty() {
             Due::Store
-        } else if let Some(step) = report.steps.front() {
+        } else if let Some((_, step)) = report.next_step() {
             match step {
                 Step::Call { .. } => Due::Call,
                 _ => Due::Follow,
@@ -136,7 +137,7 @@ pub(crate) struct Outcomes {
 const BATCH: usize = 256;
 
 /// So many outcomes wait to be delivered at most, and as many again to be delivered
-/// again; beyond that runs hold their slots.
+/// again or to have their errbacks called; beyond that runs hold their slots.
 const CAPACITY: usize = 1024;
 
 /// How long to wait before outcomes are delivered again.
@@ -194,7 +195,7 @@ pub(crate) async fn perform(shared: &Shared, next: Next) -> Result<()> {
             return Ok(());
         }
         follow::perform(shared, &mut report).await?;
-        if matches!(report.steps.front(), Some(Step::Call { .. })) {
+        if matches!(report.next_step(), Some((_, Step::Call { .. }))) {
             follow::call_now(shared, &mut report).await;
         }
     }
@@ -209,13 +210,20 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
     let mut late: Vec<Box<Parcel>> = Vec::new();
+    let mut calls: VecDeque<Box<Parcel>> = VecDeque::new();
     let (mut failures, mut again) = (0, Instant::now());
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
+            permit = Arc::clone(&shared.errbacks).acquire_owned(), if !calls.is_empty() => {
+                // Nobody closes the semaphore.
+                if let (Ok(permit), Some(parcel)) = (permit, calls.pop_front()) {
+                    follow::call(&shared, parcel, permit);
+                }
+            }
             () = sleep_until(again), if !late.is_empty() => batch.append(&mut late),
-            count = inbox.recv_many(&mut batch, BATCH), if late.len() < CAPACITY => {
+            count = inbox.recv_many(&mut batch, BATCH), if late.len() + calls.len() < CAPACITY => {
                 if count == 0 {
                     return;
                 }
@@ -227,11 +235,12 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         if batch.is_empty() {
             continue;
         }
-        let left = tokio::select! {
+        let Left { late: left, calls: due } = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             left = pulse.during(deliver::deliver(&shared, std::mem::take(&mut batch))) => left,
         };
+        calls.extend(due);
         if left.is_empty() {
             failures = 0;
             continue;

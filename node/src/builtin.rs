@@ -57,6 +57,9 @@ where
     }
 }
 
+/// A task that needs its node.
+type WithNode = fn(Weak<Shared>, Context, Given) -> BoxFuture<'static, TaskResult>;
+
 /// Returns the tasks that a node runs: the app's, and Celery's own where the app has none
 /// of that name.
 pub(crate) fn complete(mut tasks: Registry, shared: &Weak<Shared>) -> Registry {
@@ -74,12 +77,6 @@ pub(crate) fn complete(mut tasks: Registry, shared: &Weak<Shared>) -> Registry {
             run,
         }));
     };
-    plain("celery.map", |context, given| {
-        Box::pin(items::map(context, given))
-    });
-    plain("celery.starmap", |context, given| {
-        Box::pin(items::starmap(context, given))
-    });
     plain("celery.chunks", |context, given| {
         Box::pin(sending::chunks(context, given))
     });
@@ -101,15 +98,23 @@ pub(crate) fn complete(mut tasks: Registry, shared: &Weak<Shared>) -> Registry {
     plain("celery.backend_cleanup", |_, _| {
         Box::pin(async { Ok(Value::Null) })
     });
-    let shared = Weak::clone(shared);
-    add(Arc::new(Builtin {
-        name: unlock::NAME,
-        options: unlock::options(),
-        run: move |context, given| {
-            let shared = Weak::clone(&shared);
-            Box::pin(unlock::unlock(shared, context, given)) as BoxFuture<'static, TaskResult>
-        },
-    }));
+    let mut with_node = |name, options, run: WithNode| {
+        let shared = Weak::clone(shared);
+        add(Arc::new(Builtin {
+            name,
+            options,
+            run: move |context, given| run(Weak::clone(&shared), context, given),
+        }));
+    };
+    with_node("celery.map", options(), |shared, context, given| {
+        Box::pin(items::map(shared, context, given))
+    });
+    with_node("celery.starmap", options(), |shared, context, given| {
+        Box::pin(items::starmap(shared, context, given))
+    });
+    with_node(unlock::NAME, unlock::options(), |shared, context, given| {
+        Box::pin(unlock::unlock(shared, context, given))
+    });
     tasks
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     /// How many blocking tasks may have a thread. A thread that was given up has its
     /// permit until it returns.
     pub(crate) threads: Arc<Semaphore>,
+    /// How many outcomes may have their errbacks called at once, beside what runs.
+    pub(crate) errbacks: Arc<Semaphore>,
     /// How many permits of `threads` there ever were.
     allowed_threads: AtomicUsize,
     /// The processes of isolated tasks.
@@ -159,6 +161,7 @@ impl Shared {
             slots: Slots::new(config.places()),
             autoscale: config.autoscale.map(Bounds::new),
             threads: Arc::new(Semaphore::new(config.threads())),
+            errbacks: Arc::new(Semaphore::new(config.places())),
             allowed_threads: AtomicUsize::new(config.threads()),
             isolation: Pool::new(config.isolation.clone(), config.max_body, work.clone()),
             jobs: Arc::default(),

@@ -4,8 +4,6 @@
     reason = "parcels come boxed, and are too large to be moved out and in"
 )]
 
-use std::sync::Arc;
-
 use celeriac::broker::Settlement;
 
 use super::{Due, Parcel, follow, home, store};
@@ -14,9 +12,16 @@ use crate::execution::report::{Settle, Tally};
 use crate::job::Stage;
 use crate::shared::Shared;
 
-/// Delivers outcomes and returns those that have to wait, in their order, with what is
-/// left to do.
-pub(super) async fn deliver(shared: &Arc<Shared>, mut batch: Vec<Box<Parcel>>) -> Vec<Box<Parcel>> {
+/// The outcomes of a batch that are not delivered yet.
+pub(super) struct Left {
+    /// Those that have to wait, in their order, with what is left to do.
+    pub(super) late: Vec<Box<Parcel>>,
+    /// Those whose errbacks are to be called here.
+    pub(super) calls: Vec<Box<Parcel>>,
+}
+
+/// Delivers outcomes and returns those that are left.
+pub(super) async fn deliver(shared: &Shared, mut batch: Vec<Box<Parcel>>) -> Left {
     // Given back at shutdown meanwhile: its outcome belongs to who runs it next.
     batch.retain(|parcel| {
         parcel
@@ -43,13 +48,11 @@ pub(super) async fn deliver(shared: &Arc<Shared>, mut batch: Vec<Box<Parcel>>) -
     let late = batch.extract_if(.., |parcel| parcel.waits.is_some());
     let late = late.collect();
     let calls = batch.extract_if(.., |parcel| parcel.is(Due::Call));
-    for parcel in calls.collect::<Vec<_>>() {
-        follow::call(shared, parcel);
-    }
+    let calls = calls.collect();
     for parcel in batch {
         end(shared, *parcel);
     }
-    late
+    Left { late, calls }
 }
 
 /// Ends a job whose outcome is delivered: settles, counts, tells.

@@ -9,6 +9,7 @@ use celeriac::producer::Lineage;
 use celeriac::protocol::{Exception, Signature};
 use celeriac::{Error, Result, clock};
 use futures_util::future::join_all;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Due, Parcel, passes};
 use crate::execution::errback;
@@ -30,16 +31,12 @@ pub(super) async fn follow(shared: &Shared, batch: &mut [Box<Parcel>]) {
 /// Does the steps of one report in order, until one has to wait, or there are results to
 /// be stored before the next one.
 pub(super) async fn perform(shared: &Shared, report: &mut Report) -> Result<()> {
-    while let Some(step) = report.steps.front() {
+    while let Some((at, step)) = report.next_step() {
         if matches!(step, Step::Call { .. }) {
             return Ok(());
         }
         let next = act(shared, step).await?;
-        report.steps.pop_front();
-        // In its place: the one who counted last is told so once.
-        for step in next.steps.into_iter().rev() {
-            report.steps.push_front(step);
-        }
+        report.put_for(at, next.steps);
         if shared.app.backend().capabilities().stores && !next.stores.is_empty() {
             report.stores.extend(next.stores);
             return Ok(());
@@ -119,7 +116,8 @@ async fn act(shared: &Shared, step: &Step) -> Result<Next> {
             Err(error) if is_final(&error) => {
                 tracing::error!(group = member.group, %error, "chord cannot run");
                 let why = Exception::chord_error(&format!("Join error: {error}"));
-                Ok(workflow::on_chord_error(
+                Ok(workflow::on_broken(
+                    &member.group,
                     &why.into(),
                     body,
                     lineage,
@@ -174,6 +172,7 @@ fn is_final(error: &Error) -> bool {
 
 /// Calls the errbacks of this node that are due.
 pub(super) async fn call_now(shared: &Shared, report: &mut Report) {
+    // Nothing else is due before them.
     if let Some(Step::Call { errbacks, failure }) = report.steps.pop_front() {
         for errback in &errbacks {
             errback::call(shared, errback, &failure).await;
@@ -183,10 +182,12 @@ pub(super) async fn call_now(shared: &Shared, report: &mut Report) {
 
 /// Calls errbacks beside the delivery of other outcomes, and hands the parcel over again
 /// for what is left to do.
-pub(super) fn call(shared: &Arc<Shared>, mut parcel: Box<Parcel>) {
+pub(super) fn call(shared: &Arc<Shared>, mut parcel: Box<Parcel>, permit: OwnedSemaphorePermit) {
     let on = Arc::clone(shared);
     shared.work.spawn(async move {
         call_now(&on, &mut parcel.report).await;
+        // Who takes the parcel may be waiting for the permit.
+        drop(permit);
         on.outcomes.send(parcel).await;
     });
 }

@@ -2,30 +2,44 @@
 
 use std::borrow::Cow;
 use std::panic::resume_unwind;
+use std::sync::Weak;
 
 use celeriac::protocol::{Codec, Exception, Parts, Raw, Signature, Value};
 use celeriac::task::{Context, Execution, Handler, TaskError, TaskResult};
-use tokio::task::{coop, spawn_blocking};
+use tokio::task::coop;
 
 use super::Given;
+use crate::execution::code;
+use crate::shared::Shared;
 
 /// `celery.map`: each item is one argument.
-pub(super) async fn map(context: Context, mut given: Given) -> TaskResult {
+pub(super) async fn map(shared: Weak<Shared>, context: Context, mut given: Given) -> TaskResult {
     let task: Signature = given.required("task")?;
     let items: Vec<Value> = given.required("it")?;
-    each(&context, &task, items.into_iter().map(|item| vec![item])).await
+    each(
+        &shared,
+        &context,
+        &task,
+        items.into_iter().map(|item| vec![item]),
+    )
+    .await
 }
 
 /// `celery.starmap`: each item is a list of arguments.
-pub(super) async fn starmap(context: Context, mut given: Given) -> TaskResult {
+pub(super) async fn starmap(
+    shared: Weak<Shared>,
+    context: Context,
+    mut given: Given,
+) -> TaskResult {
     let task: Signature = given.required("task")?;
     let items: Vec<Vec<Value>> = given.required("it")?;
-    each(&context, &task, items.into_iter()).await
+    each(&shared, &context, &task, items.into_iter()).await
 }
 
 /// Runs the task's code for each item, one after the other. The first one that fails
 /// ends all. What the signature says beside the task's name does not count, as in Celery.
 async fn each(
+    shared: &Weak<Shared>,
     context: &Context,
     task: &Signature,
     items: impl ExactSizeIterator<Item = Vec<Value>>,
@@ -42,16 +56,28 @@ async fn each(
         let error = TaskError::raise(&module, &exc_type, message.unwrap_or_default());
         return Err(error.permanent());
     };
+    if handler.options().isolated {
+        let message = format!(
+            "{name} runs in a process of its own, which its many items cannot share: \
+             send a group of calls instead"
+        );
+        return Err(TaskError::python("ValueError", message).permanent());
+    }
     let mut values = Vec::with_capacity(items.len());
     for args in items {
-        values.push(one(context, &**handler, args).await?);
+        values.push(one(shared, context, &**handler, args).await?);
         // Items that never wait must not keep limits and others from their turn.
         coop::consume_budget().await;
     }
     Ok(Value::Array(values))
 }
 
-async fn one(context: &Context, handler: &dyn Handler, args: Vec<Value>) -> TaskResult {
+async fn one(
+    shared: &Weak<Shared>,
+    context: &Context,
+    handler: &dyn Handler,
+    args: Vec<Value>,
+) -> TaskResult {
     let mut raw = Vec::with_capacity(args.len());
     for value in &args {
         raw.push(Raw {
@@ -70,10 +96,18 @@ async fn one(context: &Context, handler: &dyn Handler, args: Vec<Value>) -> Task
     let ended = match started {
         Execution::Async(code) => code.await,
         // Its thread ends by itself when the limits of the whole end this.
-        Execution::Blocking(code) => match spawn_blocking(code).await {
-            Ok(ended) => ended,
-            Err(error) => resume_unwind(error.into_panic()),
-        },
+        Execution::Blocking(code) => {
+            let Some(shared) = shared.upgrade() else {
+                return Err(TaskError::message("its node is gone"));
+            };
+            match code::on_thread(&shared, code).await {
+                Ok(ended) => ended,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => resume_unwind(panic),
+                    Err(error) => Err(TaskError::message(error.to_string())),
+                },
+            }
+        }
     };
     ended.map_err(|error| direct(handler.name(), error))
 }

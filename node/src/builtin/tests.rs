@@ -4,7 +4,10 @@ use celeriac::protocol::{Codec, Embed, Raw, Signature};
 use celeriac::task;
 use celeriac::task::Request;
 
+use tokio::sync::mpsc;
+
 use super::*;
+use crate::config::Config;
 
 #[task(name = "demo.double")]
 async fn double(x: i64) -> i64 {
@@ -22,15 +25,35 @@ async fn again(_x: i64) -> Result<i64, TaskError> {
     Err(TaskError::retry())
 }
 
-fn app() -> App {
-    let app = App::builder("test").backend("memory://");
-    let app = app.task(double).task(divide).task(again);
-    app.build().unwrap()
+#[task(name = "demo.apart", isolated)]
+fn apart(x: i64) -> i64 {
+    x
+}
+
+fn shared() -> Arc<Shared> {
+    let app = App::builder("test")
+        .broker("memory://")
+        .backend("memory://");
+    let app = app.task(double).task(divide).task(again).task(apart);
+    let config = Config {
+        blocking_threads: Some(1),
+        ..Config::default()
+    };
+    let work = tokio::runtime::Handle::current();
+    Shared::new(app.build().unwrap(), config, work, mpsc::channel(1).0)
 }
 
 async fn run(name: &str, args: &[Value], kwargs: &[(&str, Value)]) -> TaskResult {
-    let app = app();
-    let tasks = complete(app.registry().clone(), &Weak::new());
+    run_on(&shared(), name, args, kwargs).await
+}
+
+async fn run_on(
+    shared: &Shared,
+    name: &str,
+    args: &[Value],
+    kwargs: &[(&str, Value)],
+) -> TaskResult {
+    let (app, tasks) = (shared.app.clone(), &shared.tasks);
     let raw = |value: &Value| Raw {
         codec: Codec::Json,
         bytes: Codec::Json.to_vec(value).unwrap().into(),
@@ -91,6 +114,31 @@ async fn one_item_that_fails_fails_the_map() {
         let result = run("celery.map", &[], &over(task, items.clone())).await;
         assert_eq!(failure(result).0, kind, "{task}");
     }
+}
+
+/// S27, S30.
+#[tokio::test]
+async fn a_map_of_an_isolated_task_is_refused() {
+    let result = run("celery.map", &[], &over("demo.apart", numbers(&[1]))).await;
+    let (kind, text) = failure(result);
+    assert_eq!(kind, "ValueError");
+    assert!(
+        text.contains("demo.apart runs in a process of its own"),
+        "{text}"
+    );
+}
+
+/// S14: The threads of a map's items are among those that blocking tasks may have.
+#[tokio::test]
+async fn an_item_that_blocks_waits_for_a_thread() {
+    let shared = shared();
+    let taken = Arc::clone(&shared.threads).acquire_owned().await.unwrap();
+    let pairs = over("demo.divide", Value::Array(vec![numbers(&[6, 3])]));
+    let mut map = std::pin::pin!(run_on(&shared, "celery.starmap", &[], &pairs));
+    assert!(futures_util::poll!(map.as_mut()).is_pending());
+    assert_eq!(shared.threads.available_permits(), 0);
+    drop(taken);
+    assert_eq!(map.await.unwrap(), numbers(&[2]));
 }
 
 #[tokio::test]

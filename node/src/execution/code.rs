@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering;
 use celeriac::protocol::DecodeError;
 use celeriac::task::{Execution, TaskResult};
 use futures_util::FutureExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::limits::{Alarm, RunLimits};
@@ -50,15 +52,40 @@ pub(super) async fn run(
                 Err(panic) => Ended::Panicked(text(&*panic)),
             }));
             let ended = supervise(end, shared, job, limits, true).await;
-            discard(code, job);
+            discard(code, job.id(), &job.headers().task);
             ended
         }
         Execution::Blocking(code) => Box::pin(run_blocking(code, shared, job, limits, slot)).await,
     }
 }
 
+/// A blocking task's code.
+type Blocking = Box<dyn FnOnce() -> TaskResult + Send>;
+
+/// Runs blocking code that is a part of something else, once there is a thread for it.
+///
+/// # Cancel safety
+///
+/// Code that has begun goes on and keeps its thread until it ends by itself.
+pub(crate) async fn on_thread(shared: &Shared, code: Blocking) -> Result<TaskResult, JoinError> {
+    let permit = Arc::clone(&shared.threads).acquire_owned().await;
+    start(shared, permit.ok(), code).await
+}
+
+/// Starts a thread, which has its permit until the code ends.
+fn start(
+    shared: &Shared,
+    permit: Option<OwnedSemaphorePermit>,
+    code: Blocking,
+) -> JoinHandle<TaskResult> {
+    shared.work.spawn_blocking(move || {
+        let _permit = permit;
+        code()
+    })
+}
+
 async fn run_blocking(
-    code: Box<dyn FnOnce() -> TaskResult + Send>,
+    code: Blocking,
     shared: &Shared,
     job: &Arc<Job>,
     limits: RunLimits,
@@ -69,7 +96,7 @@ async fn run_blocking(
         biased;
         permit = Arc::clone(&shared.threads).acquire_owned() => permit,
         () = job.context.cancelled() => {
-            discard(code, job);
+            discard(code, job.id(), &job.headers().task);
             return Ended::Stopped;
         }
     };
@@ -77,10 +104,7 @@ async fn run_blocking(
     let Ok(permit) = permit else {
         return Ended::Lost;
     };
-    let mut thread = shared.work.spawn_blocking(move || {
-        let _permit = permit;
-        code()
-    });
+    let mut thread = start(shared, Some(permit), code);
     let code = pin!((&mut thread).map(|end| match end {
         Ok(result) => Ended::Returned(result),
         Err(error) => match error.try_into_panic() {
@@ -156,9 +180,8 @@ pub(crate) async fn supervise(
 
 /// Drops a task's code, which drops what it holds: code of the task as well. Why it
 /// ended stands; a panic here would give its message back, to do so again.
-fn discard<T>(code: T, job: &Job) {
+pub(super) fn discard<T>(code: T, task_id: &str, task: &str) {
     if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(code))) {
-        let (task_id, task) = (job.id(), job.headers().task.as_str());
         tracing::error!(
             task_id,
             task,

@@ -17,8 +17,8 @@ use crate::shared::Shared;
 /// that failed.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Returns the errback that a node calls itself: its task is registered here and takes
-/// more than an id.
+/// Returns the errback that a node calls itself: its task is registered here, takes more
+/// than an id and needs no process of its own.
 pub(crate) fn handler<'a>(
     errback: &Signature,
     tasks: &'a Registry,
@@ -28,7 +28,7 @@ pub(crate) fn handler<'a>(
     }
     tasks
         .get(&errback.task)
-        .filter(|handler| handler.options().errback)
+        .filter(|handler| handler.options().errback && !handler.options().isolated)
 }
 
 /// Calls an errback. The task has failed already: whatever goes wrong here is logged.
@@ -38,8 +38,11 @@ pub(crate) async fn call(shared: &Shared, errback: &Signature, failure: &Failure
     };
     let (task_id, task) = (failure.id.as_str(), errback.task.as_str());
     let limit = handler.options().time_limit.unwrap_or(LONGEST);
-    let running = AssertUnwindSafe(execute(shared, handler, errback, failure)).catch_unwind();
-    let error = match timeout(limit, running).await {
+    let mut running = Box::pin(execute(shared, handler, errback, failure));
+    let ended = AssertUnwindSafe(running.as_mut()).catch_unwind();
+    let ended = timeout(limit, ended).await;
+    code::discard(running, task_id, task);
+    let error = match ended {
         Ok(Ok(Ok(_))) => return tracing::debug!(task_id, task, "errback ended"),
         Ok(Ok(Err(error))) => error,
         Ok(Err(panic)) => format!("it panicked: {}", code::text(&*panic)),
@@ -57,7 +60,9 @@ async fn execute(
     let request = Request {
         headers: TaskHeaders {
             task: errback.task.clone(),
-            id: failure.id.clone(),
+            // That which it would have as a message, so that a state that it stores is not
+            // that of the task that failed.
+            id: errback.task_id().unwrap_or_default().to_owned(),
             root_id: failure.root_id.clone(),
             parent_id: Some(failure.id.clone()),
             ..TaskHeaders::default()
@@ -79,9 +84,7 @@ async fn execute(
     };
     let ended: TaskResult = match started.map_err(|error| error.to_string())? {
         Execution::Async(code) => code.await,
-        Execution::Blocking(code) => shared
-            .work
-            .spawn_blocking(code)
+        Execution::Blocking(code) => code::on_thread(shared, code)
             .await
             .map_err(|error| error.to_string())?,
     };

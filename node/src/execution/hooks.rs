@@ -100,8 +100,10 @@ impl<'a> RunHooks<'a> {
     }
 
     async fn call(&self, hooks: &TaskHooks, moment: Moment<'_>) -> Result<(), TaskError> {
-        let call = AssertUnwindSafe(async { hooks.call(&self.job.context, moment).await });
-        match timeout(LONGEST, call.catch_unwind()).await {
+        let mut call = Box::pin(async { hooks.call(&self.job.context, moment).await });
+        let ended = timeout(LONGEST, AssertUnwindSafe(call.as_mut()).catch_unwind()).await;
+        code::discard(call, self.job.id(), &self.job.headers().task);
+        match ended {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => {
                 let text = format!("hook panicked: {}", code::text(&*panic));

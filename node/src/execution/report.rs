@@ -57,6 +57,41 @@ pub(crate) struct Report {
     pub(crate) tally: Tally,
 }
 
+impl Report {
+    /// Returns the step that is to be done next, and its place.
+    ///
+    /// Calling errbacks may take long, and the end of a broken chord comes after those that
+    /// are told of it: else a crash between them would leave nobody to tell. Nothing else
+    /// waits for either.
+    pub(crate) fn next_step(&self) -> Option<(usize, &Step)> {
+        let last = |step: &Step| matches!(step, Step::Call { .. } | Step::BreakJoin(_));
+        let mut steps = self.steps.iter().enumerate();
+        steps
+            .find(|(_, step)| !last(step))
+            .or_else(|| Some((0, self.steps.front()?)))
+    }
+
+    /// Puts steps in the place of the one that was done.
+    pub(crate) fn put_for(&mut self, at: usize, steps: VecDeque<Step>) {
+        let behind = self.steps.split_off(at);
+        self.steps.extend(steps);
+        self.steps.extend(behind.into_iter().skip(1));
+        // Other members of a header that is broken have nothing left to be counted for.
+        let broken: Vec<String> = self
+            .steps
+            .iter()
+            .filter_map(Step::breaks)
+            .cloned()
+            .collect();
+        if !broken.is_empty() {
+            self.steps.retain(|step| match step {
+                Step::Join { member, .. } => !broken.contains(&member.group),
+                _ => true,
+            });
+        }
+    }
+}
+
 /// How a message ends.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Settle {
@@ -198,12 +233,12 @@ fn success(value: Value, embed: Embed, facts: Facts<'_>, store: bool) -> Report 
     let headers = facts.headers;
     let next = match embed.is_empty() {
         true => Next::default(),
-        false => match on_success(&value, embed, headers, facts.plan) {
+        false => match on_success(&value, embed.clone(), headers, facts.plan) {
             Ok(next) => next,
             Err(error) => {
                 let exception = Exception::invalid_task(&format!("what follows the task: {error}"));
                 let text = traceback::text(&headers.task, &exception, &[]);
-                return failure(&exception, Some(text), Embed::default(), facts);
+                return failure(&exception, Some(text), embed, facts);
             }
         },
     };

@@ -55,6 +55,16 @@ pub(crate) enum Step {
     BreakJoin(String),
 }
 
+impl Step {
+    /// Returns the chord that it ends because its body will never be sent.
+    pub(crate) const fn breaks(&self) -> Option<&String> {
+        match self {
+            Self::BreakJoin(group) => Some(group),
+            _ => None,
+        }
+    }
+}
+
 /// What a task's end sets going.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Next {
@@ -161,7 +171,20 @@ pub(crate) fn on_joined(
             }
         }
     };
-    let mut next = on_chord_error(&broken, body, lineage, now, plan);
+    on_broken(group_id, &broken, body, lineage, now, plan)
+}
+
+/// Plans the end of a chord whose header was counted and whose body cannot run: nobody
+/// shall count it again.
+pub(crate) fn on_broken(
+    group_id: &str,
+    broken: &Broken,
+    body: &Signature,
+    lineage: &Lineage,
+    now: SystemTime,
+    plan: Planner<'_>,
+) -> Next {
+    let mut next = on_chord_error(broken, body, lineage, now, plan);
     next.steps.push_back(Step::BreakJoin(group_id.to_owned()));
     next
 }

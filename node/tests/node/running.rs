@@ -1,6 +1,7 @@
 //! What a running task may ask for: to be replaced, to add to its chord, to run again in
 //! another way, to store its result early.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use celeriac::canvas::{chain, chord, group};
@@ -271,6 +272,167 @@ async fn errbacks_are_called_here_or_sent() {
     hears(&format!("chord: {} {why:?}", result.id())).await;
     rig.settled().await;
     rig.stop().await;
+}
+
+/// Says that it works, under its own id, and which that is.
+#[task(errback)]
+async fn noisy(ctx: Context, failure: Failure) -> celeriac::Result<(), celeriac::Error> {
+    ctx.progress(1, 2).await?;
+    tell(format!("noisy for {}", failure.id));
+    Ok(())
+}
+
+/// Takes longer than it may, and holds what panics when it is dropped.
+#[task(errback, time_limit = "50ms")]
+async fn drops_worse(failure: Failure) {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("dropped badly");
+        }
+    }
+    gate(&failure.id).starts.fetch_add(1, Ordering::SeqCst);
+    let bad = Bad;
+    std::future::pending::<()>().await;
+    drop(bad);
+}
+
+/// Ends when the test lets it.
+#[task(errback)]
+async fn slow(_failure: Failure, name: String) {
+    wait_at(&name).await;
+}
+
+async fn wait_at(name: &str) {
+    let gate = gate(name);
+    gate.starts.fetch_add(1, Ordering::SeqCst);
+    gate.open.acquire().await.unwrap().forget();
+}
+
+fn with_errbacks(builder: celeriac::AppBuilder) -> celeriac::AppBuilder {
+    let builder = builder.task(notify).task(notify_old).task(noisy);
+    builder.task(drops_worse).task(slow)
+}
+
+/// S19: What follows an errback runs, wherever the errback does.
+#[tokio::test]
+async fn what_follows_an_errback_runs() {
+    let rig = Rig::with(Config::default(), with_errbacks).await;
+    let told = |name: &str| Signature::new("wait").arg(name).immutable();
+    let errback = |label: &str| Signature::from(notify.partial().arg(label));
+    let call = fail.call("boom".to_owned());
+    let call = call.link_error(chain([errback("in a chain"), told("behind an errback")]));
+    let header = [errback("one of two"), errback("two of two")];
+    let call = call.link_error(chord(header, told("body of errbacks")));
+    let result = call.send(&rig.app).await.unwrap();
+    for name in ["behind an errback", "body of errbacks"] {
+        gate(name).started(1).await;
+        gate(name).open.add_permits(1);
+    }
+    hears(&format!("in a chain: {} None", result.id())).await;
+    rig.settled().await;
+    rig.stop().await;
+}
+
+/// S19.
+#[tokio::test]
+async fn an_errback_does_not_write_over_the_failure() {
+    let rig = Rig::with(Config::default(), with_errbacks).await;
+    let call = fail.call("boom".to_owned()).link_error(noisy.partial());
+    let result = call.send(&rig.app).await.unwrap();
+    hears(&format!("noisy for {}", result.id())).await;
+    rig.settled().await;
+    assert_eq!(rig.state_of(result.id()).await, State::Failure);
+    rig.stop().await;
+}
+
+/// S13.
+#[tokio::test]
+async fn an_errback_that_panics_when_it_is_dropped_is_its_own_failure() {
+    let rig = Rig::with(Config::default(), with_errbacks).await;
+    let call = fail.call("boom".to_owned());
+    let result = call.link_error(drops_worse.partial()).send(&rig.app);
+    let result = result.await.unwrap();
+    gate(result.id()).started(1).await;
+    rig.settled().await;
+    assert_eq!(gate(result.id()).starts(), 1);
+    rig.stop().await;
+}
+
+/// S12: No more outcomes have their errbacks called at once than tasks may run.
+#[tokio::test]
+async fn errbacks_are_bounded_as_tasks_are() {
+    let config = Config {
+        concurrency: 1,
+        ..Config::default()
+    };
+    let rig = Rig::with(config, with_errbacks).await;
+    let errback = slow.partial().arg("slow errback");
+    for _ in 0..3 {
+        let call = fail.call("boom".to_owned()).link_error(errback.clone());
+        let result = call.send(&rig.app).await.unwrap();
+        assert_eq!(rig.end_of(result.id()).await.status, State::Failure);
+    }
+    let door = gate("slow errback");
+    door.started(1).await;
+    // Others run and end meanwhile.
+    let sum = add.call(1, 2).send(&rig.app).await.unwrap();
+    assert_eq!(sum.get(PATIENCE).await.unwrap(), 3);
+    assert_eq!(door.starts(), 1);
+    door.open.add_permits(3);
+    rig.settled().await;
+    assert_eq!(door.starts(), 3);
+    rig.stop().await;
+}
+
+/// S13: A routing function that panics is the failure of what it was asked about.
+#[tokio::test]
+async fn a_routing_function_that_panics_fails_what_it_routes() {
+    let rig = Rig::with(Config::default(), |builder| {
+        builder.route_with(|call| {
+            assert!(call.task != "multiply", "no way");
+            None
+        })
+    })
+    .await;
+    let error = multiply.call(1, 2).send(&rig.app).await.unwrap_err();
+    assert!(error.to_string().contains("panic: no way"), "{error}");
+    let step = Signature::new("multiply")
+        .arg(3)
+        .with_option("task_id", "unrouted");
+    add.call(1, 2).link(step).send(&rig.app).await.unwrap();
+    let document = rig.end_of("unrouted").await;
+    assert_eq!(document.exception().unwrap().exc_type, "OperationalError");
+    let sum = add.call(1, 2).send(&rig.app).await.unwrap();
+    assert_eq!(sum.get(PATIENCE).await.unwrap(), 3);
+    rig.stop().await;
+}
+
+struct Stays;
+
+impl Hooks for Stays {
+    async fn before_start(&self, ctx: &Context) -> Result<(), TaskError> {
+        wait_at(ctx.id()).await;
+        Ok(())
+    }
+}
+
+#[task(hooks = Stays)]
+async fn prepared() {
+    tell("it was prepared".to_owned());
+}
+
+/// S31: A task that is called off before its code has started does not start.
+#[tokio::test]
+async fn a_task_that_is_terminated_in_its_first_hook_does_not_run() {
+    let rig = Rig::with(Config::default(), |builder| builder.task(prepared)).await;
+    rig.hears().await;
+    let result = prepared.call().send(&rig.app).await.unwrap();
+    gate(result.id()).started(1).await;
+    result.revoke(true).await.unwrap();
+    assert_eq!(rig.end_of(result.id()).await.status, State::Revoked);
+    rig.stop().await;
+    assert!(!TOLD.lock().unwrap().contains(&"it was prepared".to_owned()));
 }
 
 struct Tells(&'static str);

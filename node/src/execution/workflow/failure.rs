@@ -252,29 +252,35 @@ fn tell(
     let told = errbacks
         .into_iter()
         .map(|one| with_previous(stamped(one, headers), failed.into()));
-    match plan(group(told), None) {
-        Ok(plan) => {
-            let result = plan.result.without_parents().into();
-            let failure = Failure::new(failed)
-                .of_task(&*headers.task, Some(headers.root().to_owned()))
-                .because(cause.exception.clone(), cause.traceback.map(str::to_owned));
-            next.steps.push_back(Step::Tell {
-                plan,
-                lineage: child_of(headers),
-                failure: Box::new(failure),
-            });
-            Some(result)
-        }
-        // The task has failed already; there is nobody else to tell.
+    let mut told: Vec<_> = told.collect();
+    // The task has failed already; there is nobody else to tell of one that is malformed.
+    told.retain(|one| match plan(one.clone(), None) {
+        Ok(_) => true,
         Err(error) => {
-            tracing::error!(task_id = failed, %error, "errback cannot be sent");
-            None
+            let task = one.task.as_str();
+            tracing::error!(task_id = failed, task, %error, "errback cannot be sent");
+            false
         }
-    }
+    });
+    let plan = match told.is_empty() {
+        true => return None,
+        // Each could be planned.
+        false => plan(group(told), None).ok()?,
+    };
+    let result = plan.result.without_parents().into();
+    let failure = Failure::new(failed)
+        .of_task(&*headers.task, Some(headers.root().to_owned()))
+        .because(cause.exception.clone(), cause.traceback.map(str::to_owned));
+    next.steps.push_back(Step::Tell {
+        plan,
+        lineage: child_of(headers),
+        failure: Box::new(failure),
+    });
+    Some(result)
 }
 
 /// Parts what tells errbacks: `here` says which of them this node calls by itself, with
-/// all that is known in place of the id.
+/// all that is known in place of the id. What something follows is sent: a call ends here.
 pub(crate) fn on_telling(
     mut plan: Plan,
     lineage: &Lineage,
@@ -282,7 +288,8 @@ pub(crate) fn on_telling(
     here: impl Fn(&Signature) -> bool,
 ) -> Next {
     let mut next = Next::default();
-    let called = plan.sends.extract_if(.., |send| here(&send.signature));
+    let alone = |send: &mut Send| send.embed.is_empty() && here(&send.signature);
+    let called = plan.sends.extract_if(.., alone);
     let called = called.map(|Send { mut signature, .. }| {
         // The id, which came first.
         signature.args = signature.args.split_off(1.min(signature.args.len()));
