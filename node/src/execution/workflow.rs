@@ -236,6 +236,4 @@ pub(super) fn stamped(mut signature: Signature, headers: &TaskHeaders) -> Signat
 }
 
 #[cfg(test)]
-mod simulation;
-#[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod simulation;
+
 use std::time::UNIX_EPOCH;
 
 use celeriac::canvas::plan::plan;

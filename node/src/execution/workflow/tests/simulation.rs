@@ -10,7 +10,7 @@ use celeriac::canvas::{chain, chord};
 use celeriac::protocol::{Body, Codec, ResultTuple};
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
 
 /// A workflow by its definition.
 #[derive(Debug, Clone)]
