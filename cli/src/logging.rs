@@ -26,6 +26,8 @@ pub(crate) fn start(settings: &Settings, default_level: &str) -> Result<(), Erro
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would tell standard error that standard error is gone, and panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     let started = match settings.text("log_format").unwrap_or("text") {
         "text" => builder.try_init(),

@@ -217,3 +217,27 @@ async fn wrong_usage_says_what_is_wrong_and_ends_with_64() {
         );
     }
 }
+
+/// S21: Nobody has to read the log for a node to end as it should.
+#[tokio::test]
+async fn a_node_whose_log_nobody_reads_drains() {
+    let address = free_address();
+    let arguments = ["node", "-b", "amqp://127.0.0.1:1/", "--http", &address];
+    let mut node = Command::new(servers::binary_folder().join("celeriac"))
+        .args(arguments)
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    eventually("the node is up", || async {
+        http::get(&address, "/livez").await.ok()
+    })
+    .await;
+    drop(node.stderr.take());
+    let pid = node.id().unwrap().to_string();
+    let told = Command::new("kill").args(["-TERM", &pid]).status().await;
+    assert!(told.unwrap().success());
+    let ended = tokio::time::timeout(Duration::from_secs(30), node.wait()).await;
+    assert!(ended.unwrap().unwrap().success());
+}
