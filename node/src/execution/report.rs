@@ -16,7 +16,7 @@ use celeriac::protocol::{
 use celeriac::task::TaskOptions;
 use celeriac::{Error, Result};
 
-use self::failure::{crashed, ended, failure, unreadable};
+use self::failure::{crashed, ended, failure, no_process, unreadable};
 use super::document::{addressed, ignores};
 use super::outcome::{Again, Limit, Outcome, Revocation};
 use super::replace::replacement;
@@ -210,14 +210,7 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
             }
         }
         Outcome::Crashed { cause } => crashed(cause, embed, facts),
-        Outcome::NoProcess { reason } => {
-            let text = format!("no process for an isolated task: {reason}");
-            let report = failure(&Exception::worker_lost(&text), None, embed, facts);
-            Report {
-                settle: Settle::Dead(text),
-                ..report
-            }
-        }
+        Outcome::NoProcess { reason } => no_process(&reason, embed, facts),
         Outcome::Lost if facts.acknowledged => {
             let exception = Exception::worker_lost("node ended before the task did");
             failure(&exception, None, embed, facts)

@@ -116,15 +116,7 @@ pub(super) fn unreadable(error: &DecodeError, embed: Embed, facts: Facts<'_>) ->
 pub(super) fn crashed(cause: String, embed: Embed, facts: Facts<'_>) -> Report {
     let again = facts.options.reject_on_worker_lost && !facts.acknowledged;
     if again && !facts.redelivered {
-        return Report {
-            settle: Settle::GiveBack,
-            events: vec![EventKind::TaskRejected {
-                uuid: facts.headers.id.clone(),
-                requeue: true,
-            }],
-            tally: Tally::Requeued,
-            ..Report::default()
-        };
+        return give_back(&facts);
     }
     let report = failure(&Exception::worker_lost(&cause), None, embed, facts);
     match again {
@@ -133,5 +125,30 @@ pub(super) fn crashed(cause: String, embed: Embed, facts: Facts<'_>) -> Report {
             ..report
         },
         false => report,
+    }
+}
+
+/// A task that can get no process may get one elsewhere, or a moment later.
+pub(super) fn no_process(reason: &str, embed: Embed, facts: Facts<'_>) -> Report {
+    if !facts.acknowledged && !facts.redelivered {
+        return give_back(&facts);
+    }
+    let text = format!("no process for an isolated task: {reason}");
+    let report = failure(&Exception::worker_lost(&text), None, embed, facts);
+    Report {
+        settle: Settle::Dead(text),
+        ..report
+    }
+}
+
+fn give_back(facts: &Facts<'_>) -> Report {
+    Report {
+        settle: Settle::GiveBack,
+        events: vec![EventKind::TaskRejected {
+            uuid: facts.headers.id.clone(),
+            requeue: true,
+        }],
+        tally: Tally::Requeued,
+        ..Report::default()
     }
 }

@@ -23,6 +23,21 @@ fn headers() -> TaskHeaders {
 
 /// What becomes of a run whose process died.
 fn crashed(redelivered: bool, acknowledged: bool, wanted: bool) -> Report {
+    let cause = "signal 9".to_owned();
+    without_process(
+        Outcome::Crashed { cause },
+        redelivered,
+        acknowledged,
+        wanted,
+    )
+}
+
+fn without_process(
+    outcome: Outcome,
+    redelivered: bool,
+    acknowledged: bool,
+    wanted: bool,
+) -> Report {
     let (headers, properties) = (headers(), Properties::default());
     let mut options = TaskOptions::default();
     options.reject_on_worker_lost = wanted;
@@ -40,8 +55,24 @@ fn crashed(redelivered: bool, acknowledged: bool, wanted: bool) -> Report {
         plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
         again: &|_| Ok(Publication::to_queue("celery", Message::default())),
     };
-    let cause = "signal 9".to_owned();
-    report(Outcome::Crashed { cause }, Embed::default(), facts)
+    report(outcome, Embed::default(), facts)
+}
+
+/// S28.
+#[test]
+fn a_task_that_gets_no_process_is_tried_once_more() {
+    for (redelivered, acknowledged, again) in [
+        (false, false, true),
+        (true, false, false),
+        (false, true, false),
+    ] {
+        let reason = "no more files".to_owned();
+        let outcome = Outcome::NoProcess { reason };
+        let report = without_process(outcome, redelivered, acknowledged, false);
+        assert_eq!(report.settle == Settle::GiveBack, again);
+        assert_eq!(matches!(report.settle, Settle::Dead(_)), !again);
+        assert_eq!(stored(&report).is_some(), !again);
+    }
 }
 
 #[test]
