@@ -10,6 +10,8 @@
 //! | a run, from the node's side | [`run`] | I/O |
 //! | which process runs it | [`pool`] | state machine |
 //! | one process | [`process`] | state machine |
+//! | the threads that do this | [`supervision`] | I/O |
+//! | whether it lives | [`silence`] | pure |
 //! | what its task asks for | [`service`] | I/O |
 //! | what both sides say | [`frame`], [`wire`], [`fault`] | data |
 //! | why it is gone | [`loss`] | pure |
@@ -26,6 +28,8 @@ mod pool;
 mod process;
 pub(crate) mod run;
 mod service;
+mod silence;
+mod supervision;
 mod wire;
 
 pub(crate) use self::child::is_marked;

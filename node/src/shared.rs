@@ -163,7 +163,7 @@ impl Shared {
             threads: Arc::new(Semaphore::new(config.threads())),
             errbacks: Arc::new(Semaphore::new(config.places())),
             allowed_threads: AtomicUsize::new(config.threads()),
-            isolation: Pool::new(config.isolation.clone(), config.max_body, work.clone()),
+            isolation: Pool::new(config.isolation.clone(), config.max_body),
             jobs: Arc::default(),
             revoked: Revoked::default(),
             state_file: OnceLock::new(),
@@ -211,6 +211,12 @@ impl Shared {
             return Ok(queue.clone());
         }
         Ok(self.app.queues().get(name)?.into_owned())
+    }
+
+    /// Waits until a phase has come, or a later one.
+    pub(crate) async fn reach(&self, phase: Phase) {
+        // The sender is our own.
+        let _ = self.phase.subscribe().wait_for(|at| *at >= phase).await;
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -13,7 +13,8 @@ use celeriac::canvas::chord;
 use celeriac::protocol::{ResultDocument, State};
 use celeriac::task::Retry;
 use celeriac::{App, Call, Context, TaskError, Value, task};
-use celeriac_node::{Config, Node, Shutdown, isolation};
+use celeriac_node::isolation::{self, Isolation};
+use celeriac_node::{Config, Node, Shutdown};
 
 /// Set for the run of this program that does not call `enter`.
 const FORGETFUL: &str = "CELERIAC_TEST_FORGETFUL";
@@ -59,6 +60,23 @@ async fn other(ctx: Context) -> Result<i64, TaskError> {
     Err(ctx.replace(add.call(40, 2)))
 }
 
+#[task(isolated)]
+async fn pid() -> u32 {
+    std::process::id()
+}
+
+#[task(isolated)]
+async fn nap(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+/// Keeps a thread of the node, as no asynchronous task should.
+#[allow(clippy::disallowed_methods, reason = "it is what this task is for")]
+#[task]
+async fn block(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}
+
 /// Starts this program, which is no child of the node, and waits for its end.
 #[task(isolated)]
 fn grandchild() -> Result<bool, TaskError> {
@@ -78,6 +96,9 @@ fn app() -> celeriac::Result<App> {
         .task(again)
         .task(other)
         .task(grandchild)
+        .task(pid)
+        .task(nap)
+        .task(block)
         .build()
 }
 
@@ -107,6 +128,10 @@ fn main() -> ExitCode {
     println!("a child whose node is gone ends: ok");
     runtime.block_on(remember());
     println!("what a task in a process sends and stores goes through its node: ok");
+    runtime.block_on(outlast());
+    println!("a process that dies or sleeps while it is idle is no lost run: ok");
+    runtime.block_on(look_on());
+    println!("blocking code in the node harms no process: ok");
     let this = std::env::current_exe().unwrap();
     let ended = Command::new(this).env(FORGETFUL, "1").status().unwrap();
     assert!(ended.success());
@@ -116,7 +141,14 @@ fn main() -> ExitCode {
 
 async fn with_node<F: Future<Output = ()>>(test: impl FnOnce(App) -> F) -> celeriac::Result<()> {
     let app = app()?;
-    let node = Node::new(app.clone(), Config::default())?;
+    let config = Config {
+        isolation: Isolation {
+            silence: Duration::from_secs(2),
+            ..Isolation::default()
+        },
+        ..Config::default()
+    };
+    let node = Node::new(app.clone(), config)?;
     let (handle, shutdown) = (node.handle(), Shutdown::new());
     let running = tokio::spawn(node.run(shutdown.clone()));
     assert!(handle.wait_ready().await);
@@ -169,6 +201,37 @@ async fn remember() {
         assert_eq!(run(&app, again.call()).await.result, Value::Int(2));
         assert_eq!(run(&app, other.call()).await.result, Value::Int(42));
         assert_eq!(run(&app, grandchild.call()).await.result, Value::Bool(true));
+    };
+    with_node(test).await.unwrap();
+}
+
+/// S28: what becomes of a process that is idle concerns no task, even if the next one is
+/// given to it before the node knows.
+async fn outlast() {
+    let test = |app: App| async move {
+        for signal in ["-STOP", "-KILL"] {
+            let first = run(&app, pid.call()).await.result;
+            let id = first.as_i64().unwrap().to_string();
+            let sent = Command::new("kill").args([signal, &id]).status();
+            assert!(sent.unwrap().success());
+            assert_ne!(run(&app, pid.call()).await.result, first);
+        }
+    };
+    with_node(test).await.unwrap();
+}
+
+/// S27: code that keeps every thread of the node for longer than a process may be silent
+/// delays no sign of life.
+async fn look_on() {
+    let test = |app: App| async move {
+        run(&app, pid.call()).await;
+        let threads = std::thread::available_parallelism().unwrap().get();
+        let long = nap.call(3500).send(&app).await.unwrap();
+        for _ in 0..threads {
+            block.call(3000).send(&app).await.unwrap();
+        }
+        let document = long.ready(PATIENCE).await.unwrap();
+        assert_eq!(document.status, State::Success, "{document:?}");
     };
     with_node(test).await.unwrap();
 }

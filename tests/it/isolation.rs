@@ -362,6 +362,62 @@ async fn a_node_drains_its_processes() {
     app.close().await;
 }
 
+/// S21, S28: a service manager tells every process of a service to end. The node drains,
+/// and the task that has lost its process is another node's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_with_its_node_is_no_lost_run() {
+    let mut rig = Rig::start(&[]).await;
+    let sent = rig.send(rig.call("sleep").arg(600.0)).await;
+    kill("-TERM", rig.worker_of(sent.id()).await);
+    assert_eq!(rig.node.terminate().await, 0, "{}", rig.node.log());
+    eventually("its task is with the broker again", || async {
+        let status = rig.app.broker().queue(&rig.queue).await.ok()??;
+        (status.ready == 1).then_some(())
+    })
+    .await;
+    rig.app.close().await;
+}
+
+/// S27: a node that stops without waiting gives nothing back that still runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_kills_before_it_gives_back() {
+    let mut rig = Rig::start(&[]).await;
+    let sent = rig.send(rig.call("spin")).await;
+    let worker = rig.worker_of(sent.id()).await;
+    let node = rig.node.pid().unwrap();
+    kill("-TERM", node);
+    eventually("the node drains", || async {
+        rig.node.log().contains("Draining").then_some(())
+    })
+    .await;
+    kill("-TERM", node);
+    eventually("its task is with the broker again", || async {
+        let status = rig.app.broker().queue(&rig.queue).await.ok()??;
+        (status.ready == 1).then_some(())
+    })
+    .await;
+    assert!(!is_alive(worker));
+    rig.node.kill().await;
+    rig.app.close().await;
+}
+
+/// S27: a task may ask for as much at once as any other. The system ends its process
+/// rather than the node when it lacks memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_is_the_weaker_part() {
+    let rig = Rig::start(&[]).await;
+    let asked = rig.value(rig.call("ask_much").arg(3000)).await;
+    assert_eq!(asked, Value::Int(3000));
+    let child = pid(&rig.value(rig.call("pid")).await);
+    let score = |pid| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+        text.trim().parse::<i32>().unwrap()
+    };
+    let node = score(rig.node.pid().unwrap());
+    assert_eq!(score(child), (node + 500).min(1000));
+    rig.stop().await;
+}
+
 fn reader() -> App {
     App::builder("reader")
         .backend(servers::redis_url())

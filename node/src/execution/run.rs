@@ -72,7 +72,7 @@ const REQUEUE_PACE: Duration = Duration::from_secs(1);
 
 async fn run_hooked(
     hooks: RunHooks<'_>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     job: &Arc<Job>,
     handler: &dyn Handler,
     slot: &mut Option<Slot>,
@@ -155,7 +155,7 @@ fn begin(shared: &Shared, job: &Job, options: &TaskOptions) -> Option<Box<Parcel
 }
 
 async fn run(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     job: &Arc<Job>,
     handler: &dyn Handler,
     slot: &mut Option<Slot>,
@@ -197,7 +197,7 @@ fn limits(shared: &Shared, job: &Job, options: &TaskOptions) -> RunLimits {
 
 /// Runs a task in a process of its own, where its arguments are read.
 async fn run_isolated(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     job: &Arc<Job>,
     options: &TaskOptions,
     limits: RunLimits,
@@ -234,7 +234,11 @@ fn outcome(ended: Ended, job: &Job, options: &TaskOptions) -> Outcome {
             Outcome::Revoked(Revocation::Terminated(signal))
         }
         (Ended::Crashed(cause), None) => Outcome::Crashed { cause },
-        (Ended::NoProcess(reason), _) => Outcome::NoProcess { reason },
+        (Ended::NoProcess(_), Some(Stop::Shutdown)) => Outcome::Lost,
+        (Ended::NoProcess(_), Some(Stop::Terminated(signal))) => {
+            Outcome::Revoked(Revocation::Terminated(signal))
+        }
+        (Ended::NoProcess(reason), None) => Outcome::NoProcess { reason },
         (Ended::Unreadable(error), _) => Outcome::Unreadable(error),
         (Ended::Panicked(message), _) => Outcome::Panicked { message },
         (Ended::Returned(result), _) => {

@@ -115,6 +115,7 @@ fn serve<E: std::fmt::Display>(app: impl FnOnce() -> Result<App, E>) -> Result<(
         );
     }
     let stream = stream().map_err(|error| format!("expected a line to the node: {error}"))?;
+    volunteer();
     let (line, welcome) = Line::open(stream).map_err(|error| error.to_string())?;
     if welcome.version != VERSION {
         let found = welcome.version;
@@ -152,6 +153,18 @@ fn serve<E: std::fmt::Display>(app: impl FnOnce() -> Result<App, E>) -> Result<(
     // What tasks left running ends with the process.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// Has the system end this process rather than its node when it lacks memory; what tasks
+/// start inherits it.
+fn volunteer() {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let present = std::fs::read_to_string(FILE).ok();
+    let Some(present) = present.and_then(|text| text.trim().parse::<i32>().ok()) else {
+        return;
+    };
+    // Raising it takes no privilege. Where it cannot be, the system picks as it likes.
+    let _ = std::fs::write(FILE, present.saturating_add(500).min(1000).to_string());
 }
 
 /// Takes standard input, which is the line to the node, away from the tasks.

@@ -4,7 +4,8 @@
 //! node                                  child
 //!   | -------- Welcome ------------------> |  builds its app
 //!   | <------- Hello, or Broken ---------- |
-//!   | -------- Run ----------------------> |  starts the task
+//!   | -------- Run ----------------------> |
+//!   | <------- Started ------------------- |  starts the task
 //!   | <------- Ask -- Answer ------------> |  what the task sends and stores
 //!   | -------- SoftLimit, Cancel --------> |
 //!   | <------- Beat, every second -------- |
@@ -86,6 +87,8 @@ pub(super) enum ToNode {
     },
     /// It cannot run anything, for this reason.
     Broken(String),
+    /// The task of this run starts now.
+    Started(u64),
     /// It lives.
     Beat,
     /// Something that only the node can do; the number is the child's own.

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use celeriac::protocol::control::Signal;
 
+/// SIGHUP, SIGINT and SIGTERM.
+const ENDS: [u8; 3] = [1, 2, 15];
+
 /// Why the process of a run is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Loss {
@@ -33,8 +36,21 @@ impl fmt::Display for Loss {
                 mebi(used)
             ),
             Self::Silent(time) => write!(f, "signal 9 (SIGKILL), no sign of life for {time:?}"),
-            Self::Garbled(what) => write!(f, "signal 9 (SIGKILL), its node was told: {what}"),
+            Self::Garbled(what) => write!(f, "signal 9 (SIGKILL), its node was told {what}"),
         }
+    }
+}
+
+impl Loss {
+    /// Tells whether somebody told the process to end, as service managers and terminals
+    /// do with every process of a service.
+    pub(super) fn is_told_to_end(&self) -> bool {
+        let Self::Ended(Some(status)) = self else {
+            return false;
+        };
+        let signal = status.signal().and_then(|number| u8::try_from(number).ok());
+        let signal = signal.and_then(Signal::from_number);
+        signal.is_some_and(|signal| ENDS.contains(&signal.number()))
     }
 }
 
@@ -71,6 +87,16 @@ mod tests {
             let loss = Loss::Ended(Some(ExitStatus::from_raw(raw)));
             assert_eq!(text(&loss, 1), expected);
         }
+    }
+
+    #[test]
+    fn a_wish_to_end_is_told_from_a_crash() {
+        for (raw, wish) in [(15, true), (2, true), (1, true), (9, false), (0x86, false)] {
+            let loss = Loss::Ended(Some(ExitStatus::from_raw(raw)));
+            assert_eq!(loss.is_told_to_end(), wish, "{raw}");
+        }
+        assert!(!Loss::Ended(Some(ExitStatus::from_raw(0x0f00))).is_told_to_end());
+        assert!(!Loss::Ended(None).is_told_to_end());
     }
 
     #[test]

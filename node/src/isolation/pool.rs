@@ -8,20 +8,25 @@ use std::time::{Duration, Instant};
 use celeriac::App;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep_until;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::Isolation;
 use super::frame::{VERSION, Welcome};
 use super::memory::resident;
 use super::process::Process;
+use super::supervision::Supervision;
 use super::wire::max_frame;
 
-/// So often a process is started for one task before that fails.
-const TRIES: u32 = 3;
+/// So often a process is started for one task, or taken and found dead, before that fails.
+pub(super) const TRIES: u32 = 3;
 
 /// The wait after the first start that failed; each further one doubles it.
 const BACKOFF: Duration = Duration::from_millis(200);
+
+/// How long the processes of runs may take to be killed.
+const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// No wait is longer.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
@@ -44,8 +49,11 @@ pub(crate) struct Pool {
     /// Starting takes a processor; more at once start none earlier.
     starts: Semaphore,
     runs: AtomicU64,
-    /// Where processes are waited for.
-    runtime: Handle,
+    supervision: Supervision,
+    /// How many runs there are.
+    runs_now: watch::Sender<usize>,
+    /// Fires when runs shall be no more.
+    ending: CancellationToken,
     state: Mutex<State>,
 }
 
@@ -63,7 +71,7 @@ struct State {
 }
 
 impl Pool {
-    pub(crate) fn new(settings: Isolation, max_body: usize, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(settings: Isolation, max_body: usize) -> Arc<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Arc::new(Self {
             permits: settings
@@ -71,11 +79,29 @@ impl Pool {
                 .map(|most| Arc::new(Semaphore::new(most))),
             starts: Semaphore::new(cores),
             runs: AtomicU64::new(0),
-            runtime,
+            supervision: Supervision::default(),
+            runs_now: watch::Sender::new(0),
+            ending: CancellationToken::new(),
             state: Mutex::default(),
             max_body,
             settings,
         })
+    }
+
+    /// Returns where processes are looked after.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be.
+    pub(super) fn supervision(&self) -> Result<Handle, String> {
+        self.supervision.handle()
+    }
+
+    /// Runs what attends a task, unless the pool ends: then it is dropped, and with it its
+    /// process.
+    pub(super) async fn attend<T>(&self, run: impl Future<Output = T>) -> Option<T> {
+        let _counted = Counted::new(&self.runs_now);
+        self.ending.run_until_cancelled(run).await
     }
 
     pub(super) const fn settings(&self) -> &Isolation {
@@ -153,10 +179,12 @@ impl Pool {
         let pid = process.pid();
         self.lock().all.insert(pid, 0);
         // Whatever ends it, it is counted for as long as it is there.
-        let (pool, closed) = (Arc::clone(self), process.closed());
-        self.runtime.spawn(async move {
+        let (pool, closed) = (Arc::downgrade(self), process.closed());
+        tokio::spawn(async move {
             closed.await;
-            pool.gone(pid).await;
+            if let Some(pool) = pool.upgrade() {
+                pool.gone(pid).await;
+            }
         });
         process.ready(welcome, self.settings.start_within).await?;
         tracing::info!(pid, took = ?start.elapsed(), "process for isolated tasks started");
@@ -192,7 +220,8 @@ impl Pool {
     fn idle(&self) -> Option<Process> {
         let mut state = self.lock();
         while let Some(process) = state.idle.pop() {
-            if process.is_alive() {
+            // One that says nothing has been stopped, and may be for ever.
+            if process.is_alive() && process.silence() <= self.settings.silence {
                 return Some(process);
             }
         }
@@ -218,7 +247,7 @@ impl Pool {
                     why,
                     "process of isolated tasks is let go"
                 );
-                self.runtime.spawn(process.leave());
+                tokio::spawn(process.leave());
             }
         }
     }
@@ -244,19 +273,37 @@ impl Pool {
             state.generation += 1;
             std::mem::take(&mut state.idle)
         };
-        for process in idle {
-            self.runtime.spawn(process.leave());
+        // Without it there is no process either.
+        if let (false, Ok(runtime)) = (idle.is_empty(), self.supervision()) {
+            runtime.spawn(join_all(idle.into_iter().map(Process::leave)));
         }
     }
 
-    /// Lets go of the idle ones, waits for them, and starts none any more.
+    /// Kills the processes of all runs, with all that they started, and starts none any
+    /// more.
+    pub(crate) async fn end_runs(&self) {
+        self.lock().closed = true;
+        self.ending.cancel();
+        let none = async { drop(self.runs_now.subscribe().wait_for(|n| *n == 0).await) };
+        if timeout(END_WITHIN, none).await.is_err() {
+            tracing::warn!("not every process of isolated tasks could be ended in time");
+        }
+    }
+
+    /// Lets go of the idle ones and waits for them; ends all others.
     pub(crate) async fn close(&self) {
         let idle = {
             let mut state = self.lock();
             state.closed = true;
             std::mem::take(&mut state.idle)
         };
-        join_all(idle.into_iter().map(Process::leave)).await;
+        if let (false, Ok(runtime)) = (idle.is_empty(), self.supervision()) {
+            let leave = runtime.spawn(join_all(idle.into_iter().map(Process::leave)));
+            // A panic there ends them as well.
+            let _ = leave.await;
+        }
+        self.end_runs().await;
+        self.supervision.end();
     }
 
     /// Returns the ids of the processes that are there, with the number of tasks that
@@ -276,6 +323,22 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One more, for as long as it is there.
+struct Counted<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

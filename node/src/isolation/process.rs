@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use celeriac::App;
+use celeriac::protocol::EncodeError;
 use celeriac::protocol::control::Signal;
 use rustix::process::{Pid, kill_process, kill_process_group};
 use tokio::io::AsyncWriteExt as _;
@@ -66,6 +67,7 @@ pub(super) struct Process {
 pub(super) enum News {
     Hello(u32),
     Broken(String),
+    Started(u64),
     End(Box<End>),
     /// Nothing more comes.
     Closed(Option<String>),
@@ -186,7 +188,27 @@ impl Process {
         self.label.set(id, task);
     }
 
-    /// Says something, unless more waits than it could have read, or it is too large.
+    /// Returns when it was heard last.
+    pub(super) fn heard(&self) -> Instant {
+        *self.heard.borrow()
+    }
+
+    /// Writes a frame, to be posted.
+    ///
+    /// # Errors
+    ///
+    /// When it is too large.
+    pub(super) fn encode(&self, frame: &ToChild) -> Result<Vec<u8>, EncodeError> {
+        wire::encode(frame, self.max_frame)
+    }
+
+    /// Waits until there is room for a frame; one for a process that is gone is dropped.
+    pub(super) fn post(&self, frame: Vec<u8>) -> impl Future<Output = ()> + use<> {
+        let frames = self.frames.clone();
+        async move { drop(frames.send(frame).await) }
+    }
+
+    /// Says something, unless more waits than it could have read.
     pub(super) fn say(&self, frame: &ToChild) -> bool {
         wire::encode(frame, self.max_frame).is_ok_and(|bytes| self.frames.try_send(bytes).is_ok())
     }
@@ -299,13 +321,15 @@ struct Ears {
 
 impl Ears {
     async fn listen(self, mut from: OwnedReadHalf) {
-        let asks = Arc::new(Semaphore::new(ASKS));
+        // Twice as many: it hears an answer before its place here is free.
+        let asks = Arc::new(Semaphore::new(2 * ASKS));
         let garbled = loop {
             let frame = match wire::receive(&mut from, self.max_frame).await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break None,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    break Some(error.to_string());
+                    tracing::error!(%error, "process of isolated tasks said what is no frame");
+                    break Some("what is no frame".to_owned());
                 }
                 Err(_) => break None,
             };
@@ -314,17 +338,18 @@ impl Ears {
                 ToNode::Beat => continue,
                 ToNode::Ask(number, ask) => {
                     let service = self.service.clone();
-                    match Arc::clone(&asks).try_acquire_owned() {
-                        Ok(permit) => tokio::spawn(async move {
-                            service.serve(number, ask).await;
-                            drop(permit);
-                        }),
-                        Err(_) => tokio::spawn(async move { service.refuse(number).await }),
+                    let Ok(permit) = Arc::clone(&asks).try_acquire_owned() else {
+                        break Some(format!("to do more than {ASKS} things at once"));
                     };
+                    tokio::spawn(async move {
+                        service.serve(number, ask).await;
+                        drop(permit);
+                    });
                     continue;
                 }
                 ToNode::Hello { version } => News::Hello(version),
                 ToNode::Broken(reason) => News::Broken(reason),
+                ToNode::Started(run) => News::Started(run),
                 ToNode::End(end) => News::End(end),
             };
             if self.tell.send(news).await.is_err() {

@@ -2,43 +2,68 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use celeriac::protocol::task::Protocol;
-use tokio::time::{MissedTickBehavior, interval};
+use futures_util::FutureExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Isolation;
 use super::frame::{Code, End, Run, ToChild};
 use super::loss::{self, Loss};
 use super::memory::resident;
+use super::pool::TRIES;
 use super::process::{News, Process};
+use super::silence::Silence;
 use crate::execution::code::{Ended, supervise};
 use crate::execution::limits::RunLimits;
 use crate::job::{Job, Stop};
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
 
 /// How often the memory of a process is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How often it is looked whether a process lives.
+const CALM_LOOK: Duration = Duration::from_secs(1);
+
+/// Between the death of a process that was told to end, and that of its node.
+const TOGETHER: Duration = Duration::from_secs(1);
+
 /// Runs a job's task in a process; returns when that is idle again, or gone.
 ///
-/// Limits count from when it has a process.
-pub(crate) async fn run(shared: &Shared, job: &Arc<Job>, limits: RunLimits) -> Ended {
+/// Limits count from when its code starts.
+pub(crate) async fn run(shared: &Arc<Shared>, job: &Arc<Job>, limits: RunLimits) -> Ended {
+    let supervision = match shared.isolation.supervision() {
+        Ok(supervision) => supervision,
+        Err(reason) => return Ended::NoProcess(reason),
+    };
+    let (shared, job) = (Arc::clone(shared), Arc::clone(job));
+    // Ended when this is dropped.
+    let mut run = JoinSet::new();
+    let attended = async move {
+        let ended = attend(&shared, &job, limits);
+        // What runs when the node ends is the broker's again.
+        let ended = shared.isolation.attend(ended).await;
+        ended.unwrap_or(Ended::Lost)
+    };
+    run.spawn_on(attended, &supervision);
+    let ended = run.join_next().await.and_then(Result::ok);
+    ended.unwrap_or(Ended::Lost)
+}
+
+async fn attend(shared: &Shared, job: &Arc<Job>, limits: RunLimits) -> Ended {
     let pool = &shared.isolation;
-    let taken = tokio::select! {
+    let started = tokio::select! {
         biased;
-        taken = async {
-            let permit = pool.permit().await;
-            (permit, pool.take(&shared.app).await)
-        } => taken,
+        started = start(shared, job) => started,
         () = job.context.cancelled() => return Ended::Stopped,
     };
-    let (_permit, mut process) = match taken {
-        (permit, Ok(process)) => (permit, process),
-        (_, Err(reason)) => return Ended::NoProcess(reason),
+    let (_permit, mut process, run) = match started {
+        Ok(started) => started,
+        Err(ended) => return ended,
     };
-    job.set_worker(process.pid());
-    let run = pool.next_run();
     let ended = {
         let talk = pin!(converse(&mut process, shared, job, run));
         supervise(talk, shared, job, limits, true).await
@@ -54,26 +79,90 @@ pub(crate) async fn run(shared: &Shared, job: &Arc<Job>, limits: RunLimits) -> E
     ended
 }
 
-/// Hands the task to the process and waits for what comes of it.
+type Running = (Option<OwnedSemaphorePermit>, Process, u64);
+
+/// Has a process start the task. One that dies before that is not the task's fault:
+/// another one is taken.
+async fn start(shared: &Shared, job: &Arc<Job>) -> Result<Running, Ended> {
+    let pool = &shared.isolation;
+    let permit = pool.permit().await;
+    let mut tries = 0;
+    loop {
+        let taken = pool.take(&shared.app).await;
+        let mut process = taken.map_err(Ended::NoProcess)?;
+        let run = pool.next_run();
+        process.label(job.id(), &job.headers().task);
+        let frame = ToChild::Run(Box::new(Run {
+            run,
+            request: job.context.request().clone(),
+            first_protocol: job.protocol == Protocol::V1,
+            body: job.body.clone(),
+            max_body: pool.max_body(),
+        }));
+        let frame = match process.encode(&frame) {
+            Ok(frame) => frame,
+            Err(error) => {
+                pool.give_back(process);
+                return Err(Ended::NoProcess(error.to_string()));
+            }
+        };
+        let Err(loss) = hand_over(&mut process, frame, run, pool.settings()).await else {
+            job.set_worker(process.pid());
+            return Ok((permit, process, run));
+        };
+        process.end().await;
+        tries += 1;
+        let pid = process.pid();
+        tracing::warn!(pid, %loss, tries, "process was gone before its task started");
+        if tries >= TRIES {
+            return Err(Ended::NoProcess(format!(
+                "it was gone before the task started: {loss}"
+            )));
+        }
+    }
+}
+
+/// Hands a task over, and waits until it starts.
+async fn hand_over(
+    process: &mut Process,
+    frame: Vec<u8>,
+    run: u64,
+    settings: &Isolation,
+) -> Result<(), Loss> {
+    let mut looks = interval(CALM_LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut silence = Silence::new(process.heard(), Instant::now());
+    let mut post = pin!(process.post(frame).fuse());
+    loop {
+        tokio::select! {
+            biased;
+            news = process.next() => match news {
+                News::Started(started) if started == run => return Ok(()),
+                News::Closed(garbled) => return Err(process.loss(garbled).await),
+                // Of another run, or said out of turn.
+                News::Started(_) | News::End(_) | News::Hello(_) | News::Broken(_) => {}
+            },
+            () = &mut post => {}
+            _ = looks.tick() => {
+                let silence = silence.look(process.heard(), Instant::now());
+                if let Some(loss) = excess(settings, None, silence) {
+                    return Err(loss);
+                }
+            }
+        }
+    }
+}
+
+/// Waits for what comes of a task that has started.
 async fn converse(process: &mut Process, shared: &Shared, job: &Arc<Job>, run: u64) -> Ended {
     let settings = shared.isolation.settings();
-    process.label(job.id(), &job.headers().task);
-    let frame = ToChild::Run(Box::new(Run {
-        run,
-        request: job.context.request().clone(),
-        first_protocol: job.protocol == Protocol::V1,
-        body: job.body.clone(),
-        max_body: shared.isolation.max_body(),
-    }));
-    if !process.say(&frame) && process.is_alive() {
-        return Ended::NoProcess("the message is too large for a process".to_owned());
-    }
     let mut looks = interval(match settings.max_memory {
         Some(_) => LOOK,
-        None => Duration::from_secs(1),
+        None => CALM_LOOK,
     });
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut warned, mut stopping) = (false, false);
+    let mut silence = Silence::new(process.heard(), Instant::now());
+    let (mut soft, mut stop) = (Wish::default(), Wish::default());
     loop {
         tokio::select! {
             biased;
@@ -81,29 +170,50 @@ async fn converse(process: &mut Process, shared: &Shared, job: &Arc<Job>, run: u
                 News::End(end) if end.run == run => return close(*end, job),
                 News::Closed(garbled) => {
                     let loss = process.loss(garbled).await;
-                    return crashed(&loss, run, job);
+                    return lost(&loss, run, shared, job).await;
                 }
                 // Of another run, or said out of turn.
-                News::End(_) | News::Hello(_) | News::Broken(_) => {}
+                News::End(_) | News::Started(_) | News::Hello(_) | News::Broken(_) => {}
             },
-            () = job.context.cancelled(), if !stopping => {
-                stopping = true;
+            () = job.context.cancelled(), if !stop.heard => {
+                stop.heard = true;
                 match job.stopping() {
-                    Some(Stop::Terminated(signal)) => process.signal(signal),
-                    Some(Stop::Shutdown) | None => drop(process.say(&ToChild::Cancel(run))),
+                    Some(Stop::Terminated(signal)) => {
+                        process.signal(signal);
+                        stop.told = true;
+                    }
+                    Some(Stop::Shutdown) | None => stop.tell(process, &ToChild::Cancel(run)),
                 }
             }
-            () = job.context.soft_limit(), if !warned => {
-                warned = true;
-                process.say(&ToChild::SoftLimit(run));
+            () = job.context.soft_limit(), if !soft.heard => {
+                soft.heard = true;
+                soft.tell(process, &ToChild::SoftLimit(run));
             }
             _ = looks.tick() => {
+                stop.tell(process, &ToChild::Cancel(run));
+                soft.tell(process, &ToChild::SoftLimit(run));
                 let held = settings.max_memory.and_then(|_| resident(process.pid()));
-                if let Some(loss) = excess(settings, held, process.silence()) {
+                let silence = silence.look(process.heard(), Instant::now());
+                if let Some(loss) = excess(settings, held, silence) {
                     process.end().await;
                     return crashed(&loss, run, job);
                 }
             }
+        }
+    }
+}
+
+/// Something that the process is to hear, once there is room for it.
+#[derive(Default)]
+struct Wish {
+    heard: bool,
+    told: bool,
+}
+
+impl Wish {
+    fn tell(&mut self, process: &Process, frame: &ToChild) {
+        if self.heard && !self.told {
+            self.told = process.say(frame);
         }
     }
 }
@@ -126,6 +236,20 @@ fn close(end: End, job: &Job) -> Ended {
         Code::Panicked(message) => Ended::Panicked(message),
         Code::Unreadable(error) => Ended::Unreadable(error),
     }
+}
+
+/// Says what the death of a process means. Who ends a service often ends each of its
+/// processes: then the node drains as well, and the task is for another one.
+async fn lost(loss: &Loss, run: u64, shared: &Shared, job: &Job) -> Ended {
+    let told = loss.is_told_to_end() && job.stopping().is_none();
+    if told
+        && timeout(TOGETHER, shared.reach(Phase::Draining))
+            .await
+            .is_ok()
+    {
+        return Ended::Lost;
+    }
+    crashed(loss, run, job)
 }
 
 fn crashed(loss: &Loss, run: u64, job: &Job) -> Ended {

@@ -1,21 +1,24 @@
 //! Does on the node's connections what a task in a child asks for.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use celeriac::App;
 use celeriac::Result;
 use celeriac::backend::{Addition, Waiter};
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::fault::Fault;
 use super::frame::{Answer, Ask, ToChild, Welcome};
 use super::wire;
+use crate::execution::code::text;
 
 /// So many results are watched for one run at most.
 const WATCHES: usize = 10_000;
 
-/// So much may be asked at once by one child.
+/// So much is asked at once by one child; what comes on top waits there.
 pub(super) const ASKS: usize = 1024;
 
 /// One child's way to the node's connections.
@@ -41,16 +44,19 @@ impl Service {
     pub(super) async fn serve(self, number: u64, ask: Ask) {
         let answer = match ask {
             Ask::Watch(id) => self.watch(&id).await,
-            ask => answer(&self.app, ask).await.map_err(Fault::from),
+            // Whatever happens, who asked waits for an answer.
+            ask => match AssertUnwindSafe(answer(&self.app, ask))
+                .catch_unwind()
+                .await
+            {
+                Ok(answer) => answer.map_err(Fault::from),
+                Err(panic) => Err(Fault::Refused {
+                    what: "what the task asked".to_owned(),
+                    reason: format!("the node panicked: {}", text(&*panic)),
+                }),
+            },
         };
         self.say(&ToChild::Answer(number, answer)).await;
-    }
-
-    /// Refuses what comes on top of everything that waits.
-    pub(super) async fn refuse(&self, number: u64) {
-        let text = format!("node: expected at most {ASKS} requests of a task at once, found more");
-        let refusal = ToChild::Answer(number, Err(Fault::Unavailable(text)));
-        self.say(&refusal).await;
     }
 
     /// Ends what belongs to a run.

@@ -46,6 +46,8 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
 
         // 4. What does not stop is given back; its outcome does not count any more.
         shared.enter(Phase::Returning);
+        // Nobody else runs a task while a process of ours still does.
+        shared.isolation.end_runs().await;
         for job in shared.jobs.at(Stage::Running) {
             if job.is_acknowledged() {
                 // Nobody would run it again, so this is its end.

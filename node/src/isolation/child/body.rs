@@ -18,6 +18,8 @@ use crate::job;
 pub(super) async fn run_all(line: &Line, app: &App, mut runs: mpsc::Receiver<Started>) {
     while let Some(started) = runs.recv().await {
         let (run, context) = (started.run.run, started.context.clone());
+        // It is a number: that can be written.
+        let _ = line.say(&ToNode::Started(run));
         let code = run_one(app, started).await;
         let end = |code| {
             let children = context.children();

@@ -14,10 +14,11 @@ use celeriac::protocol::EncodeError;
 use celeriac::task::Context;
 use celeriac::{App, Error, Result};
 use rustix::process::{Signal, getpgrp, getpid, kill_process, kill_process_group};
-use tokio::sync::{mpsc as queue, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc as queue, oneshot};
 
 use crate::isolation::fault::Fault;
 use crate::isolation::frame::{Answer, Ask, Run, ToChild, ToNode, Welcome};
+use crate::isolation::service::ASKS;
 use crate::isolation::wire;
 
 /// Enough to read a frame, whose depth is bounded.
@@ -34,9 +35,17 @@ pub(super) struct Line {
     max_frame: usize,
     next: AtomicU64,
     /// Who waits for which answer.
-    asked: Mutex<HashMap<u64, oneshot::Sender<Result<Answer, Fault>>>>,
+    asked: Mutex<HashMap<u64, Asked>>,
+    /// So much more may be asked now.
+    room: Arc<Semaphore>,
     /// The present run.
     current: Mutex<Option<(u64, Context)>>,
+}
+
+/// What the node does: even when nobody waits for the answer any more, it does it.
+struct Asked {
+    tell: oneshot::Sender<Result<Answer, Fault>>,
+    _room: OwnedSemaphorePermit,
 }
 
 /// A task to run, with its context.
@@ -61,6 +70,7 @@ impl Line {
             max_frame: welcome.max_frame,
             next: AtomicU64::new(0),
             asked: Mutex::default(),
+            room: Arc::new(Semaphore::new(ASKS)),
             current: Mutex::default(),
         };
         Ok((Arc::new(line), *welcome))
@@ -70,23 +80,29 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// When it cannot be written as a frame. That the node is gone is no error: this
-    /// process ends for it.
+    /// When it cannot be written as a frame. That the node is gone, or the line is, is no
+    /// error: this process ends for it.
     pub(super) fn say(&self, frame: &ToNode) -> Result<(), EncodeError> {
         let bytes = wire::encode(frame, self.max_frame)?;
-        let _ = lock(&self.write).write_all(&bytes);
+        if lock(&self.write).write_all(&bytes).is_err() {
+            end_all();
+        }
         Ok(())
     }
 
-    /// Asks the node to do something and waits for the answer.
+    /// Asks the node to do something and waits for the answer; waits before that while
+    /// much is asked.
     ///
     /// # Errors
     ///
     /// Those of the node, and when it cannot be written as a frame.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let room = Arc::clone(&self.room).acquire_owned().await;
+        // Nobody closes the semaphore.
+        let _room = room.map_err(|_| Error::Closed("the node"))?;
         let (tell, told) = oneshot::channel();
-        lock(&self.asked).insert(number, tell);
+        lock(&self.asked).insert(number, Asked { tell, _room });
         if let Err(error) = self.say(&ToNode::Ask(number, ask)) {
             lock(&self.asked).remove(&number);
             return Err(error.into());
@@ -145,9 +161,9 @@ impl Line {
                 }
             }
             ToChild::Answer(number, answer) => {
-                if let Some(tell) = lock(&self.asked).remove(&number) {
+                if let Some(asked) = lock(&self.asked).remove(&number) {
                     // Who asked may have given up.
-                    let _ = tell.send(answer);
+                    let _ = asked.tell.send(answer);
                 }
             }
             ToChild::Document(document) => {

@@ -5,6 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use celeriac::{AppBuilder, Context, TaskError, task};
+use futures_util::FutureExt as _;
+use futures_util::future::try_join_all;
 
 /// Adds all of them.
 pub(crate) fn add_all(app: AppBuilder) -> AppBuilder {
@@ -24,6 +26,7 @@ pub(crate) fn add_all(app: AppBuilder) -> AppBuilder {
         .task(add)
         .task(print)
         .task(spawn)
+        .task(ask_much)
 }
 
 /// Says which process runs it.
@@ -133,4 +136,15 @@ fn print(text: String) {
 #[task(name = "isolated.spawn", isolated)]
 fn spawn() -> Result<u32, TaskError> {
     Ok(Command::new("sleep").arg("1000").spawn()?.id())
+}
+
+/// Asks for more at once than its node does at once; says how many had an answer.
+#[task(name = "isolated.ask_much", isolated)]
+async fn ask_much(ctx: Context, n: u32) -> Result<usize, TaskError> {
+    // One that is not waited for is done all the same, and takes its place.
+    for _ in 0..n {
+        let _ = ctx.progress(0, 1).now_or_never();
+    }
+    let asks = (0..n).map(|at| ctx.progress(u64::from(at), u64::from(n)));
+    Ok(try_join_all(asks).await?.len())
 }
