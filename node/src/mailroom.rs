@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use celeriac::broker::{
-    Binding, Broker, Consumer, Delivery, Exchange, ExchangeKind, Link, Publication, Queue,
-    Subscription, Topology,
+    Binding, Consumer, Delivery, Exchange, ExchangeKind, Link, Publication, Queue, Subscription,
+    Topology,
 };
 use celeriac::clock;
 use celeriac::protocol::Value;
@@ -41,8 +41,13 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(100))
 /// How many requests are taken at once.
 const BATCH: usize = 32;
 
-/// How many requests are being answered at once; the next ones wait in the broker.
+/// How many replies are being sent at once; the next requests wait in the broker.
 const REPLIES: usize = 256;
+
+/// How many commands wait for a server, or are somebody's code, at once. They have places
+/// of their own, so that a server that is away does not silence those who ask for signs
+/// of life.
+const SLOW: usize = 256;
 
 /// A request with a larger body is not read: fifty thousand ids fit.
 const MAX_BODY: usize = 4 << 20;
@@ -112,6 +117,7 @@ async fn answer_all(
     pulse: &Pulse,
 ) {
     let places = Arc::new(Semaphore::new(REPLIES));
+    let slow = Arc::new(Semaphore::new(SLOW));
     let mut link = shared.app.broker().link();
     let mut mingled = None;
     loop {
@@ -132,26 +138,30 @@ async fn answer_all(
         };
         let Some(deliveries) = deliveries else { break };
         for delivery in deliveries {
-            let Some((request, payload)) = answer(shared, delivery) else {
+            let Some((request, payload)) = answer(shared, &slow, delivery) else {
                 continue;
             };
             // By itself: a caller's queue that is gone must not keep the next request
             // waiting.
-            let place = Arc::clone(&places).acquire_owned();
-            let Ok(place) = pulse.during(place).await else {
-                break;
-            };
             let shared = Arc::clone(shared);
-            tokio::spawn(async move {
-                let payload = match payload {
-                    command::Reply::Now(payload) => payload,
-                    command::Reply::Later(payload) => payload.await,
-                };
-                if let Some(publication) = reply(&shared, request, payload) {
-                    send(&**shared.app.broker(), publication).await;
+            match payload {
+                command::Reply::Now(payload) => {
+                    let place = Arc::clone(&places).acquire_owned();
+                    let Ok(place) = pulse.during(place).await else {
+                        break;
+                    };
+                    tokio::spawn(async move {
+                        tell(&shared, request, payload).await;
+                        drop(place);
+                    });
                 }
-                drop(place);
-            });
+                command::Reply::Later(payload, place) => {
+                    tokio::spawn(async move {
+                        tell(&shared, request, payload.await).await;
+                        drop(place);
+                    });
+                }
+            }
         }
     }
     if let Err(error) = consumer.cancel().await {
@@ -159,14 +169,20 @@ async fn answer_all(
     }
 }
 
-async fn send(broker: &dyn Broker, publication: Publication) {
-    if let Err(error) = broker.publish(publication).await {
+async fn tell(shared: &Shared, request: Request, payload: Option<Value>) {
+    if let Some(publication) = reply(shared, request, payload)
+        && let Err(error) = shared.app.broker().publish(publication).await
+    {
         tracing::debug!(%error, "cannot reply to remote control");
     }
 }
 
 /// Does what a delivery asks and returns what is to be replied, if this node is meant.
-fn answer(shared: &Arc<Shared>, delivery: Delivery) -> Option<(Request, command::Reply)> {
+fn answer(
+    shared: &Arc<Shared>,
+    slow: &Arc<Semaphore>,
+    delivery: Delivery,
+) -> Option<(Request, command::Reply)> {
     delivery.receipt.acknowledge();
     if delivery.message.body.len() > MAX_BODY {
         let bytes = delivery.message.body.len();
@@ -193,7 +209,7 @@ fn answer(shared: &Arc<Shared>, delivery: Delivery) -> Option<(Request, command:
         return None;
     }
     tracing::debug!(method = request.method, "remote control");
-    let payload = command::run(shared, &request);
+    let payload = command::run(shared, &request, slow);
     Some((request, payload))
 }
 

@@ -3,6 +3,10 @@
 /// The largest program that a regular expression may become, in bytes.
 const REGEX_LIMIT: usize = 64 << 10;
 
+/// A longer regular expression is nobody's, in bytes: all of it is read before the size of
+/// its program is known.
+const REGEX_MAX: usize = 1 << 10;
+
 /// Tells whether the whole of `text` matches a shell pattern: `*` is any run of characters,
 /// `?` any one, `[a-z]` one of a set and `[!a-z]` one that is not in it.
 ///
@@ -78,8 +82,12 @@ fn first(text: &str) -> Option<(char, &str)> {
 
 /// Tells whether `text` begins with a match of a regular expression.
 ///
-/// The time is linear in the text, whatever the expression is.
+/// The time is linear in the text, whatever the expression is. One that cannot be read, or
+/// is longer than 1 KiB, matches nothing.
 pub(crate) fn regex(pattern: &str, text: &str) -> bool {
+    if pattern.len() > REGEX_MAX {
+        return false;
+    }
     let regex = regex_lite::RegexBuilder::new(pattern)
         .size_limit(REGEX_LIMIT)
         .build();
@@ -146,5 +154,7 @@ mod tests {
         ] {
             assert_eq!(regex(pattern, text), matches, "{pattern} {text}");
         }
+        assert!(regex(&"w?".repeat(512), "w1@vm"));
+        assert!(!regex(&"w?".repeat(513), "w1@vm"));
     }
 }

@@ -47,7 +47,8 @@ impl Request {
         self.headers.root()
     }
 
-    /// Returns the id of the task that sent this one. A retried task's is its own.
+    /// Returns the id of the task that sent this one; of one that no task sent and that is
+    /// tried again, its own.
     pub fn parent_id(&self) -> Option<&str> {
         self.headers.parent_id.as_deref()
     }

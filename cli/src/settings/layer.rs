@@ -116,11 +116,13 @@ pub(crate) struct Layer {
     #[arg(short, long, global = true, value_name = "N", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) concurrency: Option<String>,
-    /// Let the number of tasks that run at once follow the load: max,min
+    /// Let the number of tasks that run at once follow the load: max,min, or max alone for
+    /// max,0 [default: off]
     #[arg(long, global = true, value_name = "MAX,MIN", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) autoscale: Option<String>,
-    /// File in which revocations survive a restart; %n is the node's name
+    /// File in which revocations survive a restart, one for each node; %n, %h, %d and %p are
+    /// its name, host, domain and full name [default: none]
     #[arg(
         short = 'S',
         long = "statedb",
@@ -139,11 +141,11 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "N|Nx", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) prefetch: Option<String>,
-    /// Hard time limit of tasks that have none of their own, such as 10m
+    /// Hard time limit of tasks that have none of their own, such as 10m [default: none]
     #[arg(long, global = true, value_name = "DURATION", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) time_limit: Option<String>,
-    /// Soft time limit of tasks that have none of their own
+    /// Soft time limit of tasks that have none of their own [default: none]
     #[arg(long, global = true, value_name = "DURATION", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) soft_time_limit: Option<String>,
@@ -197,7 +199,7 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "ADDR", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) listen: Option<String>,
-    /// Token that API requests must bear; needed to listen beyond loopback
+    /// Token that API requests must bear; needed to listen beyond loopback [default: none]
     #[arg(long, global = true, value_name = "TOKEN", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) token: Option<String>,

@@ -7,6 +7,8 @@ use celeriac::broker::BoxFuture;
 use celeriac::control::Invocation;
 use celeriac::protocol::control::{self, Request};
 use celeriac::protocol::{Exception, Value, repr};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 
 use super::arguments::Arguments;
 use super::{control as change, inspect, memory, report, revoke, stats};
@@ -32,10 +34,20 @@ enum Run {
 /// What goes on by itself, so that no command keeps another from its answer.
 pub(super) type Later<T> = BoxFuture<'static, T>;
 
-/// The payload of a reply, if one is due: now, or when the rest is done.
+/// The payload of a reply, if one is due: now, or when the rest is done, with its place
+/// among those that are being done.
 pub(super) enum Reply {
     Now(Option<Value>),
-    Later(Later<Option<Value>>),
+    Later(Later<Option<Value>>, OwnedSemaphorePermit),
+}
+
+/// Ends somebody's code whose time is over.
+struct Ends(AbortHandle);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// How long a command may take in all.
@@ -97,15 +109,27 @@ fn find(method: &str) -> Option<Command> {
 }
 
 /// Does what a request asks. A program's own commands go before those of every node.
-pub(super) fn run(shared: &Arc<Shared>, request: &Request) -> Reply {
+///
+/// What takes longer needs a place among `slow`. Without one somebody's code does not
+/// start; a command of the node's is done here, and its caller is told that nobody waits
+/// for the rest.
+pub(super) fn run(shared: &Arc<Shared>, request: &Request, slow: &Arc<Semaphore>) -> Reply {
     let commands = shared.app.commands();
-    if commands.contains(&request.method) {
+    let method = &*request.method;
+    let place = || Arc::clone(slow).try_acquire_owned();
+    if commands.contains(method) {
+        let Ok(place) = place() else {
+            let text = format!("{method}: too many commands are being done; try again");
+            return now(Err(Exception::python("RuntimeError", text)));
+        };
         let (app, node) = (shared.app.clone(), shared.name().to_owned());
         let invocation = Invocation::new(app, node, request.arguments.clone());
-        if let Some(answer) = commands.start(&request.method, invocation) {
+        if let Some(answer) = commands.start(method, invocation) {
             // Somebody's code: it runs where tasks do.
             let work = shared.work.spawn(answer);
-            return wait(&request.method, async move {
+            let ends = Ends(work.abort_handle());
+            return wait(method, place, async move {
+                let _ends = ends;
                 work.await
                     .unwrap_or_else(|error| {
                         Err(Exception::python("RuntimeError", error.to_string()))
@@ -114,8 +138,8 @@ pub(super) fn run(shared: &Arc<Shared>, request: &Request) -> Reply {
             });
         }
     }
-    let Some(command) = find(&request.method) else {
-        return now(Err(Exception::python("KeyError", request.method.as_str())));
+    let Some(command) = find(method) else {
+        return now(Err(Exception::python("KeyError", method)));
     };
     let arguments = match Arguments::of(request, command.required) {
         Ok(arguments) => arguments,
@@ -124,7 +148,15 @@ pub(super) fn run(shared: &Arc<Shared>, request: &Request) -> Reply {
     match command.run {
         Run::Now(run) => now(run(shared, arguments)),
         Run::Later(run) => match run(shared, arguments) {
-            Ok(answer) => wait(&request.method, answer),
+            Ok(answer) => match place() {
+                Ok(place) => wait(method, place, answer),
+                Err(_) => {
+                    let text = format!(
+                        "{method} is done in this node, but too many commands wait for a server: it may not be stored"
+                    );
+                    now(Err(Exception::python("RuntimeError", text)))
+                }
+            },
             Err(error) => now(Err(error)),
         },
     }
@@ -134,15 +166,20 @@ fn now(answer: Answer) -> Reply {
     Reply::Now(payload(answer))
 }
 
-fn wait(method: &str, answer: impl Future<Output = Answer> + Send + 'static) -> Reply {
+fn wait(
+    method: &str,
+    place: OwnedSemaphorePermit,
+    answer: impl Future<Output = Answer> + Send + 'static,
+) -> Reply {
     let method = method.to_owned();
-    Reply::Later(Box::pin(async move {
+    let payload = Box::pin(async move {
         let answer = tokio::time::timeout(PATIENCE, answer).await;
         payload(answer.unwrap_or_else(|_| {
             let text = format!("{method} took more than {} s", PATIENCE.as_secs());
             Err(Exception::python("TimeoutError", text))
         }))
-    }))
+    });
+    Reply::Later(payload, place)
 }
 
 fn payload(answer: Answer) -> Option<Value> {

@@ -13,7 +13,7 @@ use super::command::Answer;
 use crate::config::Autoscale;
 use crate::execution::limits::RunLimits;
 use crate::heart;
-use crate::shared::{Command, Shared};
+use crate::shared::{Command, Phase, Shared};
 use crate::shutdown::Wish;
 
 pub(super) fn rate_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
@@ -83,8 +83,19 @@ pub(super) fn time_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
     Ok(Some(control::ok("time limits set successfully")))
 }
 
+/// A node takes tasks from so many queues at most.
+const MAX_QUEUES: usize = 1_000;
+
 pub(super) fn add_consumer(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
     let queue = queue(arguments)?;
+    if shared.phase() > Phase::Running {
+        let text = "the node ends, and takes no more tasks";
+        return Err(Exception::python("RuntimeError", text));
+    }
+    if shared.queues.len() >= MAX_QUEUES && !shared.queues.contains_key(&queue) {
+        let text = format!("expected {MAX_QUEUES} queues at most, found one more");
+        return Err(Exception::python("ValueError", text));
+    }
     let text = format!("add consumer {queue}");
     let queue = described(shared, &queue, arguments)?;
     let shared = Arc::clone(shared);
@@ -105,10 +116,13 @@ fn described(
         .task_queue(name)
         .map_err(|error| Exception::python("ValueError", error.to_string()))?;
     let (exchange, key) = (arguments.text("exchange")?, arguments.text("routing_key")?);
-    if exchange.is_none() && key.is_none() {
+    let kind = arguments.text("exchange_type")?;
+    // A queue is what it is described to be, as with Celery, whatever the request says.
+    let described = shared.app.queues().iter().any(|queue| queue.is(name));
+    if described || (exchange.is_none() && key.is_none() && kind.is_none()) {
         return Ok(known);
     }
-    let kind = arguments.text("exchange_type")?.unwrap_or("direct");
+    let kind = kind.unwrap_or("direct");
     let kind: ExchangeKind = kind
         .parse()
         .map_err(|_| wrong("exchange_type", "direct, topic or fanout", &kind.into()))?;

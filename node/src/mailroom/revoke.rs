@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use celeriac::backend::Store;
 use celeriac::clock;
 use celeriac::protocol::control::{self, Signal};
 use celeriac::protocol::{Exception, ResultDocument, State, Table, Value, repr};
+use tokio::time::timeout;
 
 use super::arguments::{Arguments, wrong};
 use super::command::{Answer, Later};
@@ -18,6 +19,9 @@ use crate::shared::Shared;
 
 /// How many results are looked up and written at once.
 const BATCH: usize = 256;
+
+/// How long an answer waits for results to be written; the tasks are called off anyway.
+const MARK_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) fn revoke(
     shared: &Arc<Shared>,
@@ -70,26 +74,34 @@ fn call_off(shared: &Arc<Shared>, ids: &[String], signal: Option<Signal>) -> Lat
             let shown = set(unique.iter().map(|id| id.as_str()));
             format!("tasks {shown} flagged as revoked")
         }
-        Some(signal) => terminate_here(&unique, &all, signal),
+        Some(signal) => terminate_here(shared, &unique, &all, signal),
     };
     let shared = Arc::clone(shared);
     Box::pin(async move {
-        tokio::join!(marked, revoked::file::saved(&shared));
+        let (marked, ()) =
+            tokio::join!(timeout(MARK_WITHIN, marked), revoked::file::saved(&shared));
+        if marked.is_err() {
+            tracing::warn!("not every result says that its task is revoked: the backend is slow");
+        }
         Ok(Some(control::ok(text)))
     })
 }
 
 /// Stops those of the tasks that run here, and says what Celery says of it.
 fn terminate_here(
+    shared: &Shared,
     unique: &[&String],
     all: &HashMap<String, Vec<Arc<Job>>>,
     signal: Signal,
 ) -> String {
-    let here = unique
-        .iter()
-        .filter_map(|id| Some((id.as_str(), all.get(*id)?)));
-    let (ids, jobs): (Vec<_>, Vec<_>) = here.unzip();
-    jobs.into_iter().flatten().for_each(|job| stop(job, signal));
+    let jobs = unique.iter().filter_map(|id| all.get(*id)).flatten();
+    jobs.for_each(|job| stop(job, signal));
+    // What waits for its time is known, too, wherever it waits.
+    let parked = shared.parked.waiting(clock::now());
+    let parked: HashSet<&str> = parked.iter().map(|task| task.id.as_str()).collect();
+    let ids = unique.iter().map(|id| id.as_str());
+    let known = ids.filter(|id| all.contains_key(*id) || parked.contains(id));
+    let ids: Vec<&str> = known.collect();
     match ids.is_empty() {
         true => "terminate: tasks unknown".to_owned(),
         false => format!("terminate: {}", ids.join(", ")),

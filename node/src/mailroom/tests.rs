@@ -107,17 +107,17 @@ fn request(method: &str, arguments: &str) -> Request {
 
 /// What is answered at once.
 fn run(shared: &Arc<Shared>, request: &Request) -> Option<Value> {
-    match command::run(shared, request) {
+    match command::run(shared, request, &Arc::new(Semaphore::new(1))) {
         command::Reply::Now(payload) => payload,
-        command::Reply::Later(_) => panic!("{} answers later", request.method),
+        command::Reply::Later(..) => panic!("{} answers later", request.method),
     }
 }
 
 /// What is answered, at once or later.
 async fn answered(shared: &Arc<Shared>, request: &Request) -> Option<Value> {
-    match command::run(shared, request) {
+    match command::run(shared, request, &Arc::new(Semaphore::new(1))) {
         command::Reply::Now(payload) => payload,
-        command::Reply::Later(payload) => payload.await,
+        command::Reply::Later(payload, _) => payload.await,
     }
 }
 
@@ -531,9 +531,11 @@ async fn a_request_for_others_or_too_late_is_dropped() {
             redelivered: false,
             receipt: Receipt::settled(),
         };
-        answer(&shared, delivery).and_then(|(request, payload)| match payload {
-            command::Reply::Now(payload) => reply(&shared, request, payload),
-            command::Reply::Later(_) => None,
+        answer(&shared, &Arc::new(Semaphore::new(1)), delivery).and_then(|(request, payload)| {
+            match payload {
+                command::Reply::Now(payload) => reply(&shared, request, payload),
+                command::Reply::Later(..) => None,
+            }
         })
     };
     let reply = deliver(&ping).unwrap();
@@ -669,6 +671,73 @@ async fn what_is_too_long_to_be_remembered_is_refused() {
     }
     assert!(known(&shared).is_empty());
     assert!(shared.revoked.stamps(std::time::Instant::now()).is_empty());
+}
+
+#[tokio::test]
+async fn what_waits_for_a_server_does_not_silence_the_rest() {
+    let (shared, _commands) = office();
+    let none = Arc::new(Semaphore::new(0));
+    let now = |method: &str, arguments: &str| match command::run(
+        &shared,
+        &request(method, arguments),
+        &none,
+    ) {
+        command::Reply::Now(payload) => text(payload),
+        command::Reply::Later(..) => panic!("{method} has no place to wait"),
+    };
+    assert_eq!(now("ping", "{}"), "{'ok': 'pong'}");
+    let answer = now("revoke", r#"{"task_id": "one"}"#);
+    assert!(answer.contains("done in this node"), "{answer}");
+    assert_eq!(known(&shared), ["one"]);
+}
+
+#[tokio::test]
+async fn queues_are_added_while_there_is_room_and_time() {
+    let (shared, mut commands) = office();
+    for number in 0..1_000 {
+        shared.queues.insert(number.to_string(), Arc::default());
+    }
+    let take = |name: &str| {
+        text(ask(
+            &shared,
+            "add_consumer",
+            &format!(r#"{{"queue": "{name}"}}"#),
+        ))
+    };
+    assert!(take("one more").contains("1000 queues at most"));
+    assert_eq!(take("7"), "{'ok': 'add consumer 7'}");
+    assert!(commands.recv().await.is_some());
+    shared.enter(crate::shared::Phase::Draining);
+    assert!(take("7").contains("the node ends"));
+}
+
+#[tokio::test]
+async fn a_described_queue_is_added_as_it_is_described() {
+    let app = App::builder("test")
+        .broker("memory://")
+        .backend("memory://")
+        .queue(TaskQueue::new("known").exchange("own", ExchangeKind::Topic));
+    let (sender, mut commands) = mpsc::channel(8);
+    let handle = tokio::runtime::Handle::current();
+    let shared = Shared::new(app.build().unwrap(), Config::default(), handle, sender);
+    for (arguments, exchange, kind) in [
+        (
+            r#"{"queue": "known", "exchange": "other"}"#,
+            "own",
+            ExchangeKind::Topic,
+        ),
+        (
+            r#"{"queue": "new", "exchange_type": "fanout"}"#,
+            "new",
+            ExchangeKind::Fanout,
+        ),
+    ] {
+        ask(&shared, "add_consumer", arguments);
+        let Some(Command::AddConsumer(queue)) = commands.recv().await else {
+            panic!("no queue is added");
+        };
+        assert_eq!((&*queue.exchange, queue.exchange_type), (exchange, kind));
+    }
 }
 
 #[tokio::test]
