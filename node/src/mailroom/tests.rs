@@ -847,6 +847,12 @@ async fn what_is_parked_in_the_broker_is_scheduled_until_its_time() {
             r#"'large' '(1,)' "{'y': 2}" None"#
         ]
     );
+    // It is known, though nothing of it runs here.
+    let arguments = r#"{"task_id": ["due", "later"], "signal": "TERM"}"#;
+    assert_eq!(
+        text(asked(&shared, "terminate", arguments).await),
+        "{'ok': 'terminate: later'}"
+    );
 }
 
 #[tokio::test]
