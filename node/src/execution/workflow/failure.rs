@@ -252,21 +252,11 @@ fn tell(
     let told = errbacks
         .into_iter()
         .map(|one| with_previous(stamped(one, headers), failed.into()));
-    let mut told: Vec<_> = told.collect();
-    // The task has failed already; there is nobody else to tell of one that is malformed.
-    told.retain(|one| match plan(one.clone(), None) {
-        Ok(_) => true,
-        Err(error) => {
-            let task = one.task.as_str();
-            tracing::error!(task_id = failed, task, %error, "errback cannot be sent");
-            false
-        }
-    });
-    let plan = match told.is_empty() {
-        true => return None,
-        // Each could be planned.
-        false => plan(group(told), None).ok()?,
-    };
+    let told: Vec<_> = told.collect();
+    let plan = plan(group(told.iter().cloned()), None)
+        .or_else(|_| plan(group(well_formed(told, failed, plan)), None))
+        .ok()
+        .filter(|plan| !plan.sends.is_empty())?;
     let result = plan.result.without_parents().into();
     let failure = Failure::new(failed)
         .of_task(&*headers.task, Some(headers.root().to_owned()))
@@ -277,6 +267,20 @@ fn tell(
         failure: Box::new(failure),
     });
     Some(result)
+}
+
+/// Leaves out errbacks that are malformed: the task has failed already, there is nobody
+/// else to tell.
+fn well_formed(errbacks: Vec<Signature>, failed: &str, plan: Planner<'_>) -> Vec<Signature> {
+    let good = |one: &Signature| match plan(one.clone(), None) {
+        Ok(_) => true,
+        Err(error) => {
+            let task = one.task.as_str();
+            tracing::error!(task_id = failed, task, %error, "errback cannot be sent");
+            false
+        }
+    };
+    errbacks.into_iter().filter(good).collect()
 }
 
 /// Parts what tells errbacks: `here` says which of them this node calls by itself, with
