@@ -41,6 +41,24 @@ async fn nests(ctx: Context, numbers: Vec<i64>) -> Result<i64, TaskError> {
     Ok(0)
 }
 
+/// Adds to the chord that it is in, and gives its message back the first time.
+#[task]
+async fn spreads_again(ctx: Context) -> Result<i64, TaskError> {
+    ctx.add_to_chord(add.call(1, 100)).await?;
+    ctx.add_to_chord(add.call(2, 100)).await?;
+    match ctx.request().delivery.redelivered {
+        true => Ok(0),
+        false => Err(TaskError::requeue("once more")),
+    }
+}
+
+/// Adds to the chord that it is in what cannot be sent.
+#[task]
+async fn spreads_nothing(ctx: Context) -> Result<bool, TaskError> {
+    let call = add.call(1, 100).option("serializer", "pickle");
+    Ok(ctx.add_to_chord(call).await.is_ok())
+}
+
 /// Runs again with another `x`, another priority, limit and header.
 #[task(max_retries = 1)]
 async fn changes(ctx: Context, x: i64, y: i64) -> Result<Vec<Value>, TaskError> {
@@ -405,6 +423,32 @@ async fn a_routing_function_that_panics_fails_what_it_routes() {
     assert_eq!(document.exception().unwrap().exc_type, "OperationalError");
     let sum = add.call(1, 2).send(&rig.app).await.unwrap();
     assert_eq!(sum.get(PATIENCE).await.unwrap(), 3);
+    rig.stop().await;
+}
+
+/// S29: What a member adds counts once, however often the member runs, and not at all
+/// when it cannot be sent.
+#[tokio::test]
+async fn what_a_member_adds_counts_once() {
+    let rig = Rig::with(Config::default(), |builder| {
+        builder.task(spreads_again).task(spreads_nothing)
+    })
+    .await;
+    for (member, results) in [
+        (Signature::new("spreads_again"), vec![0, 1, 101, 102]),
+        (Signature::new("spreads_nothing"), vec![0, 1]),
+    ] {
+        let header = [member, plus(1).arg(0)];
+        let body = Signature::new("celery.accumulate");
+        let all = rig.app.send::<Value>(chord(header, body), None);
+        let all = all.await.unwrap().get(PATIENCE).await.unwrap();
+        let lists = all.as_array().unwrap();
+        let all = lists[0].as_array().unwrap().iter();
+        let number = |one: &Value| one.as_i64().or(one.as_bool().map(i64::from)).unwrap();
+        let mut all: Vec<_> = all.map(number).collect();
+        all.sort_unstable();
+        assert_eq!(all, results);
+    }
     rig.stop().await;
 }
 
