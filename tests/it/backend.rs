@@ -15,6 +15,7 @@ mod redis {
 
 mod redis_faults {
     use celeriac::backend::Member;
+    use celeriac::protocol::ResultTuple;
     use celeriac::{Error, State, Value};
     use celeriac_tests::conformance::backend::{Bench, RedisBench, success, task_id};
     use celeriac_tests::eventually::{eventually, within};
@@ -56,17 +57,24 @@ mod redis_faults {
     async fn tell(commands: impl IntoIterator<Item = String>) {
         let mut stream = connect().await;
         for command in commands {
-            stream.write_all(command.as_bytes()).await.unwrap();
-            let mut answer = [0; 64];
-            let length = within("the answer", stream.read(&mut answer))
-                .await
-                .unwrap();
-            assert!(
-                answer.starts_with(b":"),
-                "{:?}",
-                String::from_utf8_lossy(&answer[..length])
-            );
+            number(&mut stream, &command).await;
         }
+    }
+
+    /// Returns the number with which Redis answers a command.
+    async fn ask(command: &str) -> i64 {
+        number(&mut connect().await, command).await
+    }
+
+    async fn number(stream: &mut TcpStream, command: &str) -> i64 {
+        stream.write_all(command.as_bytes()).await.unwrap();
+        let mut answer = [0; 64];
+        let length = within("the answer", stream.read(&mut answer))
+            .await
+            .unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        let number = answer.strip_prefix(':').map(str::trim_end);
+        number.unwrap_or(&answer).parse().unwrap()
     }
 
     /// A key that holds no text is replaced, and does not fail the batch that it is in.
@@ -119,6 +127,27 @@ mod redis_faults {
         // Not so when the chord has ended.
         within("ending", ends.node.end_join(&group)).await.unwrap();
         assert_eq!(ends.node.join(member(&group)).await.unwrap(), None);
+    }
+
+    /// A member that is counted does not cut the life of its saved header to the chord's.
+    #[tokio::test]
+    async fn a_saved_group_lives_as_long_as_results() {
+        let mut url = url::Url::parse(&redis_url()).unwrap();
+        url.set_query(Some("result_chord_expires=60"));
+        let ends = RedisBench(url.to_string()).open().await;
+        let group = task_id();
+        let header = ResultTuple::group(group.as_str(), [ResultTuple::new(format!("{group}-0"))]);
+        within("saving", ends.node.save_group(&header))
+            .await
+            .unwrap();
+        within("beginning", ends.node.begin_join(&group, 2))
+            .await
+            .unwrap();
+        assert_eq!(ends.node.join(member(&group)).await.unwrap(), None);
+        let left = ask(&format!("TTL celery-taskset-meta-{group}\r\n")).await;
+        assert!((60 + 1..=86_400).contains(&left), "{left} seconds");
+        let left = ask(&format!("TTL celery-taskset-meta-{group}.j\r\n")).await;
+        assert!((0..=60).contains(&left), "{left} seconds");
     }
 
     /// S29: Results that another worker keeps in another form will be in that form when

@@ -46,8 +46,8 @@ impl Caller for Context {
     }
 }
 
-/// How many members of a group are watched at once.
-const WATCHES: usize = 256;
+/// How many members of a group are watched at once, and how many chords are begun.
+const AT_ONCE: usize = 256;
 
 impl App {
     /// Sends a call or workflow and returns its result to wait for.
@@ -206,11 +206,15 @@ impl App {
 
     /// Prepares the counters of a workflow's chords, before anything of it is sent.
     pub(super) async fn begin_joins(&self, plan: &Plan) -> Result<()> {
-        for join in &plan.joins {
-            if let Some(header) = &join.header {
-                self.0.backend.save_group(header).await?;
-            }
-            self.0.backend.begin_join(&join.group, join.size).await?;
+        let backend = &self.0.backend;
+        for joins in plan.joins.chunks(AT_ONCE) {
+            let begun = joins.iter().map(|join| async move {
+                if let Some(header) = &join.header {
+                    backend.save_group(header).await?;
+                }
+                backend.begin_join(&join.group, join.size).await
+            });
+            try_join_all(begun).await?;
         }
         Ok(())
     }
@@ -218,7 +222,7 @@ impl App {
     /// Registers interest in tasks; nothing where the backend cannot tell of results.
     async fn watch(&self, ids: &[&str]) -> Result<Vec<Waiter>> {
         let mut waiters = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(WATCHES) {
+        for ids in ids.chunks(AT_ONCE) {
             let watches = ids.iter().map(|id| self.0.backend.watch(id));
             match try_join_all(watches).await {
                 Ok(some) => waiters.extend(some),

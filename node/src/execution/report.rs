@@ -73,16 +73,12 @@ impl Report {
 
     /// Puts steps in the place of the one that was done.
     pub(crate) fn put_for(&mut self, at: usize, steps: VecDeque<Step>) {
-        let behind = self.steps.split_off(at);
-        self.steps.extend(steps);
-        self.steps.extend(behind.into_iter().skip(1));
         // Other members of a header that is broken have nothing left to be counted for.
-        let broken: Vec<String> = self
-            .steps
-            .iter()
-            .filter_map(Step::breaks)
-            .cloned()
-            .collect();
+        let broken: Vec<String> = steps.iter().filter_map(Step::breaks).cloned().collect();
+        self.steps.remove(at);
+        for (at, step) in (at..).zip(steps) {
+            self.steps.insert(at, step);
+        }
         if !broken.is_empty() {
             self.steps.retain(|step| match step {
                 Step::Join { member, .. } => !broken.contains(&member.group),
