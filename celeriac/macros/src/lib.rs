@@ -72,8 +72,9 @@ use proc_macro::TokenStream;
 /// # Isolation
 ///
 /// An `isolated` task runs in a child process of the node, made of the same program: its
-/// time limits and a terminating revoke end it whatever it does, and a crash, an abort or
-/// a lack of memory ends that process and nothing else. Arguments, results, calls and
+/// time limits and a terminating revoke end it whatever it does, and a crash or an abort
+/// ends that process and nothing else. So does a lack of memory, unless the container is
+/// set to die as a whole (guide to tasks, "A process of its own"). Arguments, results, calls and
 /// states travel through the node, so a run costs some tens of microseconds more, and an
 /// integer of more than 64 bits is no result. Programs that are not made with
 /// `celeriac_cli::main` call `celeriac_node::isolation::enter` first in their `main`.

@@ -16,12 +16,14 @@ pub struct Isolation {
     /// Default never. Linux only.
     pub recycle_memory: Option<u64>,
     /// A process that holds more memory than this is killed, and its run is lost, in
-    /// bytes. It is looked at twenty times a second. Default never. Linux only.
+    /// bytes. It is looked at twenty times a second; what it starts does not count.
+    /// Default never. Linux with `/proc` only.
     pub max_memory: Option<u64>,
     /// How long a process may take to start. Default 30 s.
     pub start_within: Duration,
     /// A process that gives no sign of life for so long is killed: it is stopped, or
-    /// starves. A task that is merely busy does not hinder the sign. Default 60 s.
+    /// starves. A task that is merely busy does not hinder the sign, nor does one that
+    /// blocks the threads of the node. Default 60 s.
     pub silence: Duration,
 }
 

@@ -175,7 +175,13 @@ impl Pool {
         let welcome = self.welcome(app);
         let start = Instant::now();
         let spawned = Process::spawn(app, &welcome, generation);
-        let mut process = spawned.map_err(|error| error.to_string())?;
+        let what = if cfg!(target_os = "linux") {
+            " (/proc/self/exe)"
+        } else {
+            ""
+        };
+        let mut process =
+            spawned.map_err(|error| format!("cannot start this program{what}: {error}"))?;
         let pid = process.pid();
         self.lock().all.insert(pid, 0);
         // Whatever ends it, it is counted for as long as it is there.

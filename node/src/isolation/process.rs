@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use celeriac::App;
 use celeriac::protocol::EncodeError;
 use celeriac::protocol::control::Signal;
-use rustix::process::{Pid, kill_process, kill_process_group};
+use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::frame::{End, ToChild, ToNode, VERSION, Welcome};
@@ -57,6 +58,8 @@ pub(super) struct Process {
     closed: watch::Receiver<bool>,
     service: Service,
     label: Label,
+    /// What keeps its line.
+    line: [AbortHandle; 2],
     /// How many tasks it has run.
     pub(super) tasks: u32,
     /// That of the pool when it started.
@@ -110,7 +113,7 @@ impl Process {
         let (hear, heard) = watch::channel(Instant::now());
         let (close, closed) = watch::channel(false);
         let service = Service::new(app.clone(), welcome, frames.clone());
-        tokio::spawn(forward(queue, write));
+        let forwards = tokio::spawn(forward(queue, write)).abort_handle();
         let ears = Ears {
             service: service.clone(),
             max_frame: welcome.max_frame,
@@ -118,7 +121,7 @@ impl Process {
             hear,
             close,
         };
-        tokio::spawn(ears.listen(read));
+        let listens = tokio::spawn(ears.listen(read)).abort_handle();
         Ok(Self {
             child,
             pid,
@@ -129,6 +132,7 @@ impl Process {
             closed,
             service,
             label,
+            line: [forwards, listens],
             tasks: 0,
             generation,
         })
@@ -186,6 +190,14 @@ impl Process {
     /// Names the task whose output comes from now on.
     pub(super) fn label(&self, id: &str, task: &str) {
         self.label.set(id, task);
+    }
+
+    /// Tells whether it has ended. What it forked may hold its line open for longer.
+    pub(super) fn has_ended(&self) -> bool {
+        // It is left to be waited for: until then its number is nobody else's.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.group()
+            .is_some_and(|pid| matches!(waitid(WaitId::Pid(pid), options), Ok(Some(_))))
     }
 
     /// Returns when it was heard last.
@@ -290,6 +302,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill_group();
         self.service.end_run();
+        self.line.iter().for_each(AbortHandle::abort);
     }
 }
 

@@ -163,6 +163,7 @@ async fn converse(process: &mut Process, shared: &Shared, job: &Arc<Job>, run: u
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut silence = Silence::new(process.heard(), Instant::now());
     let (mut soft, mut stop) = (Wish::default(), Wish::default());
+    let mut ended = false;
     loop {
         tokio::select! {
             biased;
@@ -194,6 +195,12 @@ async fn converse(process: &mut Process, shared: &Shared, job: &Arc<Job>, run: u
                 soft.tell(process, &ToChild::SoftLimit(run));
                 let held = settings.max_memory.and_then(|_| resident(process.pid()));
                 let silence = silence.look(process.heard(), Instant::now());
+                if ended {
+                    // What it said last has been heard since.
+                    let loss = process.loss(None).await;
+                    return lost(&loss, run, shared, job).await;
+                }
+                ended = process.has_ended();
                 if let Some(loss) = excess(settings, held, silence) {
                     process.end().await;
                     return crashed(&loss, run, job);

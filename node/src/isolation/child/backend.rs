@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use celeriac::backend::{Addition, Backend, Capabilities, Joined, Member, Store, Stored, Waiter, Waiters};
+use celeriac::backend::{
+    Addition, Backend, Capabilities, Joined, Member, Store, Stored, Waiter, Waiters,
+};
 use celeriac::broker::BoxFuture;
 use celeriac::protocol::{ResultDocument, ResultTuple};
 use celeriac::{Error, Result};
