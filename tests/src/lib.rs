@@ -28,3 +28,8 @@ struct Tasks;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/workflows.md")]
 struct Workflows;
+
+/// The guides compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/control.md")]
+struct Control;
