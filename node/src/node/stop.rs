@@ -75,6 +75,9 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
 
     // 6. The other parts end, those that tell of the node after those that work.
     end(root.send(Release::Rest).await.unwrap_or_default()).await;
+    if let Some(file) = shared.state_file.get() {
+        file.release();
+    }
 
     // The app stays open: who made it closes it, and others may still use it.
     let unfinished = shared

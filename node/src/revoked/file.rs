@@ -56,8 +56,8 @@ impl Contents {
 #[derive(Debug)]
 pub(crate) struct StateFile {
     path: PathBuf,
-    /// Held for as long as the node lives, so that no other node takes the file.
-    _lock: File,
+    /// Held for as long as the node runs, so that no other node takes the file.
+    lock: File,
     /// Up to which change all is on the disk.
     written: watch::Sender<u64>,
 }
@@ -102,7 +102,7 @@ impl StateFile {
         }
         let file = Self {
             path,
-            _lock: lock,
+            lock,
             written: watch::Sender::new(0),
         };
         // Now, and not at the first revocation, it is told that this does not work.
@@ -117,6 +117,13 @@ impl StateFile {
         })?;
         file.written.send_replace(changes);
         Ok(file)
+    }
+
+    /// Leaves the file to the next node. What still holds on to this one may outlive it.
+    pub(crate) fn release(&self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(path = %self.path.display(), %error, "cannot unlock the state file");
+        }
     }
 }
 
