@@ -94,7 +94,9 @@ impl Cli {
                     .all(|(of, commands)| *of != heading || commands.contains(&&*name))
             };
             *command = std::mem::take(command).mut_args(|arg| {
-                let own = CALL.iter().find(|(id, _)| name == "call" && arg.get_id() == id);
+                let own = CALL
+                    .iter()
+                    .find(|(id, _)| name == "call" && arg.get_id() == id);
                 if let Some((_, help)) = own {
                     return arg.help_heading("When it runs").help(help);
                 }

@@ -235,7 +235,10 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
         if batch.is_empty() {
             continue;
         }
-        let Left { late: left, calls: due } = tokio::select! {
+        let Left {
+            late: left,
+            calls: due,
+        } = tokio::select! {
             biased;
             () = stop.cancelled() => return,
             left = pulse.during(deliver::deliver(&shared, std::mem::take(&mut batch))) => left,

@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use self::documents::Documents;
 use self::groups::Groups;
 use self::joins::Joins;
-use super::{Addition, Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters, header};
+use super::{
+    Addition, Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters, header,
+};
 use crate::broker::BoxFuture;
 use crate::error::{Error, Result};
 

@@ -24,7 +24,9 @@ pub use self::options::RedisOptions;
 use self::options::Target;
 use self::reader::Reader;
 use self::writer::Writer;
-use super::{Addition, Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters};
+use super::{
+    Addition, Backend, Capabilities, Claim, Joined, Member, Store, Stored, Waiter, Waiters,
+};
 use crate::broker::BoxFuture;
 use crate::error::{Error, Result};
 

@@ -356,7 +356,10 @@ fn empty_groups_and_groups_of_one_vanish_in_chains() {
         panic!("{plan:?}")
     };
     let behind = &send.embed.chain.as_ref().unwrap()[0];
-    assert_eq!((&*send.signature.task, &*behind.task), ("demo.add", "demo.mul"));
+    assert_eq!(
+        (&*send.signature.task, &*behind.task),
+        ("demo.add", "demo.mul")
+    );
     assert_eq!(plan.result.children, None);
     assert_eq!(Some(&*plan.result.id), behind.task_id());
     // What was said of the group counts.
