@@ -82,7 +82,8 @@ class Node:
         inspect = self.app.control.inspect(destination=[self.name], timeout=5)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            tasks = [*inspect.active()[self.name], *inspect.reserved()[self.name]]
+            asked = (inspect.active(), inspect.reserved(), inspect.scheduled())
+            tasks = [task for answer in asked for task in answer[self.name]]
             if not tasks and self.app.control.purge() == 0:
                 return
             time.sleep(0.1)
@@ -245,6 +246,8 @@ def pytest_runtest_protocol(item, nextitem):
         runtestprotocol(item, nextitem=nextitem)
         if not outcomes.raced:
             break
+        # What the lost try left behind would lose the next one.
+        node.await_idle()
     outcomes.end(item.nodeid, repeats)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
