@@ -78,11 +78,12 @@ class Node:
         self.app.control.purge()
         self.renew()
 
-    def await_idle(self):
+    def await_idle(self, *more):
+        """Waits until nothing runs or is about to, nor is what `more` names."""
         inspect = self.app.control.inspect(destination=[self.name], timeout=5)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            asked = (inspect.active(), inspect.reserved(), inspect.scheduled())
+            asked = [getattr(inspect, state)() for state in ("active", "reserved", *more)]
             tasks = [task for answer in asked for task in answer[self.name]]
             if not tasks and self.app.control.purge() == 0:
                 return
@@ -247,7 +248,7 @@ def pytest_runtest_protocol(item, nextitem):
         if not outcomes.raced:
             break
         # What the lost try left behind would lose the next one.
-        node.await_idle()
+        node.await_idle("scheduled")
     outcomes.end(item.nodeid, repeats)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
