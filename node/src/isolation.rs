@@ -7,15 +7,15 @@
 //!
 //! | what | module | kind |
 //! |---|---|---|
-//! | a run, from the node's side | [`run`] | I/O |
-//! | which process runs it | [`pool`] | state machine |
-//! | one process | [`process`] | state machine |
-//! | the threads that do this | [`supervision`] | I/O |
-//! | whether it lives | [`silence`] | pure |
-//! | what its task asks for | [`service`] | I/O |
-//! | what both sides say | [`frame`], [`wire`], [`fault`] | data |
-//! | why it is gone | [`loss`] | pure |
-//! | the other side | [`child`] | I/O |
+//! | a run, from the node's side | `run` | I/O |
+//! | which process runs it | `pool` | state machine |
+//! | one process | `process` | state machine |
+//! | the threads that do this | `supervision` | I/O |
+//! | whether it lives | `silence` | pure |
+//! | what its task asks for | `service` | I/O |
+//! | what both sides say | `frame`, `wire`, `fault` | data |
+//! | why it is gone | `loss` | pure |
+//! | the other side | `child` | I/O |
 
 mod child;
 mod config;
