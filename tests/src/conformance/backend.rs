@@ -130,6 +130,7 @@ macro_rules! backend_suite {
                 the_last_member_joins_all
                 a_member_counts_once
                 a_finished_chord_is_not_joined_again
+                a_chord_that_was_begun_anew_goes_on
                 a_claim_is_held_by_one
                 a_broken_chord_is_not_joined_again
                 a_header_grows_while_it_runs

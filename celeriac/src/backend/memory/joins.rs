@@ -126,7 +126,9 @@ impl Joins {
     }
 
     pub(super) fn end(&mut self, group: &str, now: Instant) {
-        if let Some(chord) = self.chords.get_mut(group) {
+        // One that was begun anew has no claim, and is not ended with the old one.
+        let chord = self.chords.get_mut(group);
+        if let Some(chord) = chord.filter(|chord| chord.claim.is_some()) {
             chord.done = true;
             chord.members.clear();
             chord.counted.clear();

@@ -34,6 +34,7 @@ pub(super) struct Joins {
     link: Arc<Link>,
     join: Script,
     hold: Script,
+    end: Script,
     extend: Script,
 }
 
@@ -43,6 +44,7 @@ impl Joins {
             link,
             join: Script::new(include_str!("join.lua")),
             hold: Script::new(include_str!("hold.lua")),
+            end: Script::new(include_str!("end.lua")),
             extend: Script::new(include_str!("extend.lua")),
         }
     }
@@ -152,19 +154,22 @@ impl Joins {
 
     pub(super) async fn end(&self, group: &str, options: &RedisOptions) -> Result<()> {
         let keys = names(group, options);
-        let mut pipe = redis::pipe();
-        pipe.atomic()
-            .del(
-                &[
-                    keys.results,
-                    keys.added,
-                    keys.additions,
-                    keys.size,
-                    keys.counted,
-                ][..],
-            )
-            .set_ex(&keys.claim, "done", DONE.into());
-        self.run(&pipe).await
+        let mut call = self.end.prepare_invoke();
+        for key in [
+            &keys.claim,
+            &keys.results,
+            &keys.added,
+            &keys.additions,
+            &keys.size,
+            &keys.counted,
+        ] {
+            call.key(key);
+        }
+        call.arg(DONE);
+        let call = &call;
+        self.link
+            .run(|mut connection| async move { call.invoke_async(&mut connection).await })
+            .await
     }
 
     /// Forgets how many results a chord waits for, so that nobody completes it again.

@@ -99,6 +99,22 @@ pub async fn a_finished_chord_is_not_joined_again(bench: &dyn Bench) {
     assert_eq!(join(&ends, member(&group, 0)).await, None);
 }
 
+/// A client may send the same chord again as soon as it has the body's result, which may
+/// be before the first one is said to have ended.
+pub async fn a_chord_that_was_begun_anew_goes_on(bench: &dyn Bench) {
+    let ends = bench.open().await;
+    if !ends.capabilities().join {
+        return;
+    }
+    let group = begin(&ends, 1).await;
+    assert!(join(&ends, member(&group, 0)).await.is_some());
+    within("beginning anew", ends.node.begin_join(&group, 1))
+        .await
+        .unwrap();
+    within("ending", ends.node.end_join(&group)).await.unwrap();
+    assert!(join(&ends, member(&group, 0)).await.is_some());
+}
+
 /// Only who has the claim sends the body; nobody has it once the body was sent.
 pub async fn a_claim_is_held_by_one(bench: &dyn Bench) {
     let ends = bench.open().await;
