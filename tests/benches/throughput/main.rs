@@ -1,7 +1,7 @@
 //! Celeriac beside its peers, in one run: a table of rates, CPU and memory.
 //!
-//! `./tests/run with cargo bench -p celeriac-tests`, or `just bench`. Options after
-//! `--`: `--tasks N`, `--runs N`, `--only NAME`.
+//! `./tests/run with cargo bench -p celeriac-tests`, or `just bench`. With
+//! `--bench throughput --` come options: `--tasks N`, `--runs N`, `--only NAME`.
 //!
 //! Each measurement is a process of its own, this program again in a role, so that its
 //! CPU time is its own. Ours and its peer take turns, run by run, because the machine
