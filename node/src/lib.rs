@@ -22,6 +22,7 @@ mod keeper;
 mod mailroom;
 mod metrics;
 mod node;
+mod private_queue;
 mod pulse;
 mod rate;
 mod revoked;

@@ -14,29 +14,20 @@ mod tasks;
 mod tests;
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
-use celeriac::broker::{
-    Binding, Consumer, Delivery, Exchange, ExchangeKind, Link, Publication, Queue, Subscription,
-    Topology,
-};
+use celeriac::broker::{Consumer, Delivery, Exchange, ExchangeKind, Link, Publication};
 use celeriac::clock;
 use celeriac::protocol::Value;
 use celeriac::protocol::control::{Reply, Request};
-use celeriac::protocol::naming::{self, argument, defaults};
-use celeriac::retry::Backoff;
-use celeriac::{Error, Result};
+use celeriac::protocol::naming::{self, defaults};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::memory::Samples;
+use crate::private_queue::PrivateQueue;
 use crate::pulse::Pulse;
 use crate::shared::Shared;
-
-/// How long to wait before a consumer that could not start is tried again.
-const RETRY: Backoff = Backoff::new(Duration::from_millis(100))
-    .max(Duration::from_secs(5))
-    .exact();
 
 /// How many requests are taken at once.
 const BATCH: usize = 32;
@@ -54,60 +45,20 @@ const MAX_BODY: usize = 4 << 20;
 
 /// Answers remote control until it is stopped.
 ///
-/// ```text
-/// Subscribing --consumer is up--> Listening --stream ended--> Subscribing ...
-///     ^  |
-///     +--+ failed: wait, doubling up to 5 s, for ever
-/// ```
-///
-/// Runs apart from the data plane, so that it answers while tasks flood the node. The
-/// consumer lives through reconnects by itself.
+/// Runs apart from the data plane, so that it answers while tasks flood the node.
 pub(crate) async fn listen(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
-    let mut failures = 0;
-    while !stop.is_cancelled() {
-        let subscribed = tokio::select! {
-            subscribed = pulse.during(subscribe(&shared)) => subscribed,
-            () = stop.cancelled() => return,
-        };
-        match subscribed {
-            Ok(consumer) => {
-                failures = 0;
-                answer_all(&shared, consumer, &stop, &pulse).await;
-            }
-            Err(Error::Closed(_)) => return,
-            Err(error) => {
-                tracing::warn!(%error, "no remote control; trying again");
-                let wait = RETRY.delay(failures, 0.0);
-                failures = failures.saturating_add(1);
-                tokio::select! {
-                    () = pulse.during(tokio::time::sleep(wait)) => {}
-                    () = stop.cancelled() => return,
-                }
-            }
-        }
-    }
-}
-
-async fn subscribe(shared: &Shared) -> Result<Box<dyn Consumer>> {
-    let queue = naming::control_queue(shared.name());
-    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    let topology = Topology {
-        exchanges: vec![Exchange::new(naming::CONTROL_EXCHANGE, ExchangeKind::Fanout).transient()],
-        queues: vec![
-            Queue::private(&queue)
-                .argument(argument::EXPIRES, millis(defaults::CONTROL_QUEUE_EXPIRES))
-                .argument(argument::MESSAGE_TTL, millis(defaults::CONTROL_TTL)),
-        ],
-        bindings: vec![Binding::new(naming::CONTROL_EXCHANGE, &queue, "")],
+    let queue = PrivateQueue {
+        purpose: "remote control",
+        name: naming::control_queue(shared.name()),
+        exchange: Exchange::new(naming::CONTROL_EXCHANGE, ExchangeKind::Fanout).transient(),
+        routing_key: String::new(),
+        expires: defaults::CONTROL_QUEUE_EXPIRES,
+        message_ttl: defaults::CONTROL_TTL,
+        exclusive: true,
     };
-    let broker = shared.app.broker();
-    broker.declare(&topology).await?;
-    broker
-        .consume(Subscription {
-            exclusive: true,
-            ..Subscription::unacknowledged(queue)
-        })
-        .await
+    while let Some(consumer) = queue.subscribe(&shared, &stop, &pulse).await {
+        answer_all(&shared, consumer, &stop, &pulse).await;
+    }
 }
 
 async fn answer_all(
