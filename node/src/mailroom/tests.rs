@@ -1,8 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
-
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use celeriac::broker::{Receipt, Settlement};
