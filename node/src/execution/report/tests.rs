@@ -349,6 +349,13 @@ fn unwanted_results_are_not_stored() {
 fn a_failure_may_be_kept_in_the_dead_letter_queue() {
     let report = of(failed(), |_, options| options.acks_on_failure = false);
     assert_eq!(report.settle, Settle::Dead("ValueError('boom')".to_owned()));
+    let late = Outcome::TimedOut {
+        limit: Limit::Hard,
+        after: Duration::from_secs(1),
+    };
+    let report = of(late, |_, options| options.acks_on_failure = false);
+    let reason = Settle::Dead("TimeLimitExceeded(1)".to_owned());
+    assert_eq!(report.settle, reason);
 }
 
 #[test]
