@@ -3,6 +3,7 @@
 //! It runs on a work-stealing runtime of its own and reads the [`Board`], so that it
 //! answers while an arbiter is busy. It decides nothing.
 
+mod access;
 mod api;
 mod gate;
 mod health;

@@ -7,6 +7,7 @@
 //! Nodes are known by the events that they send, Celery's workers as well as
 //! celeriac's; there is nothing to register. What is known lives in memory, bounded.
 
+mod access;
 mod actor;
 mod board;
 mod cluster;
@@ -18,6 +19,7 @@ mod metrics;
 mod progress;
 mod supervisor;
 
+pub use crate::access::Role;
 pub use crate::config::Config;
 pub use crate::error::Error;
 pub use crate::supervisor::{Stopped, Supervisor};

@@ -2,17 +2,20 @@
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::access::Outcome;
+use super::listener::Peer;
 use super::{Desk, Problem};
+use crate::access::{Identity, Role, Via};
 
 /// What every request passes.
-pub(super) async fn gate(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let method = name(request.method());
     let matched = request.extensions().get::<MatchedPath>();
@@ -25,15 +28,34 @@ pub(super) async fn gate(State(desk): State<Desk>, request: Request, next: Next)
         } else {
             std::time::Duration::ZERO
         };
+    let peer = request.extensions().get::<ConnectInfo<Peer>>();
+    let peer = peer.map(|ConnectInfo(peer)| peer.0.ip());
     let mut response = match admit(&desk, &route, request.headers()) {
         Err(problem) => problem.into_response(),
-        Ok(()) => match tokio::time::timeout(limit, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => {
-                let message = format!("the request took longer than {} ms", limit.as_millis());
-                Problem::new(504, "timeout", message).into_response()
+        Ok(who) => {
+            let who = who.from_peer(peer);
+            let changes = !request.method().is_safe();
+            let target = request.uri().path().to_owned();
+            request.extensions_mut().insert(who.clone());
+            let response = match tokio::time::timeout(limit, next.run(request)).await {
+                Ok(response) => response,
+                Err(_) => {
+                    let message = format!("the request took longer than {} ms", limit.as_millis());
+                    Problem::new(504, "timeout", message).into_response()
+                }
+            };
+            if changes && !who.is_told() {
+                let outcome = match response.status().as_u16() {
+                    ..400 => Outcome::Done,
+                    400..500 => Outcome::Refused,
+                    _ => Outcome::Failed,
+                };
+                let action = format!("{method} {route}");
+                desk.audit_as(&who, &action, &target, serde_json::Value::Null, outcome)
+                    .await;
             }
-        },
+            response
+        }
     };
     harden(response.headers_mut());
     let status = response.status().as_u16();
@@ -43,14 +65,14 @@ pub(super) async fn gate(State(desk): State<Desk>, request: Request, next: Next)
     response
 }
 
-fn admit(desk: &Desk, route: &str, headers: &HeaderMap) -> Result<(), Problem> {
+fn admit(desk: &Desk, route: &str, headers: &HeaderMap) -> Result<Identity, Problem> {
     // The probes say nothing worth hiding, and kubelets have no token.
     if matches!(route, "/livez" | "/readyz" | "/startupz") {
-        return Ok(());
+        return Ok(Identity::new("probe", Role::Viewer, Via::Anonymous));
     }
     if let Some(token) = &desk.config.token {
         if shown(headers).is_some_and(|shown| same(&shown, token)) {
-            return Ok(());
+            return Ok(Identity::new("token", Role::Admin, Via::Token));
         }
         let message = "expected the token as bearer token or as password, found none or another";
         return Err(Problem::new(401, "unauthorized", message));
@@ -65,7 +87,11 @@ fn admit(desk: &Desk, route: &str, headers: &HeaderMap) -> Result<(), Problem> {
                        allow_anonymous to serve other names";
         return Err(Problem::new(403, "forbidden_host", message));
     }
-    Ok(())
+    Ok(if desk.config.allow_anonymous {
+        Identity::new("anonymous", Role::Admin, Via::Anonymous)
+    } else {
+        Identity::new("local", Role::Admin, Via::Local)
+    })
 }
 
 /// Returns the secret that the client shows, as bearer token or as password.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::listener::Bounded;
+use super::listener::{Bounded, Peer};
 use super::{Desk, router};
 use crate::config::Config;
 use crate::error::Error;
@@ -72,7 +72,8 @@ impl HttpServer {
             let listener = tokio::net::TcpListener::from_std(bound.listener)?;
             let listener = Bounded::new(listener, connections, idle);
             let told = stopping.clone();
-            let server = axum::serve(listener, router(desk)).with_graceful_shutdown(wait(told));
+            let service = router(desk).into_make_service_with_connect_info::<Peer>();
+            let server = axum::serve(listener, service).with_graceful_shutdown(wait(told));
             tokio::select! {
                 served = server.into_future() => served,
                 // Idle connections that stay open must not hold up the stop.

@@ -1,0 +1,6 @@
+//! Who asks, and what they may do. Pure: nothing here reads a socket or a clock.
+
+mod identity;
+
+pub use self::identity::Role;
+pub(crate) use self::identity::{Identity, Via};
