@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use crate::cluster::{History, Node, NodeState};
 use crate::metrics::{Metrics, Scrape};
 use crate::progress::Progress;
+use crate::rates::Rates;
 
 /// What many readers look up without asking an actor.
 ///
@@ -21,6 +22,7 @@ pub(crate) struct Board {
     pub(crate) history: History,
     pub(crate) queues: DashMap<String, Depth>,
     pub(crate) metrics: Metrics,
+    pub(crate) rates: Rates,
     pub(crate) progress: Arc<Progress>,
     consuming: AtomicBool,
     started: AtomicBool,
@@ -54,6 +56,7 @@ impl Board {
             history: History::new(history),
             queues: DashMap::new(),
             metrics: Metrics::default(),
+            rates: Rates::default(),
             progress: Arc::default(),
             consuming: AtomicBool::new(false),
             started: AtomicBool::new(false),

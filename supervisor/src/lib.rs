@@ -17,6 +17,7 @@ mod guardian;
 mod http;
 mod metrics;
 mod progress;
+mod rates;
 mod supervisor;
 
 pub use crate::access::Role;

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::cluster::NodeState;
+use crate::cluster::{Moved, NodeState};
 
 /// What Prometheus sees.
 ///
@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     names: Mutex<HashSet<Arc<str>>>,
     tasks: Family<TaskLabels, Counter>,
     runtime: Family<NameLabel, Histogram, fn() -> Histogram>,
+    queue_time: Family<NameLabel, Histogram, fn() -> Histogram>,
     history: Gauge,
     nodes: Family<StateLabel, Gauge>,
     pub(crate) nodes_refused: Counter,
@@ -105,6 +106,7 @@ impl Default for Metrics {
             names: Mutex::default(),
             tasks: Family::default(),
             runtime: Family::new_with_constructor(seconds),
+            queue_time: Family::new_with_constructor(seconds),
             history: Gauge::default(),
             nodes: Family::default(),
             nodes_refused: Counter::default(),
@@ -140,6 +142,8 @@ impl Metrics {
             "How long successful tasks ran",
             m.1.clone(),
         );
+        let waited = "How long tasks waited from their sending, or arrival, to their start";
+        r.register("task_queue_time_seconds", waited, self.queue_time.clone());
         r.register("history_tasks", "Tasks in the history", m.2.clone());
         r.register("nodes", "Known nodes, by state", m.3.clone());
         let refused = "Events of nodes that were left out because the table was full";
@@ -191,13 +195,19 @@ impl Metrics {
         self.tasks.get_or_create(&TaskLabels { name, state }).inc();
     }
 
-    /// Notes how long a successful task ran.
-    pub(crate) fn runtime(&self, name: &Arc<str>, seconds: f64) {
-        self.runtime
-            .get_or_create(&NameLabel {
-                name: self.series(name),
-            })
-            .observe(seconds);
+    /// Notes a task that moved to a state, how long it waited and how long it ran.
+    pub(crate) fn moved(&self, moved: &Moved) {
+        let name = NameLabel {
+            name: self.series(&moved.name),
+        };
+        let observe = |family: &Family<_, Histogram, fn() -> Histogram>, seconds: Option<f64>| {
+            if let Some(seconds) = seconds {
+                family.get_or_create(&name).observe(seconds);
+            }
+        };
+        observe(&self.queue_time, moved.queue_time);
+        observe(&self.runtime, moved.runtime);
+        self.task(&moved.name, &moved.state);
     }
 
     pub(crate) fn restart(&self, part: &'static str) {

@@ -71,17 +71,18 @@ impl Backend {
     }
 
     fn merge(&self, id: &Arc<str>, said: Said, sender: &Arc<str>, fact: Fact) {
-        let runtime = match &fact {
-            Fact::Succeeded { runtime, .. } => *runtime,
-            _ => None,
-        };
-        let Some(Moved { name, state }) = self.board.history.merge(id, said, sender, fact) else {
+        let Some(moved) = self.board.history.merge(id, said, sender, fact) else {
             return;
         };
-        self.board.metrics.task(&name, &state);
-        if let Some(seconds) = runtime {
-            self.board.metrics.runtime(&name, seconds);
-        }
+        self.board.metrics.moved(&moved);
+        let Moved {
+            state,
+            queue_time,
+            runtime,
+            ..
+        } = moved;
+        let now = celeriac::clock::now();
+        self.board.rates.note(&state, queue_time, runtime, now);
     }
 
     fn finished(&self, document: &ResultDocument) {

@@ -35,10 +35,28 @@ struct Order {
 type Counts = BTreeMap<Arc<str>, BTreeMap<String, u64>>;
 
 /// What a merged event changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Moved {
     pub(crate) name: Arc<str>,
     pub(crate) state: State,
+    /// How long the task waited before it started, in seconds; known when it starts.
+    pub(crate) queue_time: Option<f64>,
+    /// How long it ran, in seconds; known when it succeeds.
+    pub(crate) runtime: Option<f64>,
+}
+
+impl Moved {
+    fn of(task: &Task) -> Self {
+        let state = task.state().clone();
+        Self {
+            name: name_of(task),
+            queue_time: (state == State::Started)
+                .then(|| task.queue_time())
+                .flatten(),
+            runtime: task.standing().and_then(|standing| standing.runtime),
+            state,
+        }
+    }
 }
 
 /// Which tasks to list.
@@ -84,10 +102,7 @@ impl History {
         let Some(mut task) = self.0.tasks.get_mut(id) else {
             let mut task = Task::new(Arc::clone(id), self.next_number());
             task.merge(said, sender, fact);
-            let moved = Moved {
-                name: name_of(&task),
-                state: task.state().clone(),
-            };
+            let moved = Moved::of(&task);
             self.count(&moved.name, &moved.state, true);
             self.0.tasks.insert(Arc::clone(id), task);
             self.remember(Arc::clone(id));
@@ -95,18 +110,15 @@ impl History {
         };
         let before = (name_of(&task), task.state().clone());
         task.merge(said, sender, fact);
-        let after = (name_of(&task), task.state().clone());
+        let after = Moved::of(&task);
         drop(task);
-        if before == after {
+        if before.0 == after.name && before.1 == after.state {
             return None;
         }
         self.count(&before.0, &before.1, false);
-        self.count(&after.0, &after.1, true);
+        self.count(&after.name, &after.state, true);
         // A task that only got its name has not moved.
-        (before.1 != after.1).then_some(Moved {
-            name: after.0,
-            state: after.1,
-        })
+        (before.1 != after.state).then_some(after)
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Task> {

@@ -197,6 +197,22 @@ impl Task {
         self.started
     }
 
+    /// Returns how long the task waited before it started last, in seconds: from its
+    /// sending when that is known, else from its arrival at the node. A repetition, and
+    /// a task that was told to start later, are counted from their arrival: before, they
+    /// waited because they were to.
+    pub(crate) fn queue_time(&self) -> Option<f64> {
+        let call = self.call();
+        let due_later = call.is_some_and(|call| call.retries > 0 || call.eta.is_some());
+        let from = if due_later {
+            self.received
+        } else {
+            self.sent.or(self.received)
+        };
+        // Clocks of two machines may differ by more than a short wait.
+        Some((self.started? - from?).max(0.0))
+    }
+
     /// Returns when the task became ready.
     pub(crate) fn finished_at(&self) -> Option<f64> {
         let (weight, standing) = self.standing.as_ref()?;
