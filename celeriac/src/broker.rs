@@ -6,6 +6,7 @@
 #[cfg(feature = "amqp")]
 pub mod amqp;
 mod delivery;
+mod lock;
 mod memory;
 mod pattern;
 mod topology;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use self::delivery::{Delivery, Receipt, Settlement, Settler, Tag};
+pub use self::lock::Lock;
 pub use self::memory::{MemoryBroker, MemoryLimits};
 pub use self::topology::{Binding, Exchange, ExchangeKind, Queue, Topology};
 use crate::error::{Error, Result};
@@ -82,6 +84,33 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Deletes a queue with its messages; says whether there was one.
     fn delete_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>>;
 
+    /// Tries to take a lock that one client of this broker can have at a time; `None`
+    /// when somebody has it. Names are those of queues, and share their space.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] when the broker gives out none, as
+    /// [`Capabilities::lock`] says.
+    ///
+    /// # Delivery guarantee
+    ///
+    /// Two clients never hold one lock at a time, except for a client whose process
+    /// stood still: between its last look at [`Lock::is_held`] and what it does then, the
+    /// lock may have gone to another. Who must not act late carries a number that grows
+    /// with each holder.
+    fn lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Lock>>>> {
+        let _ = name;
+        let (what, with) = ("a lock", self.url());
+        let instead = "choose another way to elect a leader, or run one process only";
+        Box::pin(async move {
+            Err(Error::Unsupported {
+                what,
+                with,
+                instead,
+            })
+        })
+    }
+
     /// Returns a view of the link's state that can be awaited.
     fn link(&self) -> watch::Receiver<Link>;
 
@@ -130,6 +159,9 @@ pub struct Capabilities {
     pub durable: bool,
     /// Other processes can reach it.
     pub shared: bool,
+    /// Gives out locks ([`Broker::lock`]).
+    #[serde(default)]
+    pub lock: bool,
 }
 
 /// A message on its way out.

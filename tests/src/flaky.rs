@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use celeriac::broker::{
-    BoxFuture, Broker, Capabilities, Consumer, Link, Publication, QueueStatus, Subscription,
+    BoxFuture, Broker, Capabilities, Consumer, Link, Lock, Publication, QueueStatus, Subscription,
     Topology,
 };
 use celeriac::{Error, Result};
@@ -127,6 +127,10 @@ impl Broker for FlakyBroker {
 
     fn delete_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>> {
         self.inner.delete_queue(name)
+    }
+
+    fn lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Lock>>>> {
+        self.inner.lock(name)
     }
 
     fn link(&self) -> watch::Receiver<Link> {

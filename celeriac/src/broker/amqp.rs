@@ -12,6 +12,7 @@
 //! | `feed`, `session`, `consumer` | one channel for each consumer, its deliveries and receipts |
 //! | `acks` | the fewest acknowledgements that say what is settled |
 //! | `watchdog` | notices a consumer that should receive and does not |
+//! | `lock` | a queue that one connection has for itself |
 //! | `delay` | Celery's queues that hold messages until their time |
 //!
 //! The client's own tasks, heartbeats among them, run on a thread of the broker: what
@@ -29,6 +30,7 @@ mod failure;
 mod feed;
 mod job;
 mod ledger;
+mod lock;
 mod publisher;
 mod runtime;
 mod session;
@@ -55,7 +57,7 @@ use self::publisher::Publisher;
 use self::runtime::Runtime;
 pub use self::stats::Stats;
 use crate::broker::{
-    BoxFuture, Broker, Capabilities, Consumer, Link, Publication, QueueStatus, Subscription,
+    BoxFuture, Broker, Capabilities, Consumer, Link, Lock, Publication, QueueStatus, Subscription,
     Topology, mask,
 };
 use crate::error::Result;
@@ -130,6 +132,7 @@ impl Broker for AmqpBroker {
             priority: true,
             durable: true,
             shared: true,
+            lock: true,
         }
     }
 
@@ -215,6 +218,10 @@ impl Broker for AmqpBroker {
             })
             .await
         })
+    }
+
+    fn lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Lock>>>> {
+        Box::pin(self.take_lock(name))
     }
 
     fn link(&self) -> watch::Receiver<Link> {

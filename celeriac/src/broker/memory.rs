@@ -5,6 +5,7 @@ mod consumer;
 mod death;
 mod exchange;
 mod lanes;
+mod lock;
 mod queue;
 mod registry;
 mod server;
@@ -25,7 +26,7 @@ use self::registry::QueueCell;
 use self::server::Server;
 pub use self::usage::MemoryLimits;
 use super::{
-    BoxFuture, Broker, Capabilities, Consumer, Link, Publication, QueueStatus, Subscription,
+    BoxFuture, Broker, Capabilities, Consumer, Link, Lock, Publication, QueueStatus, Subscription,
     Topology,
 };
 use crate::error::{Error, Result};
@@ -158,6 +159,7 @@ impl Broker for MemoryBroker {
             priority: true,
             durable: false,
             shared: false,
+            lock: true,
         }
     }
 
@@ -223,6 +225,14 @@ impl Broker for MemoryBroker {
             Ok(self
                 .cell(name)?
                 .is_some_and(|cell| self.0.server().delete(&cell)))
+        })
+    }
+
+    fn lock<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Box<dyn Lock>>>> {
+        Box::pin(async move {
+            self.0.check_open()?;
+            let taken = self.0.server().locks.take(name, self.0.link());
+            Ok(taken.map(|lock| Box::new(lock) as Box<dyn Lock>))
         })
     }
 

@@ -88,3 +88,32 @@ async fn a_publication_waits_for_a_channel_that_opens_late() {
     other.close().await;
     broker.close().await;
 }
+
+/// A holder that the server's words do not reach any more has stopped before the server
+/// gives its lock to another: the server takes two heartbeats at least.
+#[tokio::test]
+async fn a_holder_that_is_cut_off_stops_before_the_next_one_starts() {
+    let mut url = url::Url::parse(&amqp_url()).unwrap();
+    url.set_query(Some("heartbeat=2"));
+    let relay = Relay::start(url.as_str()).await;
+    let (cut_off, other) = (AmqpBroker::open(&relay.url()).unwrap(), open());
+    let name = unique("lock");
+    let mut held = cut_off.lock(&name).await.unwrap().unwrap();
+    assert!(stays_silent(held.lost()).await && held.is_held());
+    relay.hold();
+    within("the loss", held.lost()).await;
+    assert!(!held.is_held());
+    assert!(
+        other.lock(&name).await.unwrap().is_none(),
+        "the server still waits"
+    );
+    // Once it hears the server again, it lets go; it never takes the lock back by itself.
+    relay.release();
+    eventually("the lock is free", || async {
+        other.lock(&name).await.unwrap()
+    })
+    .await;
+    assert!(!held.is_held());
+    cut_off.close().await;
+    other.close().await;
+}

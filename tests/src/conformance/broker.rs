@@ -2,6 +2,7 @@
 
 pub mod acknowledgement;
 pub mod consumers;
+pub mod locks;
 pub mod messages;
 pub mod queues;
 pub mod routing;
@@ -78,6 +79,10 @@ macro_rules! broker_suite {
                 consumers_share_a_queue
                 an_exclusive_consumer_is_alone
                 order_is_kept;
+            locks:
+                a_lock_has_one_holder
+                a_dropped_lock_is_free
+                a_lock_goes_with_its_connection;
             routing:
                 a_direct_exchange_goes_by_the_key
                 a_fanout_exchange_goes_everywhere

@@ -54,6 +54,11 @@ impl Live {
         Ok(tokio::time::timeout(timeout, self.connection.create_channel()).await??)
     }
 
+    /// Returns the heartbeat that both sides agreed on, in seconds; 0 for none.
+    pub(super) fn heartbeat(&self) -> u16 {
+        self.connection.configuration().heartbeat()
+    }
+
     /// Tells whether it is up.
     pub(super) fn is_up(&self) -> bool {
         self.connection.status().connected()

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::death::{self, Death, Reason};
 use super::lanes::Held;
 use super::lock;
+use super::lock::Locks;
 use super::queue::{After, QueueState};
 use super::registry::{QueueCell, Registry, locked};
 use super::timer::{self, Timer};
@@ -32,6 +33,7 @@ pub(super) struct Server {
     usage: Arc<Usage>,
     timer: Arc<Timer<Due>>,
     ids: AtomicU64,
+    pub(super) locks: Locks,
 }
 
 /// What is to be done later.
@@ -62,6 +64,7 @@ impl Server {
             usage: Arc::new(Usage::new(limits)),
             timer: Arc::clone(&timer),
             ids: AtomicU64::new(0),
+            locks: Locks::default(),
         });
         tokio::spawn(timer::run(timer, Arc::downgrade(&server)));
         server
