@@ -78,9 +78,8 @@ impl Api {
         if status.is_success() {
             return Ok(value);
         }
-        let message = value["error"]["message"]
-            .as_str()
-            .unwrap_or("no reason given");
+        // A problem document of RFC 9457.
+        let message = value["detail"].as_str().unwrap_or("no reason given");
         Err(Error::Failed(format!(
             "the supervisor refused ({status}): {message}"
         )))

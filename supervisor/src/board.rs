@@ -7,6 +7,7 @@ use std::time::Instant;
 use dashmap::DashMap;
 
 use crate::cluster::{History, Node, NodeState};
+use crate::feed::Feed;
 use crate::metrics::{Metrics, Scrape};
 use crate::progress::Progress;
 use crate::rates::Rates;
@@ -24,6 +25,8 @@ pub(crate) struct Board {
     pub(crate) metrics: Metrics,
     pub(crate) rates: Rates,
     pub(crate) progress: Arc<Progress>,
+    /// What changed, told to live listeners.
+    pub(crate) feed: Feed,
     consuming: AtomicBool,
     started: AtomicBool,
 }
@@ -58,6 +61,7 @@ impl Board {
             metrics: Metrics::default(),
             rates: Rates::default(),
             progress: Arc::default(),
+            feed: Feed::default(),
             consuming: AtomicBool::new(false),
             started: AtomicBool::new(false),
         }

@@ -1,10 +1,11 @@
-//! HTTP: health, metrics, the API and the page.
+//! HTTP: health, metrics, the API and the pages.
 //!
 //! It runs on a work-stealing runtime of its own and reads the [`Board`], so that it
 //! answers while an arbiter is busy. It decides nothing.
 
 mod access;
 mod api;
+mod extract;
 mod gate;
 mod health;
 mod listener;
@@ -20,8 +21,8 @@ use actix::Addr;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
 use celeriac::App;
+use utoipa_axum::router::OpenApiRouter;
 
 use self::problem::Problem;
 pub(crate) use self::server::{Bound, HttpServer};
@@ -62,42 +63,26 @@ impl Desk {
 /// The largest body of a request, in bytes.
 const BODY: usize = 1024 * 1024;
 
-/// Every route with its methods, in axum's form. The OpenAPI document is checked
-/// against this table.
-fn routes() -> Vec<(&'static str, &'static [&'static str], MethodRouter<Desk>)> {
-    vec![
-        ("/", &["get"], get(page::page)),
-        ("/page.css", &["get"], get(page::css)),
-        ("/page.js", &["get"], get(page::js)),
-        ("/livez", &["get"], get(health::livez)),
-        ("/readyz", &["get"], get(health::readyz)),
-        ("/startupz", &["get"], get(health::startupz)),
-        ("/metrics", &["get"], get(health::metrics)),
-        ("/api/v1/openapi.json", &["get"], get(openapi::document)),
-        ("/api/v1/nodes", &["get"], get(api::nodes::list)),
-        ("/api/v1/nodes/{name}", &["get"], get(api::nodes::one)),
-        ("/api/v1/queues", &["get"], get(api::queues::list)),
-        (
-            "/api/v1/tasks",
-            &["get", "post"],
-            get(api::tasks::list).post(api::send::send),
-        ),
-        ("/api/v1/tasks/{id}", &["get"], get(api::tasks::one)),
-        (
-            "/api/v1/tasks/{id}/revoke",
-            &["post"],
-            post(api::send::revoke),
-        ),
-    ]
+/// Every route that is in the OpenAPI document, one part per noun.
+fn documented() -> OpenApiRouter<Desk> {
+    OpenApiRouter::new()
+        .merge(health::routes())
+        .merge(api::routes())
+}
+
+/// Splits the routes from their description.
+fn described() -> (Router<Desk>, utoipa::openapi::OpenApi) {
+    let (router, document) = documented().split_for_parts();
+    (router, openapi::complete(document))
 }
 
 /// Builds the router.
 fn router(desk: Desk) -> Router {
-    let mut router = Router::new();
-    for (path, _, methods) in routes() {
-        router = router.route(path, methods.fallback(method_not_allowed));
-    }
+    let (router, document) = described();
     router
+        .merge(openapi::route(&document))
+        .merge(page::routes())
+        .method_not_allowed_fallback(method_not_allowed)
         .fallback(unknown_route)
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(desk.clone(), gate::gate))
@@ -105,15 +90,19 @@ fn router(desk: Desk) -> Router {
 }
 
 async fn unknown_route(uri: axum::http::Uri) -> Problem {
-    let message = format!(
-        "expected a known route, found '{}'; /api/v1/openapi.json lists them",
-        uri.path().chars().take(200).collect::<String>()
+    let detail = format!(
+        "expected a known route, found '{}'; {} lists them",
+        uri.path().chars().take(200).collect::<String>(),
+        openapi::PATH,
     );
-    Problem::new(404, "unknown_route", message)
+    Problem::new(404, "unknown_route", detail)
 }
 
 async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Problem {
     let path = uri.path();
-    let message = format!("{method} is not possible on {path}; /api/v1/openapi.json says what is");
-    Problem::new(405, "method_not_allowed", message)
+    let detail = format!(
+        "{method} is not possible on {path}; {} says what is",
+        openapi::PATH
+    );
+    Problem::new(405, "method_not_allowed", detail)
 }

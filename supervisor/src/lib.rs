@@ -13,6 +13,7 @@ mod board;
 mod cluster;
 mod config;
 mod error;
+mod feed;
 mod guardian;
 mod http;
 mod metrics;

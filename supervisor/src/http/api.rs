@@ -1,18 +1,20 @@
 //! The API, version 1.
 
 pub(super) mod nodes;
+pub(super) mod page;
 pub(super) mod queues;
 pub(super) mod send;
 pub(super) mod tasks;
 
-use axum::extract::Query;
-use axum::extract::rejection::QueryRejection;
+use utoipa_axum::router::OpenApiRouter;
 
-use super::Problem;
+use super::Desk;
 
-/// Takes a query, or says in the house's form what is wrong with it.
-fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
-    query
-        .map(|Query(value)| value)
-        .map_err(|error| Problem::invalid(error.body_text()))
+/// The routes of every noun.
+pub(super) fn routes() -> OpenApiRouter<Desk> {
+    OpenApiRouter::new()
+        .merge(nodes::routes())
+        .merge(queues::routes())
+        .merge(send::routes())
+        .merge(tasks::routes())
 }

@@ -1,5 +1,6 @@
 //! What every request passes: host, token, time limit, counters, headers.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
@@ -8,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt;
 
 use super::access::Outcome;
 use super::listener::Peer;
@@ -37,8 +39,14 @@ pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
             let changes = !request.method().is_safe();
             let target = request.uri().path().to_owned();
             request.extensions_mut().insert(who.clone());
-            let response = match tokio::time::timeout(limit, next.run(request)).await {
-                Ok(response) => response,
+            // A handler that panics costs its own request alone.
+            let run = AssertUnwindSafe(next.run(request)).catch_unwind();
+            let response = match tokio::time::timeout(limit, run).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(_)) => {
+                    let message = "the request met a fault of the supervisor; its log says more";
+                    Problem::new(500, "internal", message).into_response()
+                }
                 Err(_) => {
                     let message = format!("the request took longer than {} ms", limit.as_millis());
                     Problem::new(504, "timeout", message).into_response()

@@ -8,9 +8,11 @@ mod text;
 
 use std::fmt::{self, Write};
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
 use celeriac_protocol::State as TaskState;
 
 use self::text::{Text, grouped};
@@ -18,6 +20,13 @@ use super::Desk;
 use super::api;
 use super::view::{NodeView, QueueView, TaskView};
 use crate::cluster::Filter;
+
+pub(super) fn routes() -> Router<Desk> {
+    Router::new()
+        .route("/", get(page))
+        .route("/page.css", get(css))
+        .route("/page.js", get(js))
+}
 
 /// How many tasks the page lists.
 const TASKS: usize = 50;

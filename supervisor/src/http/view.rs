@@ -4,12 +4,14 @@ use std::time::Instant;
 
 use celeriac_protocol::{Exception, ResultDocument, State, Timestamp, Value};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::board::{Depth, Facts};
 use crate::cluster::{Node, Task};
 
 /// A node.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Node)]
 pub(super) struct NodeView {
     pub(super) name: String,
     pub(super) state: &'static str,
@@ -37,7 +39,8 @@ pub(super) struct NodeView {
 }
 
 /// A task.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Task)]
 pub(super) struct TaskView {
     pub(super) id: String,
     pub(super) name: Option<String>,
@@ -64,11 +67,13 @@ pub(super) struct TaskView {
     pub(super) traceback: Option<String>,
     /// The result itself, when the result backend has it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = serde_json::Value)]
     pub(super) result: Option<Value>,
 }
 
 /// A queue.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Queue)]
 pub(super) struct QueueView {
     pub(super) name: String,
     /// `null` until the broker was asked.

@@ -123,9 +123,14 @@ impl Answer {
 
     /// The `code` of an error; the whole form is checked.
     pub fn code(&self) -> String {
-        let error = self.json();
-        assert!(error["error"]["message"].is_string(), "{error}");
-        error["error"]["code"].as_str().unwrap().to_owned()
+        let problem = self.json();
+        let kind = "content-type: application/problem+json";
+        assert!(self.head.contains(kind), "{}", self.head);
+        assert_eq!(problem["status"], self.status, "{problem}");
+        assert!(problem["title"].is_string(), "{problem}");
+        assert!(problem["detail"].is_string(), "{problem}");
+        assert_eq!(problem["type"], "about:blank", "{problem}");
+        problem["code"].as_str().unwrap().to_owned()
     }
 }
 

@@ -3,45 +3,69 @@
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::cluster::NodeState;
+use crate::http::extract::{Path, Query};
 use crate::http::view::NodeView;
 use crate::http::{Desk, Problem};
 
 /// Which nodes to list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::http) struct Wanted {
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct NodeQuery {
+    /// One of online, draining, suspect, lost, offline.
     state: Option<String>,
 }
 
-pub(in crate::http) async fn list(
-    State(desk): State<Desk>,
-    query: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let state = match super::query(query)?.state {
-        None => None,
-        Some(name) => match NodeState::ALL
-            .into_iter()
-            .find(|state| state.as_str() == name)
-        {
-            Some(state) => Some(state),
-            None => {
-                let known = NodeState::ALL.map(NodeState::as_str).join(", ");
-                let message = format!("state: expected one of {known}, found '{name}'");
-                return Err(Problem::invalid(message));
-            }
-        },
-    };
-    let nodes: Vec<_> = all(&desk, state).collect();
-    Ok(Json(json!({ "nodes": nodes })))
+/// Nodes, by name.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct NodeList {
+    nodes: Vec<NodeView>,
 }
 
-pub(in crate::http) async fn one(
+pub(in crate::http) fn routes() -> OpenApiRouter<Desk> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(one))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/nodes",
+    operation_id = "list_nodes",
+    tag = "nodes",
+    summary = "Lists the nodes",
+    params(NodeQuery),
+    responses((status = 200, body = NodeList, description = "The nodes, by name")),
+)]
+async fn list(
+    State(desk): State<Desk>,
+    Query(query): Query<NodeQuery>,
+) -> Result<Json<NodeList>, Problem> {
+    let state = query.state.as_deref().map(state).transpose()?;
+    let nodes = all(&desk, state).collect();
+    Ok(Json(NodeList { nodes }))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/nodes/{name}",
+    operation_id = "get_node",
+    tag = "nodes",
+    summary = "Shows one node",
+    params(("name" = String, Path, description = "The node's name")),
+    responses(
+        (status = 200, body = NodeView, description = "The node"),
+        (status = 404, description = "No node has this name"),
+    ),
+)]
+async fn one(
     State(desk): State<Desk>,
     Path(name): Path<String>,
 ) -> Result<Json<NodeView>, Problem> {
@@ -52,6 +76,17 @@ pub(in crate::http) async fn one(
     };
     let facts = desk.board.facts.get(&name).map(|facts| facts.clone());
     Ok(Json(NodeView::new(node, facts, Instant::now())))
+}
+
+fn state(name: &str) -> Result<NodeState, Problem> {
+    let found = NodeState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == name);
+    found.ok_or_else(|| {
+        let known = NodeState::ALL.map(NodeState::as_str).join(", ");
+        let found = crate::cluster::cut(name, 60);
+        Problem::field("state", format!("one of: {known}"), format!("'{found}'"))
+    })
 }
 
 /// Returns the nodes by name, without the names of their tasks.

@@ -4,31 +4,33 @@ use std::time::Duration;
 
 use actix::{Handler, Message};
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use celeriac::AsyncResult;
 use celeriac::control::Command;
-use celeriac_protocol::{State as TaskState, Table, Value};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
+use celeriac_protocol::{Table, Value};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::actor::{Awaited, Finished, Launched, Root};
 use crate::cluster::{Call, cut};
+use crate::http::extract::{Body, Path};
 use crate::http::view::TaskView;
 use crate::http::{Desk, Problem};
 
 /// A task to send.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Order {
+pub(in crate::http) struct Order {
     name: String,
     #[serde(default)]
+    #[schema(value_type = Vec<serde_json::Value>)]
     args: Vec<Value>,
     #[serde(default)]
+    #[schema(value_type = Object)]
     kwargs: Table,
     queue: Option<String>,
     /// Seconds.
@@ -40,13 +42,14 @@ struct Order {
     wait_ms: Option<u64>,
     /// Further options of the call, by their names in Celery.
     #[serde(default)]
+    #[schema(value_type = Object)]
     options: Table,
 }
 
 /// How to call a task off.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Revocation {
+pub(in crate::http) struct Revocation {
     #[serde(default)]
     terminate: bool,
     signal: Option<String>,
@@ -57,12 +60,44 @@ const LONGEST: f64 = 268_435_455.0;
 /// Arguments are shown as texts, cut to this many bytes.
 const TEXT: usize = 4 * 1024;
 
+/// A task that was sent and is not done yet.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Accepted {
+    id: String,
+    state: &'static str,
+    /// Where to look for it.
+    href: String,
+}
+
+/// A task that is being called off.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct RevokeSent {
+    id: String,
+    revoke: &'static str,
+    terminate: bool,
+}
+
+pub(in crate::http) fn routes() -> OpenApiRouter<Desk> {
+    OpenApiRouter::new().routes(routes!(revoke))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/tasks",
+    operation_id = "send_task",
+    tag = "tasks",
+    summary = "Sends a task",
+    request_body = Order,
+    responses(
+        (status = 200, body = TaskView, description = "The task is done, within the wait"),
+        (status = 202, body = Accepted, description = "The task was sent"),
+        (status = 422, description = "Waiting is not possible without a result backend"),
+    ),
+)]
 pub(in crate::http) async fn send(
     State(desk): State<Desk>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Body(order): Body<Order>,
 ) -> Result<Response, Problem> {
-    let order: Order = read(&headers, body)?;
     order.check(&desk)?;
     let wait = order.wait_ms.map(Duration::from_millis);
     let (call, queue) = (order.call(), order.queue.as_deref().map(Into::into));
@@ -99,78 +134,48 @@ pub(in crate::http) async fn send(
     }
 }
 
-pub(in crate::http) async fn revoke(
+#[utoipa::path(
+    post,
+    path = "/api/v1/tasks/{id}/revoke",
+    operation_id = "revoke_task",
+    tag = "tasks",
+    summary = "Calls a task off",
+    params(("id" = String, Path, description = "The task's id")),
+    request_body = Revocation,
+    responses((status = 202, body = RevokeSent, description = "Every node was told")),
+)]
+async fn revoke(
     State(desk): State<Desk>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Body(revocation): Body<Revocation>,
 ) -> Result<Response, Problem> {
-    let revocation: Revocation = read(&headers, body)?;
     text("id", &id)?;
     let signal = revocation.signal.unwrap_or_else(|| "SIGTERM".to_owned());
     let named = signal.strip_prefix("SIG").is_some_and(|rest| {
         (1..=10).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric())
     });
     if !named {
-        let message = format!(
-            "signal: expected a name such as SIGTERM, found '{}'",
-            cut(&signal, 40)
-        );
-        return Err(Problem::invalid(message));
+        let found = format!("'{}'", cut(&signal, 40));
+        return Err(Problem::field("signal", "a name such as SIGTERM", found));
     }
     let command = Command::revoke([id.as_str()])
         .argument("terminate", revocation.terminate)
         .argument("signal", signal);
     desk.app.control().cast(command).await?;
-    let told = json!({ "id": id, "revoke": "sent", "terminate": revocation.terminate });
-    Ok((StatusCode::ACCEPTED, Json(told)).into_response())
-}
-
-/// Reads a JSON body. The content type is not a formality: a form on a foreign page can
-/// send anything but this one without asking first.
-fn read<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<T, Problem> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind
-        .and_then(|kind| kind.split(';').next())
-        .unwrap_or_default()
-        .trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        let message = format!(
-            "expected content type application/json, found '{}'",
-            cut(kind, 100)
-        );
-        return Err(Problem::new(415, "content_type", message));
-    }
-    let body = body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!(
-                "expected a body of at most {} bytes, found more",
-                crate::http::BODY
-            );
-            Problem::new(413, "too_large", message)
-        }
-        _ => Problem::invalid(format!("the body could not be read: {}", error.body_text())),
-    })?;
-    let body = if body.is_empty() {
-        Bytes::from_static(b"{}")
-    } else {
-        body
+    let told = RevokeSent {
+        id,
+        revoke: "sent",
+        terminate: revocation.terminate,
     };
-    serde_json::from_slice(&body).map_err(|error| Problem::invalid(format!("body: {error}")))
+    Ok((StatusCode::ACCEPTED, Json(told)).into_response())
 }
 
 /// A name or id: 1 to 255 bytes without control characters.
 fn text(field: &str, value: &str) -> Result<(), Problem> {
     if value.is_empty() || value.len() > 255 || value.chars().any(char::is_control) {
         let found = cut(&value.escape_debug().to_string(), 80);
-        let message =
-            format!("{field}: expected 1 to 255 bytes without control characters, found '{found}'");
-        return Err(Problem::invalid(message));
+        let expected = "1 to 255 bytes without control characters";
+        return Err(Problem::field(field, expected, format!("'{found}'")));
     }
     Ok(())
 }
@@ -178,9 +183,10 @@ fn text(field: &str, value: &str) -> Result<(), Problem> {
 /// A time from now on.
 fn seconds(field: &str, value: Option<f64>) -> Result<(), Problem> {
     match value.filter(|seconds| !(0.0..=LONGEST).contains(seconds)) {
-        Some(found) => Err(Problem::invalid(format!(
-            "{field}: expected 0 to {LONGEST} seconds, found {found}"
-        ))),
+        Some(found) => {
+            let expected = format!("0 to {LONGEST} seconds");
+            Err(Problem::field(field, expected, found.to_string()))
+        }
         None => Ok(()),
     }
 }
@@ -196,9 +202,8 @@ impl Order {
         seconds("expires", self.expires)?;
         let most = desk.config.max_wait.as_millis();
         if let Some(wait) = self.wait_ms.filter(|wait| u128::from(*wait) > most) {
-            return Err(Problem::invalid(format!(
-                "wait_ms: expected at most {most}, found {wait}"
-            )));
+            let expected = format!("at most {most}");
+            return Err(Problem::field("wait_ms", expected, wait.to_string()));
         }
         // Said before anything is sent: a task cannot be taken back.
         if self.wait_ms.is_some() && !desk.app.backend().capabilities().stores {
@@ -266,9 +271,14 @@ fn accepted(id: &str) -> Response {
         "/api/v1/tasks/{}",
         id.bytes().map(encode).collect::<String>()
     );
-    let body = json!({ "id": id, "state": TaskState::Pending.as_str(), "href": href });
+    let location = HeaderValue::from_str(&href);
+    let body = Accepted {
+        id: id.to_owned(),
+        state: "PENDING",
+        href,
+    };
     let mut response = (StatusCode::ACCEPTED, Json(body)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&href) {
+    if let Ok(location) = location {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response

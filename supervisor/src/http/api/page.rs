@@ -1,0 +1,89 @@
+//! Pages of lists: how many items, and where the next page starts.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer};
+
+use crate::cluster::cut;
+
+/// How many items a page holds: 1 to 1,000, 100 unless told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) struct Limit(pub(in crate::http) usize);
+
+/// Where the next page starts: opaque to clients, `T` inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) struct Cursor<T>(pub(in crate::http) T);
+
+const MOST: usize = 1_000;
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = text.parse().ok();
+        let number = number.filter(|number| (1..=MOST).contains(number));
+        number.map(Self).ok_or_else(|| {
+            let found = cut(&text, 60);
+            let wrong = format!("expected a whole number of 1 to {MOST}, found '{found}'");
+            serde::de::Error::custom(wrong)
+        })
+    }
+}
+
+impl<T: ToString> Cursor<T> {
+    /// Writes the cursor as clients get it.
+    pub(in crate::http) fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.to_string())
+    }
+}
+
+impl<'de, T: std::str::FromStr> Deserialize<'de> for Cursor<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let inside = URL_SAFE_NO_PAD.decode(&text).ok();
+        let inside = inside.and_then(|inside| String::from_utf8(inside).ok());
+        let inside = inside.and_then(|inside| inside.parse().ok());
+        inside.map(Self).ok_or_else(|| {
+            let found = cut(&text, 60);
+            let wrong = format!("expected next_cursor of the page before, found '{found}'");
+            serde::de::Error::custom(wrong)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, String> {
+        serde_json::from_value(text.into()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn limits_are_held() {
+        assert_eq!(read::<Limit>("1000").unwrap(), Limit(1_000));
+        for wrong in ["0", "1001", "-1", "1.5", "", "x"] {
+            let error = read::<Limit>(wrong).unwrap_err();
+            assert!(
+                error.starts_with("expected a whole number of 1 to 1000"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cursor_comes_back_and_others_are_refused() {
+        let cursor = Cursor(17_u64);
+        assert_eq!(read::<Cursor<u64>>(&cursor.text()).unwrap(), cursor);
+        for wrong in ["17", "", "!", "LTE"] {
+            assert!(read::<Cursor<u64>>(wrong).is_err(), "{wrong}");
+        }
+    }
+}
