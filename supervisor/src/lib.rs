@@ -21,7 +21,7 @@ mod progress;
 mod rates;
 mod supervisor;
 
-pub use crate::access::Role;
+pub use crate::access::{Redaction, Role};
 pub use crate::config::Config;
 pub use crate::error::Error;
 pub use crate::supervisor::{Stopped, Supervisor};
