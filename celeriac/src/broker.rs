@@ -256,12 +256,18 @@ impl Subscription {
 }
 
 /// What a broker says of a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct QueueStatus {
     /// Messages ready to be delivered.
     pub ready: u64,
     /// Consumers on it.
     pub consumers: u64,
+    /// Messages handed out and not settled. `None` when the broker does not say: over
+    /// AMQP none does.
+    pub unacked: Option<u64>,
+    /// Since when the oldest of the ready messages waits. `None` when there is none, or
+    /// when the broker does not say.
+    pub oldest: Option<SystemTime>,
 }
 
 /// The state of the link to the broker.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use dashmap::DashMap;
 
@@ -43,12 +43,74 @@ pub(crate) struct Facts {
 }
 
 /// What the broker said of a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Depth {
     /// Messages ready and consumers; `None` when there is no such queue.
     pub(crate) status: Option<(u64, u64)>,
     /// When it said so; `None` when it was not asked yet.
     pub(crate) at: Option<Instant>,
+    /// Messages handed out and not settled, where the broker tells.
+    pub(crate) unacked: Option<u64>,
+    /// The oldest message that waits, where anybody can tell; never guessed.
+    pub(crate) oldest: Option<Oldest>,
+    /// Messages per second, where the broker's management tells.
+    pub(crate) flow: Option<Flow>,
+}
+
+/// Since when the oldest message of a queue waits, and who says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Oldest {
+    pub(crate) since: SystemTime,
+    pub(crate) source: Source,
+}
+
+/// Who knows the oldest message of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The broker itself.
+    Broker,
+    /// The broker's management interface: the time that the message's sender gave it.
+    Management,
+    /// Events: the oldest task that a client says it sent there and no node has received.
+    /// Clients that send no such events are not seen, so it may be older.
+    Events,
+}
+
+/// Messages per second of one queue, as the broker's management counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Flow {
+    pub(crate) published: f64,
+    pub(crate) delivered: f64,
+    pub(crate) acknowledged: f64,
+}
+
+/// How busy a part of the cluster is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Load {
+    /// Messages that wait.
+    pub(crate) ready: u64,
+    /// Tasks that run on the nodes that consume.
+    pub(crate) running: u64,
+    /// How many tasks those nodes run at once.
+    pub(crate) slots: u64,
+}
+
+impl Load {
+    /// Returns (ready + running) / slots: 1 is fully busy with nothing waiting. `None`
+    /// when nobody consumes.
+    pub(crate) fn ratio(self) -> Option<f64> {
+        (self.slots > 0).then(|| (self.ready + self.running) as f64 / self.slots as f64)
+    }
+}
+
+impl Source {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Management => "management",
+            Self::Events => "events",
+        }
+    }
 }
 
 impl Board {
@@ -100,6 +162,33 @@ impl Board {
         let mut queues: Vec<_> = self.queues.iter().map(entry).collect();
         queues.sort_by(|a, b| a.0.cmp(&b.0));
         queues
+    }
+
+    /// Returns how busy the nodes are that consume a queue; `None` means all queues and
+    /// all nodes. A node of many queues counts fully for each of them.
+    pub(crate) fn load(&self, queue: Option<&str>) -> Load {
+        let depth = |depth: &Depth| depth.status.map_or(0, |(ready, _)| ready);
+        let ready = match queue {
+            Some(queue) => self.queues.get(queue).map_or(0, |found| depth(&found)),
+            None => self.queues.iter().map(|entry| depth(&entry)).sum(),
+        };
+        let mut load = Load {
+            ready,
+            ..Load::default()
+        };
+        for node in self.nodes.iter().filter(|node| !node.state.is_gone()) {
+            let facts = self.facts.get(node.key());
+            let consumes = |queue| {
+                let facts = facts.as_ref();
+                facts.is_some_and(|facts| facts.queues.iter().any(|name| name == queue))
+            };
+            if queue.is_none_or(consumes) {
+                let slots = facts.as_ref().and_then(|facts| facts.concurrency);
+                load.slots += node.slots.or(slots).unwrap_or(0);
+                load.running += node.active.unwrap_or(0);
+            }
+        }
+        load
     }
 
     /// Writes the metrics.

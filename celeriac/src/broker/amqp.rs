@@ -166,6 +166,7 @@ impl Broker for AmqpBroker {
                 Ok(found.map(|queue| QueueStatus {
                     ready: queue.message_count().into(),
                     consumers: queue.consumer_count().into(),
+                    ..QueueStatus::default()
                 }))
             })
             .await

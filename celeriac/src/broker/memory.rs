@@ -19,6 +19,7 @@ mod usage;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use self::connection::Connection;
 use self::consumer::MemoryConsumer;
@@ -206,7 +207,11 @@ impl Broker for MemoryBroker {
     }
 
     fn queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<QueueStatus>>> {
-        Box::pin(async move { Ok(self.cell(name)?.map(|cell| lock(&cell.state).status())) })
+        Box::pin(async move {
+            let (now, wall) = (Instant::now(), crate::clock::now());
+            let status = |cell: Arc<QueueCell>| lock(&cell.state).status(now, wall);
+            Ok(self.cell(name)?.map(status))
+        })
     }
 
     fn purge<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<u64>> {

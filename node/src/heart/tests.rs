@@ -80,6 +80,7 @@ fn heartbeats_have_celerys_fields_in_celerys_order() {
         },
         draining: false,
         events_sent: 7,
+        slots: 4,
     };
     let event = |vitals: Vitals| {
         let kind = EventKind::WorkerHeartbeat(vitals.with_freq(2.0));
@@ -104,6 +105,7 @@ fn heartbeats_have_celerys_fields_in_celerys_order() {
             "sw_ver",
             "sw_sys",
             "events_sent",
+            "slots",
             "timestamp",
             "type"
         ]

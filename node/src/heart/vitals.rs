@@ -14,6 +14,8 @@ pub(super) struct Vitals {
     pub(super) draining: bool,
     /// Task events sent so far: a listener that counts them sees what it missed.
     pub(super) events_sent: u64,
+    /// How many tasks may run at once.
+    pub(super) slots: u64,
 }
 
 impl Vitals {
@@ -28,6 +30,7 @@ impl Vitals {
             load,
             draining,
             events_sent: shared.events.sent(),
+            slots: shared.slots.capacity() as u64,
         }
     }
 
@@ -37,11 +40,12 @@ impl Vitals {
     }
 
     pub(super) fn with_freq(self, freq: f64) -> WorkerStatus {
-        let mut extra = Table::with_capacity(2);
+        let mut extra = Table::with_capacity(3);
         if self.draining {
             extra.push("draining", true);
         }
         extra.push("events_sent", self.events_sent);
+        extra.push("slots", self.slots);
         WorkerStatus {
             freq,
             load: Some(self.load),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use celeriac::App;
 
-use crate::board::{Board, Depth};
+use crate::board::{Board, Depth, Oldest, Source};
 use crate::guardian::Ward;
 
 /// Reads the depths of the known queues, one after the other, at each interval.
@@ -56,7 +56,7 @@ async fn run(app: App, board: Arc<Board>, interval: Duration, timeout: Duration)
             }
             let question = tokio::time::timeout(timeout, app.broker().queue(&name));
             let status = match pulse.during(question).await {
-                Ok(Ok(status)) => status.map(|status| (status.ready, status.consumers)),
+                Ok(Ok(status)) => status,
                 // What was known stays, with its age.
                 Ok(Err(error)) => {
                     tracing::debug!(queue = name, %error, "the depth of a queue is not known");
@@ -70,9 +70,16 @@ async fn run(app: App, board: Arc<Board>, interval: Duration, timeout: Duration)
                     continue;
                 }
             };
+            let oldest = status.and_then(|status| status.oldest);
             let depth = Depth {
-                status,
+                status: status.map(|status| (status.ready, status.consumers)),
                 at: Some(Instant::now()),
+                unacked: status.and_then(|status| status.unacked),
+                oldest: oldest.map(|since| Oldest {
+                    since,
+                    source: Source::Broker,
+                }),
+                flow: None,
             };
             if depth.status != known.status || known.at.is_none() {
                 tracing::trace!(queue = name, ?status, "a queue's depth changed");

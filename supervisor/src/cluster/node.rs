@@ -33,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) freq: f64,
     pub(crate) active: Option<u64>,
     pub(crate) processed: Option<u64>,
+    /// How many tasks it runs at once, where its heartbeats say so.
+    pub(crate) slots: Option<u64>,
     pub(crate) loadavg: Option<[f64; 3]>,
     /// The node's own time of its last worker event, seconds since the epoch.
     pub(crate) heartbeat_at: Option<f64>,
@@ -82,6 +84,7 @@ pub(crate) struct Beat {
     pub(crate) freq: Option<f64>,
     pub(crate) active: Option<u64>,
     pub(crate) processed: Option<u64>,
+    pub(crate) slots: Option<u64>,
     pub(crate) loadavg: Option<[f64; 3]>,
     pub(crate) software: Option<Software>,
     pub(crate) draining: bool,
@@ -145,6 +148,7 @@ impl Node {
             freq: DEFAULT_FREQ,
             active: None,
             processed: None,
+            slots: None,
             loadavg: None,
             heartbeat_at: None,
             skew: None,
@@ -186,6 +190,7 @@ impl Node {
         }
         self.active = beat.active.or(self.active);
         self.processed = beat.processed.or(self.processed);
+        self.slots = beat.slots.or(self.slots);
         self.loadavg = beat.loadavg.or(self.loadavg);
         if let Some(software) = &beat.software {
             self.software = Some(software.clone());

@@ -174,6 +174,10 @@ fn beat(said: Said, pid: u32, status: WorkerStatus) -> Beat {
         version: cut(status.sw_ver.as_deref().unwrap_or_default(), NAME),
         system: cut(status.sw_sys.as_deref().unwrap_or_default(), NAME),
     });
+    let number = |name| {
+        let value = status.extra.get(name).and_then(Value::as_i64);
+        value.and_then(|number| u64::try_from(number).ok())
+    };
     Beat {
         pid: (pid != 0).then(|| i64::from(pid)),
         clock: said.clock,
@@ -188,11 +192,8 @@ fn beat(said: Said, pid: u32, status: WorkerStatus) -> Beat {
             .get("draining")
             .and_then(Value::as_bool)
             .unwrap_or(false),
-        sent: status
-            .extra
-            .get("events_sent")
-            .and_then(Value::as_i64)
-            .map(i64::unsigned_abs),
+        sent: number("events_sent"),
+        slots: number("slots"),
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Held {
     pub(super) redelivered: bool,
     /// When it dies; set from its own `expiration` before it comes here.
     pub(super) expires: Option<Instant>,
+    /// Since when it waits in this queue.
+    pub(super) since: Option<Instant>,
     /// Its place: what comes back goes where it was.
     pub(super) order: u64,
     charge: Charge,
@@ -35,6 +37,7 @@ impl Held {
             routing_key,
             redelivered: false,
             expires: None,
+            since: None,
             order: 0,
             charge,
         }
@@ -123,6 +126,14 @@ impl Lanes {
         self.lanes
             .iter()
             .filter_map(|lane| lane.front()?.expires)
+            .min()
+    }
+
+    /// Returns since when the oldest waits.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.lanes
+            .iter()
+            .filter_map(|lane| lane.front()?.since)
             .min()
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -85,10 +86,14 @@ impl QueueState {
         &self.settings
     }
 
-    pub(super) fn status(&self) -> QueueStatus {
+    /// Tells how the queue is; `now` by the steady clock is `wall` by the other.
+    pub(super) fn status(&self, now: Instant, wall: SystemTime) -> QueueStatus {
+        let oldest = self.ready.oldest();
         QueueStatus {
             ready: self.ready.len() as u64,
             consumers: self.takers.len() as u64,
+            unacked: Some(self.unacked.len() as u64),
+            oldest: oldest.and_then(|since| wall.checked_sub(now.saturating_duration_since(since))),
         }
     }
 
@@ -102,6 +107,7 @@ impl QueueState {
             held.expires = Some(held.expires.map_or(end, |own| own.min(end)));
         }
         held.order = self.next_number();
+        held.since = Some(now);
         let look = self.plan(held.expires);
         self.ready.put(held);
         let dead = self

@@ -98,28 +98,22 @@ pub async fn an_auto_deleted_queue_goes_with_its_last_consumer(bench: &dyn Bench
 pub async fn counts_are_told(bench: &dyn Bench) {
     let scene = Scene::new(bench).await;
     let status = scene.broker.queue(&scene.queue).await.unwrap();
-    assert_eq!(
-        status,
-        Some(QueueStatus {
-            ready: 0,
-            consumers: 0
-        })
-    );
+    assert_eq!(status.map(counts), Some((0, 0)));
     scene.publish(&["a", "b", "c"]).await;
     scene.ready(3).await;
     let mut consumer = scene.consume(1).await;
     let held = one(&mut consumer).await;
     eventually("one consumer and two ready", || async {
         let status = scene.broker.queue(&scene.queue).await.unwrap();
-        status.filter(|status| {
-            *status
-                == QueueStatus {
-                    ready: 2,
-                    consumers: 1,
-                }
-        })
+        status.filter(|status| counts(*status) == (2, 1))
     })
     .await;
+    let status = scene.broker.queue(&scene.queue).await.unwrap().unwrap();
+    assert!(status.unacked.is_none_or(|count| count == 1), "{status:?}");
+    let age = status
+        .oldest
+        .map(|since| clock::now().duration_since(since));
+    assert!(age.is_none_or(|age| age.is_ok()), "{status:?}");
     drop(held);
     let absent = scene.broker.queue(&unique("absent")).await;
     assert!(matches!(absent, Ok(None)), "{absent:?}");
@@ -301,4 +295,8 @@ pub async fn closing_ends_everything(bench: &dyn Bench) {
     let again = one(&mut other.consume(10).await).await;
     assert_eq!(text(&again), "b");
     assert!(again.redelivered);
+}
+
+fn counts(status: QueueStatus) -> (u64, u64) {
+    (status.ready, status.consumers)
 }
