@@ -10,6 +10,7 @@ use crate::cluster::{History, Node, NodeState};
 use crate::feed::Feed;
 use crate::metrics::{Metrics, Scrape};
 use crate::progress::Progress;
+use crate::store::Store;
 use crate::rates::Rates;
 
 /// What many readers look up without asking an actor.
@@ -18,6 +19,7 @@ use crate::rates::Rates;
 /// in `facts`, the Backend actor `history`, the Survey actor `queues`.
 #[derive(Debug)]
 pub(crate) struct Board {
+    pub(crate) store: Store,
     pub(crate) nodes: DashMap<String, Node>,
     pub(crate) facts: DashMap<String, Facts>,
     pub(crate) history: History,
@@ -114,8 +116,9 @@ impl Source {
 }
 
 impl Board {
-    pub(crate) fn new(history: usize) -> Self {
+    pub(crate) fn new(history: usize, store: Store) -> Self {
         Self {
+            store,
             nodes: DashMap::new(),
             facts: DashMap::new(),
             history: History::new(history),

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::store::{Place, StoreError};
 
 /// The settings of a supervisor, complete before anything starts.
 #[derive(Clone)]
@@ -21,6 +22,10 @@ pub struct Config {
     /// Serves everybody on an address that is not loopback, without a token. Default
     /// false: whoever reaches the port could send tasks.
     pub allow_anonymous: bool,
+    /// Where tasks, schedules, dead letters and the audit log are kept: `memory:`, the path
+    /// of an SQLite file, `sqlite:PATH`, or `postgres://user:password@host/database`.
+    /// Default `memory:`, which is gone when the process ends.
+    pub store: String,
     /// How many tasks the history keeps; the oldest go first. Default 10,000.
     pub history: usize,
     /// How many nodes are tracked; further ones are counted and left out. Default 5,000.
@@ -57,6 +62,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9595)),
             token: None,
             allow_anonymous: false,
+            store: "memory:".to_owned(),
             history: 10_000,
             max_nodes: 5_000,
             lost_after: Duration::from_secs(30),
@@ -97,6 +103,7 @@ impl Config {
             }
             _ => {}
         }
+        self.place()?;
         let counts = [
             ("history", self.history, 10_000_000),
             ("max_nodes", self.max_nodes, 100_000),
@@ -147,15 +154,23 @@ impl Config {
         }
         Ok(())
     }
+
+    pub(crate) fn place(&self) -> Result<Place, Error> {
+        self.store.parse().map_err(|error| match error {
+            StoreError::Place { expected, found } => Error::config("store", expected, found),
+            other => Error::config("store", "a usable place", other),
+        })
+    }
 }
 
-/// Shows everything but the token.
+/// Shows everything but the token and the store's password.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("listen", &self.listen)
             .field("token", &self.token.as_ref().map(|_| "**"))
             .field("allow_anonymous", &self.allow_anonymous)
+            .field("store", &self.place())
             .field("history", &self.history)
             .field("max_nodes", &self.max_nodes)
             .field("lost_after", &self.lost_after)
@@ -258,6 +273,13 @@ mod tests {
                 "stall_after",
                 Config {
                     stall_after: Duration::from_secs(1),
+                    ..Config::default()
+                },
+            ),
+            (
+                "store",
+                Config {
+                    store: "mysql://host/db".into(),
                     ..Config::default()
                 },
             ),

@@ -27,6 +27,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The store cannot be opened. Nothing was started.
+    #[error("cannot open the store {place}: {reason}")]
+    Store {
+        /// Where it is, its password masked.
+        place: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The system gave no thread or no runtime.
     #[error("cannot start {what}: {source}")]
     Start {

@@ -29,6 +29,7 @@ pub(crate) use self::server::{Bound, HttpServer};
 use crate::actor::Root;
 use crate::board::Board;
 use crate::config::Config;
+use crate::store::Store;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -37,6 +38,7 @@ pub(crate) struct Desk(Arc<Inner>);
 pub(crate) struct Inner {
     app: App,
     config: Config,
+    store: Store,
     board: Arc<Board>,
     root: Addr<Root>,
 }
@@ -51,9 +53,11 @@ impl std::ops::Deref for Desk {
 
 impl Desk {
     pub(crate) fn new(app: App, config: Config, board: Arc<Board>, root: Addr<Root>) -> Self {
+        let store = board.store.clone();
         Self(Arc::new(Inner {
             app,
             config,
+            store,
             board,
             root,
         }))

@@ -18,6 +18,7 @@ mod guardian;
 mod http;
 mod metrics;
 mod progress;
+mod store;
 mod rates;
 mod supervisor;
 

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Bound, Desk, HttpServer};
 use crate::progress::Watchdog;
+use crate::store::Store;
 
 /// The supervisor of a cluster.
 ///
@@ -78,7 +79,7 @@ impl Supervisor {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] and [`Error::Listen`] before anything was started;
+    /// [`Error::Config`], [`Error::Listen`] and [`Error::Store`] before anything was started;
     /// [`Error::Exhausted`] and [`Error::Died`] when it cannot go on. A broker out of
     /// reach is no error: it is waited for.
     ///
@@ -89,7 +90,8 @@ impl Supervisor {
         self.config.check()?;
         let bound = Bound::new(&self.config)?;
         let (start, address, grace) = (Instant::now(), bound.address, self.config.stop_timeout);
-        let board = Arc::new(Board::new(self.config.history));
+        let store = open(&self.config).await?;
+        let board = Arc::new(Board::new(self.config.history, store.clone()));
         let mut actors =
             ActorThread::start(self.app.clone(), self.config.clone(), Arc::clone(&board)).await?;
         let watchdog = Watchdog::start(Arc::clone(&board.progress), self.config.stall_after)
@@ -116,6 +118,8 @@ impl Supervisor {
         let deadline = tokio::time::Instant::now() + grace + Duration::from_secs(2);
         let mut clean = join(http.stop(), deadline).await;
         clean &= join(actors.stop(), deadline).await;
+        // Last, because whoever stops may still have something to write.
+        clean &= tokio::time::timeout_at(deadline, store.close()).await.is_ok();
         clean &= tokio::task::spawn_blocking(move || drop(watchdog))
             .await
             .is_ok();
@@ -129,6 +133,15 @@ impl Supervisor {
             }),
         }
     }
+}
+
+async fn open(config: &Config) -> Result<Store, Error> {
+    let place = config.place()?;
+    let opened = Store::open(&place).await;
+    opened.map_err(|error| Error::Store {
+        place: place.to_string(),
+        reason: error.to_string(),
+    })
 }
 
 /// Waits for a thread; says whether it ended well and in time.

@@ -207,6 +207,12 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "BOOL", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) allow_anonymous: Option<String>,
+    /// Where history, schedules and dead letters are kept: memory:, the path of an SQLite
+    /// file, or postgres://user:password@host/database [default: celeriac.db in
+    /// $STATE_DIRECTORY, $XDG_STATE_HOME/celeriac or ~/.local/state/celeriac; memory: for up]
+    #[arg(long, global = true, value_name = "PLACE", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) store: Option<String>,
     /// How many tasks the history keeps [default: 10000]
     #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]

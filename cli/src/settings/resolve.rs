@@ -54,7 +54,7 @@ const CELERY_NAMES: [(&str, &str); 2] = [
 const SECRETS: [&str; 1] = ["token"];
 
 /// Settings that are URLs and may hold a password.
-const URLS: [&str; 3] = ["broker", "result_backend", "smtp"];
+const URLS: [&str; 4] = ["broker", "result_backend", "smtp", "store"];
 
 impl Settings {
     /// Merges flags, environment and file, in this order of weight.
@@ -192,7 +192,7 @@ impl Settings {
             Some((value, source)) => {
                 let shown = if SECRETS.contains(&name.as_str()) {
                     "**".to_owned()
-                } else if URLS.contains(&name.as_str()) {
+                } else if URLS.contains(&name.as_str()) && value.contains("://") {
                     celeriac::broker::mask(value)
                 } else {
                     value.clone()

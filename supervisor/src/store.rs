@@ -1,0 +1,121 @@
+//! The durable store: SQLite in a file or in memory, or PostgreSQL.
+//!
+//! SQL is written once, in the subset that both servers share:
+//!
+//! - placeholders are `$1`, `$2`, in any order and as often as needed; where no column
+//!   tells the type, say it: `CAST($1 AS BIGINT)`
+//! - types are `BIGINT`, `DOUBLE PRECISION`, `TEXT`, and in the schema `{key}` (a text that
+//!   is compared byte by byte on both), `{bytes}` and `{serial}`
+//! - `INSERT … ON CONFLICT (…) DO UPDATE SET x = excluded.x`; `CASE`, never `GREATEST`
+//! - sums of integers are `CAST(sum(x) AS BIGINT)`
+//! - texts are looked into with `lower(x) LIKE lower($1) ESCAPE '!'`
+//!
+//! Times are microseconds since the epoch. Each table has a file of its own, with the
+//! statements that make it and those that use it; `schema` lists the tables.
+
+mod error;
+mod place;
+mod row;
+mod schema;
+mod sqlite;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use self::error::StoreError;
+pub(crate) use self::place::Place;
+pub(crate) use self::row::Row;
+use self::sqlite::Sqlite;
+pub(crate) use self::statement::{Cell, Statement};
+
+/// The durable store of one cluster.
+///
+/// Cloning shares it. A store that is down or read-only never stops the supervisor: each
+/// call says so with an error, and the next call tries again.
+#[derive(Debug, Clone)]
+pub(crate) struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    place: Place,
+    driver: Driver,
+}
+
+#[derive(Debug)]
+enum Driver {
+    Sqlite(Sqlite),
+}
+
+/// How long a write may wait for its turn and take.
+const WRITE: Duration = Duration::from_secs(10);
+/// How long a read may wait for its turn and take.
+const READ: Duration = Duration::from_secs(3);
+
+impl Store {
+    /// Opens the store and brings its schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`]: a place that cannot be used is found here and not later.
+    pub(crate) async fn open(place: &Place) -> Result<Self, StoreError> {
+        let driver = match place {
+            Place::Memory | Place::Sqlite(_) => {
+                Driver::Sqlite(Sqlite::open(place, schema::MIGRATIONS).await?)
+            }
+            Place::Postgres(_) => {
+                return Err(StoreError::unavailable("PostgreSQL is not built in yet"));
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            place: place.clone(),
+            driver,
+        })))
+    }
+
+    /// Returns where the store is; a password in it is masked when shown.
+    pub(crate) fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    /// Runs the statements in one transaction, which is durable when this returns, and
+    /// returns how many rows each one changed.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`]. Nothing is changed then, with one exception:
+    /// [`StoreError::Unknown`] says that the answer of the commit was lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was handed over is done, whether or not anybody still waits.
+    pub(crate) async fn write(&self, statements: Vec<Statement>) -> Result<Vec<u64>, StoreError> {
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        match &self.0.driver {
+            Driver::Sqlite(sqlite) => sqlite.write(statements, WRITE).await,
+        }
+    }
+
+    /// Runs one query, beside the writes, and returns its rows.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`]; [`StoreError::TooLong`] when the query was stopped because it
+    /// took longer than a query may.
+    pub(crate) async fn read(&self, statement: Statement) -> Result<Vec<Row>, StoreError> {
+        match &self.0.driver {
+            Driver::Sqlite(sqlite) => sqlite.read(statement, READ).await,
+        }
+    }
+
+    /// Finishes what was handed over, then closes the store; later calls fail.
+    pub(crate) async fn close(&self) {
+        match &self.0.driver {
+            Driver::Sqlite(sqlite) => sqlite.close().await,
+        }
+    }
+}
