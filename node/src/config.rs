@@ -57,10 +57,13 @@ pub struct Config {
     /// A task that is due within this waits in memory, unacknowledged; a later one is
     /// parked in the broker. Default 1 s, which is the least.
     pub hold: Duration,
-    /// Whether what nobody can run goes to the queue `<queue>.dead`, which is declared
-    /// for it. Default true; otherwise it is rejected plainly, and lost unless the queue
-    /// has a dead-letter exchange of its own.
-    pub dead_letter: bool,
+    /// Which messages go to the queue `<queue>.dead`, which is declared for them, when
+    /// they end badly. Default those of tasks that failed, and what nobody can run.
+    pub dead_letters: DeadLetters,
+    /// A message that a quorum queue delivered so often, without an end, is put away as
+    /// a dead letter in place of another try. Default 16: below 20, at which RabbitMQ 4
+    /// drops it. `None` sets no limit.
+    pub max_deliveries: Option<u32>,
     /// The largest body that is taken, in bytes, as it travels and decompressed.
     /// Default 16 MiB.
     pub max_body: usize,
@@ -77,6 +80,44 @@ pub struct Config {
     pub pool_restarts: bool,
     /// The processes of isolated tasks.
     pub isolation: Isolation,
+}
+
+/// Which messages are kept as dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum DeadLetters {
+    /// None: what nobody can run is rejected plainly, and lost unless its queue has a
+    /// dead-letter exchange of its own.
+    None,
+    /// What nobody can run: unreadable, unknown, refused or deadly messages.
+    Undecodable,
+    /// Those, and the messages of tasks that failed for good.
+    #[default]
+    Failed,
+}
+
+impl DeadLetters {
+    /// Tells whether any are kept.
+    pub(crate) const fn any(self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
+/// Reads `none`, `undecodable` or `failed`.
+impl std::str::FromStr for DeadLetters {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "none" => Ok(Self::None),
+            "undecodable" => Ok(Self::Undecodable),
+            "failed" => Ok(Self::Failed),
+            _ => Err(Error::invalid(
+                "dead letters",
+                "none, undecodable or failed",
+                text,
+            )),
+        }
+    }
 }
 
 /// Bounds of the number of places to run.
@@ -124,7 +165,8 @@ impl Default for Config {
             heartbeat: defaults::HEARTBEAT,
             http: None,
             hold: Duration::from_secs(1),
-            dead_letter: true,
+            dead_letters: DeadLetters::default(),
+            max_deliveries: Some(16),
             max_body: 16 << 20,
             builtin_tasks: true,
             state_db: None,
@@ -229,6 +271,13 @@ impl Config {
         // here would go round without one.
         let holds = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&self.hold);
         need(holds, "hold", "1 s to 1 h", format!("{:?}", self.hold))?;
+        let deliveries = self.max_deliveries.unwrap_or(1);
+        need(
+            deliveries > 0,
+            "max deliveries",
+            "at least 1",
+            deliveries.to_string(),
+        )?;
         need(
             self.max_body > 0,
             "max body",

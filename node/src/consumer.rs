@@ -18,7 +18,7 @@
 //! | delivered again, and the backend has its success | kept | what follows it is sent, acknowledged |
 //!
 //! "Dead letter" is a publication to the exchange `celeriac.dead`, which leads to the
-//! queue `<queue>.dead`, with the headers `x-celeriac-reason` and `x-celeriac-node`. No
+//! queue `<queue>.dead`, with the headers `x-celeriac-reason` among others. No
 //! message ends a node.
 
 mod intake;
@@ -137,7 +137,7 @@ async fn subscribe(
     queue: &TaskQueue,
     prefetch: u16,
 ) -> Result<Box<dyn Consumer>, Error> {
-    let topology = topology::of(queue, shared.config.dead_letter);
+    let topology = topology::of(queue, shared.config.dead_letters.any());
     let broker = shared.app.broker();
     let mut failures = 0;
     loop {

@@ -23,6 +23,8 @@ pub(crate) struct TaskEvent {
 #[derive(Debug)]
 pub(crate) struct Events {
     enabled: AtomicBool,
+    /// Whether there is somewhere to speak.
+    open: AtomicBool,
     dropped: AtomicU64,
     sent: AtomicU64,
     sender: mpsc::Sender<TaskEvent>,
@@ -36,6 +38,7 @@ impl Events {
         let (sender, receiver) = mpsc::channel(CAPACITY);
         Self {
             enabled: AtomicBool::new(enabled),
+            open: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             sender,
@@ -51,6 +54,16 @@ impl Events {
     /// Turns events on or off and returns whether they were on.
     pub(crate) fn enable(&self, on: bool) -> bool {
         self.enabled.swap(on, Ordering::Relaxed)
+    }
+
+    /// Notes whether there is somewhere to speak.
+    pub(crate) fn open(&self, open: bool) {
+        self.open.store(open, Ordering::Relaxed);
+    }
+
+    /// Tells whether there is somewhere to speak.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Hands over events, unless nobody wants them.

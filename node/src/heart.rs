@@ -69,6 +69,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
             greeted = if greeting { epoch } else { greeted };
         }
         let up = epoch.is_some() && epoch == greeted;
+        shared.events.open(up);
         let room = EVENT_BATCH.saturating_sub(batch.len());
         tokio::select! {
             biased;
@@ -135,6 +136,31 @@ async fn greet(shared: &Shared) -> bool {
 async fn say(shared: &Shared, kind: EventKind) -> bool {
     let event = event(shared, kind);
     publish(shared, &event.routing_key(), event.to_message()).await
+}
+
+/// How long a start that is told at once may hold its task up.
+const ANNOUNCED: Duration = Duration::from_secs(1);
+
+/// Tells at once that a task starts, and waits until the broker has heard it: for a task
+/// that may take this process along, others must know what ran last. Told or not, the
+/// task starts.
+pub(crate) async fn announce(shared: &Shared, id: &str) {
+    if !shared.events.is_open() {
+        return;
+    }
+    let event = event(
+        shared,
+        EventKind::TaskStarted {
+            uuid: id.to_owned(),
+        },
+    );
+    let publication = Publication::to_exchange(
+        naming::EVENT_EXCHANGE,
+        event.routing_key(),
+        event.to_message(),
+    );
+    let told = timeout(ANNOUNCED, shared.app.broker().publish(publication)).await;
+    shared.events.note(1, matches!(told, Ok(Ok(()))));
 }
 
 /// Publishes task events as one message and forgets them.

@@ -24,6 +24,7 @@ mod metrics;
 mod node;
 mod private_queue;
 mod pulse;
+mod quarantine;
 mod rate;
 mod revoked;
 mod shared;
@@ -31,7 +32,7 @@ mod shutdown;
 mod slots;
 mod timetable;
 
-pub use self::config::{Autoscale, Config, Prefetch};
+pub use self::config::{Autoscale, Config, DeadLetters, Prefetch};
 pub use self::handle::{Handle, QueueSnapshot, Snapshot};
 pub use self::node::Node;
 pub use self::shared::Phase;

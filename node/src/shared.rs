@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use celeriac::broker::Link;
 use celeriac::clock;
@@ -29,6 +29,7 @@ use crate::jobs::Jobs;
 use crate::mailroom::Samples;
 use crate::pulse::Pulses;
 use crate::rate::Rates;
+use crate::quarantine::Quarantine;
 use crate::revoked::Revoked;
 use crate::revoked::file::StateFile;
 use crate::shutdown::Shutdown;
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) isolation: Arc<Pool>,
     pub(crate) jobs: Arc<Jobs>,
     pub(crate) revoked: Revoked,
+    /// Messages that are not to be tried once more.
+    pub(crate) quarantine: Quarantine,
     /// Where that outlives the node, if it does.
     pub(crate) state_file: OnceLock<StateFile>,
     pub(crate) rates: Rates,
@@ -91,6 +94,8 @@ pub(crate) struct Shared {
     phase: watch::Sender<Phase>,
     /// Changes when the number of places does, or its bounds, so that consumers adjust.
     pub(crate) resized: watch::Sender<usize>,
+    /// Whether the neighbours were asked what they know.
+    acquainted: watch::Sender<bool>,
     /// Changes when a consumer starts or stops to consume.
     consuming: watch::Sender<u64>,
 }
@@ -166,6 +171,7 @@ impl Shared {
             isolation: Pool::new(config.isolation.clone(), config.max_body),
             jobs: Arc::default(),
             revoked: Revoked::default(),
+            quarantine: Quarantine::default(),
             state_file: OnceLock::new(),
             rates: Rates::new(app.registry()),
             time_limits: TaskLimits::default(),
@@ -189,6 +195,7 @@ impl Shared {
             returned: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Starting),
             resized: watch::Sender::new(config.places()),
+            acquainted: watch::Sender::new(false),
             consuming: watch::Sender::new(0),
             app,
             config,
@@ -253,6 +260,24 @@ impl Shared {
     pub(crate) fn set_consuming(&self, queue: &QueueState, consuming: bool) {
         queue.consuming.store(consuming, Ordering::Release);
         self.consuming.send_modify(|changes| *changes += 1);
+    }
+
+    /// Notes that the neighbours were asked what they know.
+    pub(crate) fn set_acquainted(&self) {
+        self.acquainted.send_replace(true);
+    }
+
+    /// Waits until the neighbours were asked what they know, `within` at most and once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn acquainted(&self, within: Duration) {
+        let mut acquainted = self.acquainted.subscribe();
+        let asked = acquainted.wait_for(|asked| *asked);
+        if tokio::time::timeout(within, asked).await.is_err() {
+            self.set_acquainted();
+        }
     }
 
     /// Waits until the node is ready, or will never be.

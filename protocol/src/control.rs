@@ -15,6 +15,17 @@ pub use task_info::{DeliveryInfo, ScheduledInfo, TaskInfo};
 use crate::pattern;
 use crate::value::{Table, Value};
 
+/// The command that has tasks put away as dead letters when they are delivered once more.
+/// This project's own.
+pub const QUARANTINE: &str = "quarantine";
+
+/// The field of `hello` with the tasks that are put away so: reasons by ids. This
+/// project's own.
+pub const QUARANTINED: &str = "quarantined";
+
+/// The field of `hello` that says which process asks. This project's own.
+pub const PID: &str = "pid";
+
 /// A call of a method on some nodes or all.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Request {

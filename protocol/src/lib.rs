@@ -15,6 +15,7 @@
 //! | [`result`] | the stored outcome of a task, exceptions in the form Python reads |
 //! | [`event`] | `task-*` and `worker-*` events |
 //! | [`control`] | remote control requests and replies |
+//! | [`letter`] | why a message is a dead letter |
 //! | [`codec`], [`compression`] | content types and body compression, with limits |
 //! | [`typed`] | kombu's typed JSON values: datetime, decimal, uuid, bytes |
 //! | [`naming`] | exchanges, queues, keys |
@@ -28,6 +29,7 @@ pub mod event;
 mod fields;
 pub mod headers;
 pub mod json;
+pub mod letter;
 pub mod message;
 pub mod msgpack;
 pub mod naming;

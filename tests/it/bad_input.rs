@@ -89,15 +89,30 @@ fn cases(queue: &str) -> Vec<Case> {
                 m.headers.insert("task", "demo.nowhere");
             },
         ),
-        case("argument of a wrong type", None, Some("TypeError"), &|m| {
-            m.body = Bytes::from_static(b"[[\"two\", 3], {}, null]");
-        }),
-        case("argument missing", None, Some("TypeError"), &|m| {
-            m.body = Bytes::from_static(b"[[2], {}, null]");
-        }),
-        case("argument too many", None, Some("TypeError"), &|m| {
-            m.body = Bytes::from_static(b"[[2, 3, 4], {}, null]");
-        }),
+        case(
+            "argument of a wrong type",
+            Some("TypeError"),
+            Some("TypeError"),
+            &|m| {
+                m.body = Bytes::from_static(b"[[\"two\", 3], {}, null]");
+            },
+        ),
+        case(
+            "argument missing",
+            Some("TypeError"),
+            Some("TypeError"),
+            &|m| {
+                m.body = Bytes::from_static(b"[[2], {}, null]");
+            },
+        ),
+        case(
+            "argument too many",
+            Some("TypeError"),
+            Some("TypeError"),
+            &|m| {
+                m.body = Bytes::from_static(b"[[2, 3, 4], {}, null]");
+            },
+        ),
         case(
             "body of two elements",
             Some("body"),
@@ -162,7 +177,7 @@ async fn each_bad_message_gets_its_answer_and_the_node_goes_on() {
                 .unwrap()
                 .remove(0);
             let header = |name| delivery.message.headers.get(name).and_then(Value::as_str);
-            let reason = header("x-celeriac-reason").unwrap_or_default().to_owned();
+            let reason = header("x-celeriac-error").unwrap_or_default().to_owned();
             assert!(reason.contains(word), "{what}: {reason}");
             assert!(
                 header("x-celeriac-node").is_some_and(|node| node.ends_with(&queue)),

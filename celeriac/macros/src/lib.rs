@@ -59,6 +59,7 @@ use proc_macro::TokenStream;
 /// | `soft_time_limit`, `time_limit` | `"30s"` | none |
 /// | `acks_late` | `false` | `true` |
 /// | `acks_on_failure` | `false` | `true` |
+/// | `dead_letter` | `false` | `true`: the message of a run that failed for good is kept |
 /// | `isolated` | | `false`: it runs in the node's own process |
 /// | `reject_on_worker_lost` | | `false`: a run whose process died has failed |
 /// | `rate_limit` | `"10/s"`, `"100/m"`, `"1000/h"`, `"0.5/m"` | none |

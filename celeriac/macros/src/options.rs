@@ -26,6 +26,7 @@ pub(crate) struct Options {
     expires: Option<Duration>,
     acks_late: Option<bool>,
     acks_on_failure: Option<bool>,
+    dead_letter: Option<bool>,
     ignore_result: Option<bool>,
     store_errors_even_if_ignored: Option<bool>,
     track_started: Option<bool>,
@@ -60,8 +61,8 @@ enum Tries {
     Forever,
 }
 
-const KNOWN: &str = "acks_late, acks_on_failure, backoff, dont_retry_for, errback, expires, \
-    hooks, ignore_result, isolated, jitter, max_retries, name, priority, queue, rate_limit, \
+const KNOWN: &str = "acks_late, acks_on_failure, backoff, dead_letter, dont_retry_for, errback, \
+    expires, hooks, ignore_result, isolated, jitter, max_retries, name, priority, queue, rate_limit, \
     reject_on_worker_lost, retry_delay, retry_for, soft_time_limit, \
     store_errors_even_if_ignored, time_limit, track_started";
 
@@ -146,6 +147,7 @@ impl Options {
             "expires" => self.expires = Some(option.duration()?),
             "acks_late" => self.acks_late = Some(option.flag()?),
             "acks_on_failure" => self.acks_on_failure = Some(option.flag()?),
+            "dead_letter" => self.dead_letter = Some(option.flag()?),
             "ignore_result" => self.ignore_result = Some(option.flag()?),
             "store_errors_even_if_ignored" => {
                 self.store_errors_even_if_ignored = Some(option.flag()?);
@@ -250,6 +252,7 @@ impl Options {
             ("errback", self.errback),
             ("acks_late", self.acks_late),
             ("acks_on_failure", self.acks_on_failure),
+            ("dead_letter", self.dead_letter),
             ("ignore_result", self.ignore_result),
             (
                 "store_errors_even_if_ignored",
@@ -372,7 +375,7 @@ mod tests {
         let options: Options = syn::parse_str(
             r#"name = "demo.add", queue = "fast", priority = 5, max_retries = "forever",
             retry_delay = "10s", backoff = "2s..10m", jitter = false, soft_time_limit = 30,
-            time_limit = "1m", acks_late = false, acks_on_failure, rate_limit = "10/m",
+            time_limit = "1m", acks_late = false, acks_on_failure, dead_letter = false, rate_limit = "10/m",
             ignore_result, store_errors_even_if_ignored, expires = "1h", track_started,
             errback, hooks = Audit::new(1), retry_for(OSError, net::Timeout), dont_retry_for("a.B"), isolated,
             reject_on_worker_lost,"#,
@@ -392,11 +395,11 @@ mod tests {
             "o.dont_retry_for=::std::vec![\"a.B\".into()];",
             "o.hooks=::core::option::Option::Some(::celeriac::task::TaskHooks::new(Audit::new(1)));",
             "o.errback=true;",
-            "o.acks_late=false;o.acks_on_failure=true;o.ignore_result=true;",
+            "o.acks_late=false;o.acks_on_failure=true;o.dead_letter=false;o.ignore_result=true;",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        assert_eq!(text.matches(';').count(), 20);
+        assert_eq!(text.matches(';').count(), 21);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What must be there before messages flow.
 
 use celeriac_protocol::Table;
-use celeriac_protocol::naming::{argument, delay};
+use celeriac_protocol::naming::{self, argument, delay};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -98,6 +98,11 @@ pub struct Binding {
     pub arguments: Table,
 }
 
+/// The bounds of a queue of dead letters: messages, bytes, milliseconds.
+const DEAD_LETTERS: i64 = 100_000;
+const DEAD_LETTER_BYTES: i64 = 1 << 30;
+const DEAD_LETTER_TTL: i64 = 30 * 86_400_000;
+
 impl Topology {
     /// Adds all of another topology.
     #[must_use]
@@ -115,6 +120,23 @@ impl Topology {
             exchanges: vec![Exchange::new(name, ExchangeKind::Direct)],
             queues: vec![Queue::new(name)],
             bindings: vec![Binding::new(name, name, name)],
+        }
+    }
+
+    /// The place for the dead letters of a queue: the queue `<queue>.dead`, which holds
+    /// 100,000 messages, 1 GiB of them, for 30 days at most. Beyond that the oldest go:
+    /// where nobody takes them, they must not fill the broker's disk. A queue that is
+    /// there without these bounds is used as it is.
+    pub fn dead_letters(queue: &str) -> Self {
+        let dead = naming::dead_queue(queue);
+        let bounded = Queue::new(&dead)
+            .argument(argument::MAX_LENGTH, DEAD_LETTERS)
+            .argument(argument::MAX_LENGTH_BYTES, DEAD_LETTER_BYTES)
+            .argument(argument::MESSAGE_TTL, DEAD_LETTER_TTL);
+        Self {
+            exchanges: vec![Exchange::new(naming::DEAD_EXCHANGE, ExchangeKind::Direct)],
+            queues: vec![bounded],
+            bindings: vec![Binding::new(naming::DEAD_EXCHANGE, &dead, queue)],
         }
     }
 

@@ -45,6 +45,10 @@ pub struct TaskOptions {
     /// Whether a failed run is acknowledged (true, default) or rejected to the
     /// dead-letter exchange.
     pub acks_on_failure: bool,
+    /// Whether the message of a run that failed for good is kept as a dead letter, where
+    /// nodes keep such messages. Default true. What cannot be run at all is kept all the
+    /// same.
+    pub dead_letter: bool,
     /// Whether a run whose process died (see `isolated`) is given back to the broker,
     /// once; a message that was delivered before fails. Only with `acks_late`. Default
     /// false: such a run has failed.
@@ -81,6 +85,7 @@ impl Default for TaskOptions {
             time_limit: None,
             acks_late: true,
             acks_on_failure: true,
+            dead_letter: true,
             reject_on_worker_lost: false,
             isolated: false,
             rate_limit: None,

@@ -50,8 +50,11 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(direct) = settings.flag("worker_direct")? {
         config.worker_direct = direct;
     }
-    if let Some(dead_letter) = settings.flag("dead_letter")? {
-        config.dead_letter = dead_letter;
+    if let Some(kept) = settings.parse("dead_letters", "none, undecodable or failed")? {
+        config.dead_letters = kept;
+    }
+    if let Some(most) = settings.parse::<u32>("max_deliveries", "a number, 0 for no limit")? {
+        config.max_deliveries = (most > 0).then_some(most);
     }
     if let Some(builtin_tasks) = settings.flag("builtin_tasks")? {
         config.builtin_tasks = builtin_tasks;

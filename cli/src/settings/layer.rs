@@ -168,10 +168,16 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "BYTES", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) max_body: Option<String>,
-    /// Keep unusable messages in <queue>.dead: true or false [default: true]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
+    /// Which messages go to <queue>.dead when they end badly: none, undecodable (what
+    /// nobody can run) or failed (those of failed tasks too) [default: failed]
+    #[arg(long, global = true, value_name = "WHICH", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
-    pub(crate) dead_letter: Option<String>,
+    pub(crate) dead_letters: Option<String>,
+    /// Deliveries without an end after which a message of a quorum queue is a dead
+    /// letter; 0 for no limit [default: 16]
+    #[arg(long, global = true, value_name = "N", help_heading = "Node")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) max_deliveries: Option<String>,
     /// Run Celery's own tasks, such as celery.map: true or false [default: true]
     #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
     #[serde(deserialize_with = "text")]

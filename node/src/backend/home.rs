@@ -2,7 +2,9 @@
 #![allow(clippy::vec_box, reason = "parcels come boxed")]
 
 use celeriac::broker::Publication;
+use celeriac::clock;
 use celeriac::protocol::Exception;
+use celeriac::protocol::letter::{Cause, Reason};
 use celeriac::{Error, Result};
 
 use super::{Due, Parcel, passes};
@@ -53,8 +55,12 @@ fn refused(shared: &Shared, parcel: &mut Parcel, error: &Error) {
             "OperationalError",
             [reason.as_str().into()],
         );
+        let cause = Cause {
+            error_type: Some(exception.exc_type.clone()),
+            ..Cause::new(Reason::Failed, reason)
+        };
         parcel.report = Report {
-            settle: Settle::Dead(reason),
+            settle: Settle::Dead(Box::new(cause)),
             ..run::failed(shared, claim, exception)
         };
     }
@@ -65,7 +71,7 @@ pub(super) async fn bury(shared: &Shared, batch: &mut [Box<Parcel>]) {
     let mut dead = Vec::new();
     let mut publications = Vec::new();
     for parcel in batch.iter_mut().filter(|parcel| parcel.is(Due::Bury)) {
-        if !shared.config.dead_letter {
+        if !shared.config.dead_letters.any() {
             parcel.report.settle = Settle::Reject;
         } else if let Some(publication) = dead_letter(shared, parcel) {
             publications.push(publication);
@@ -94,10 +100,17 @@ pub(super) async fn bury(shared: &Shared, batch: &mut [Box<Parcel>]) {
 
 fn dead_letter(shared: &Shared, parcel: &Parcel) -> Option<Publication> {
     match (&parcel.report.settle, &parcel.claim) {
-        (Settle::Dead(reason), Some(claim)) => {
+        (Settle::Dead(cause), Some(claim)) => {
             let queue = shared.task_queues.get(&*claim.queue);
             let family = queue.as_ref().map_or(&*claim.queue, |queue| queue.family());
-            Some(republish::dead(claim, family, reason, shared.name()))
+            let cause = Cause {
+                node: Some(shared.name().to_owned()),
+                queue: Some(family.to_owned()),
+                died_at: Some(clock::now().into()),
+                attempts: Some(claim.headers().retries.saturating_add(1)),
+                ..Cause::clone(cause)
+            };
+            Some(republish::dead(claim, family, &cause))
         }
         _ => None,
     }
@@ -121,7 +134,10 @@ async fn renewed(
     if publication.exchange.is_empty() && publication.routing_key != *job.queue {
         return shared.app.publish(vec![publication]).await;
     }
-    let topology = topology::of(&shared.task_queue(&job.queue)?, shared.config.dead_letter);
+    let topology = topology::of(
+        &shared.task_queue(&job.queue)?,
+        shared.config.dead_letters.any(),
+    );
     shared.app.broker().declare(&topology).await?;
     shared.app.broker().publish(publication).await
 }

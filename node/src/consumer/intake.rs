@@ -59,8 +59,9 @@ impl Intake {
     }
 
     /// Takes messages that were delivered before, here or elsewhere: some may have a
-    /// success stored.
+    /// success stored, and some may be what ended the node before.
     async fn take_again(&mut self, claims: Vec<Claim>) {
+        self.shared.acquainted(LOOK_WITHIN).await;
         let mut stored = self.successes(&claims).await;
         for claim in claims {
             match stored.remove(claim.id()) {
@@ -68,9 +69,20 @@ impl Intake {
                     self.shared.counters.duplicates.add(1);
                     self.conclude(claim, Outcome::Stored(value));
                 }
-                None => self.admit(claim),
+                None => match self.deadly(&claim) {
+                    Some(cause) => self.conclude(claim, Outcome::Deadly { cause }),
+                    None => self.admit(claim),
+                },
             }
         }
+    }
+
+    /// Returns why a message that was delivered before is not to be tried again.
+    fn deadly(&self, job: &Job) -> Option<String> {
+        let limit = self.shared.config.max_deliveries;
+        let count = job.headers().extra.get(naming::header::DELIVERY_COUNT);
+        let count = count.and_then(Value::as_i64).unwrap_or(0);
+        admit::too_often(count, limit).or_else(|| self.shared.quarantine.reason(job.id()))
     }
 
     async fn successes(&self, claims: &[Claim]) -> HashMap<String, Value> {

@@ -1,22 +1,16 @@
 //! What must be there before a queue is consumed.
 
-use celeriac::broker::{Binding, Exchange, ExchangeKind, Queue, Topology};
-use celeriac::protocol::naming::{self, DEAD_EXCHANGE, delay};
+use celeriac::broker::{Binding, ExchangeKind, Topology};
+use celeriac::protocol::naming::delay;
 use celeriac::routing::TaskQueue;
 
 /// The queue as it is described; the way to it for what Celery's clients delay; and the
 /// place for what nobody can run.
-pub(crate) fn of(queue: &TaskQueue, dead_letter: bool) -> Topology {
+pub(crate) fn of(queue: &TaskQueue, dead_letters: bool) -> Topology {
     let mut topology = queue.topology().and(delayed(queue));
-    if dead_letter {
+    if dead_letters {
         // The copies of a broadcast queue go with their nodes; what is dead stays.
-        let family = queue.family();
-        let dead = naming::dead_queue(family);
-        topology = topology.and(Topology {
-            exchanges: vec![Exchange::new(DEAD_EXCHANGE, ExchangeKind::Direct)],
-            queues: vec![Queue::new(&dead)],
-            bindings: vec![Binding::new(DEAD_EXCHANGE, &dead, family)],
-        });
+        topology = topology.and(Topology::dead_letters(queue.family()));
     }
     topology
 }

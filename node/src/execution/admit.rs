@@ -60,6 +60,12 @@ pub(crate) fn admit(headers: &TaskHeaders, view: View, now: SystemTime) -> Admis
     }
 }
 
+/// Says so when a quorum queue delivered a message as often as it may.
+pub(crate) fn too_often(count: i64, limit: Option<u32>) -> Option<String> {
+    let limit = i64::from(limit?);
+    (count >= limit).then(|| format!("delivered {count} times before, and never ended"))
+}
+
 /// Where a message waits for its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiting {
@@ -177,6 +183,14 @@ mod tests {
             };
             assert_eq!(admit(&headers, view, second(100)), admission, "{name}");
         }
+    }
+
+    #[test]
+    fn what_comes_too_often_is_told_apart() {
+        assert_eq!(too_often(2, Some(3)), None);
+        assert_eq!(too_often(99, None), None);
+        let text = too_often(3, Some(3)).unwrap();
+        assert!(text.starts_with("delivered 3 times"), "{text}");
     }
 
     #[test]

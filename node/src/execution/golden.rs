@@ -109,6 +109,7 @@ impl<'a> World<'a> {
             stores: true,
             redelivered: false,
             acknowledged: false,
+            keeps: false,
             events: false,
             plan: &|signature, rest| self.plan(signature, rest),
             again: &|again| republish::again(&job, again, &Limits::default()),

@@ -40,6 +40,8 @@ pub(crate) enum Outcome {
     Unreadable(DecodeError),
     /// The process that ran it is gone, for this reason.
     Crashed { cause: String },
+    /// It, or what was delivered beside it, took along what ran it, too often.
+    Deadly { cause: String },
     /// No process could be had to run it.
     NoProcess { reason: String },
     /// What ran it went away, or the node ends: the broker delivers it again.

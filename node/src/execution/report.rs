@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use celeriac::backend::Store;
 use celeriac::broker::Publication;
 use celeriac::protocol::event::EventKind;
+use celeriac::protocol::letter::{Cause, Reason};
 use celeriac::protocol::naming::defaults::REPR_MAX;
 use celeriac::protocol::{
     Embed, Exception, Properties, ResultDocument, Signature, State, TaskHeaders, Value, repr,
@@ -16,7 +17,7 @@ use celeriac::protocol::{
 use celeriac::task::TaskOptions;
 use celeriac::{Error, Result};
 
-use self::failure::{crashed, ended, failure, no_process, unreadable};
+use self::failure::{crashed, dead, deadly, ended, failure, no_process, unreadable};
 use super::document::{addressed, ignores};
 use super::outcome::{Again, Limit, Outcome, Revocation};
 use super::replace::replacement;
@@ -38,6 +39,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) redelivered: bool,
     /// Its message is acknowledged: nobody delivers it again.
     pub(crate) acknowledged: bool,
+    /// The messages of tasks that failed are kept.
+    pub(crate) keeps: bool,
     /// Somebody wants events.
     pub(crate) events: bool,
     pub(crate) plan: Planner<'a>,
@@ -89,15 +92,15 @@ impl Report {
 }
 
 /// How a message ends.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Settle {
     /// Its task is done.
     #[default]
     Done,
     /// It is with the broker again until then, as another message.
     Parked(SystemTime),
-    /// Nobody can run it, for this reason: it goes to the dead-letter queue.
-    Dead(String),
+    /// Nobody runs it any more, because of this: it goes to the dead-letter queue.
+    Dead(Box<Cause>),
     /// The broker drops it, or dead-letters it by itself.
     Reject,
     /// The broker delivers it again.
@@ -153,9 +156,9 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
         }
         Outcome::Unknown => {
             let exception = Exception::not_registered(&headers.task);
-            let reason = format!("unknown task {}", headers.task);
+            let text = format!("unknown task {}", headers.task);
             Report {
-                settle: Settle::Dead(reason),
+                settle: dead(Reason::UnknownTask, text, &exception),
                 ..failure(&exception, None, embed, facts)
             }
         }
@@ -171,7 +174,7 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
                 requeue: false,
             });
             Report {
-                settle: Settle::Dead(reason),
+                settle: dead(Reason::Rejected, reason, &exception),
                 tally: Tally::Rejected,
                 ..report
             }
@@ -207,6 +210,7 @@ pub(crate) fn report(outcome: Outcome, embed: Embed, facts: Facts<'_>) -> Report
         }
         Outcome::Crashed { cause } => crashed(cause, embed, facts),
         Outcome::NoProcess { reason } => no_process(&reason, embed, facts),
+        Outcome::Deadly { cause } => deadly(cause, embed, facts),
         Outcome::Lost if facts.acknowledged => {
             let exception = Exception::worker_lost("node ended before the task did");
             failure(&exception, None, embed, facts)

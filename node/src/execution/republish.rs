@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use celeriac::broker::Publication;
 use celeriac::protocol::compression::Compression;
+use celeriac::protocol::letter::{self, Cause};
 use celeriac::protocol::task::{Limits, Protocol};
 use celeriac::protocol::{Body, Message, Properties, TaskHeaders, TaskMessage, Timestamp, naming};
 use celeriac::{Error, Result};
@@ -12,12 +13,6 @@ use super::outcome::Again;
 use crate::job::Job;
 
 mod rewrite;
-
-/// The header that says why a message is in a dead-letter queue.
-pub(crate) const REASON: &str = "x-celeriac-reason";
-
-/// The header that says which node put it there.
-pub(crate) const NODE: &str = "x-celeriac-node";
 
 /// Makes the message of a next run: the same id and body, one more retry; a task without
 /// a parent becomes its own.
@@ -59,11 +54,11 @@ pub(crate) fn later(job: &Job, at: SystemTime, limits: &Limits) -> Result<Public
     })
 }
 
-/// Makes the message for the dead-letter queue of `queue`: as it came, with the reason.
+/// Makes the message for the dead-letter queue of `queue`: as it came, with the cause.
 ///
 /// The node publishes it itself, since a queue that was there before the node has no
 /// dead-letter exchange, and arguments cannot be added to it.
-pub(crate) fn dead(job: &Job, queue: &str, reason: &str, node: &str) -> Publication {
+pub(crate) fn dead(job: &Job, queue: &str, cause: &Cause) -> Publication {
     let mut message = match &job.original {
         Some(original) => Message::clone(original),
         None => Message {
@@ -74,8 +69,7 @@ pub(crate) fn dead(job: &Job, queue: &str, reason: &str, node: &str) -> Publicat
     };
     // It would expire in the dead-letter queue as well.
     message.properties.expiration = None;
-    message.headers.insert(REASON, reason);
-    message.headers.insert(NODE, node);
+    cause.write(&mut message.headers);
     let publication = Publication::to_exchange(naming::DEAD_EXCHANGE, queue, message);
     Publication {
         mandatory: true,
@@ -87,18 +81,8 @@ pub(crate) fn dead(job: &Job, queue: &str, reason: &str, node: &str) -> Publicat
 fn headers(job: &Job) -> TaskHeaders {
     let mut headers = job.headers().clone();
     let extra = std::mem::take(&mut headers.extra);
-    // RabbitMQ before 4.0 takes a message with the trace of an earlier delay for one
-    // that goes round in circles, and drops it.
-    let traces = [
-        "x-death",
-        "x-first-death-",
-        "x-last-death-",
-        "x-delivery-count",
-        "x-celeriac-",
-    ];
-    let kept = extra
-        .into_iter()
-        .filter(|(name, _)| !traces.iter().any(|trace| name.starts_with(trace)));
+    let kept = extra.into_iter();
+    let kept = kept.filter(|(name, _)| !letter::is_trace(name));
     headers.extra = kept.collect();
     headers
 }

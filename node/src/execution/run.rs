@@ -20,6 +20,8 @@ use super::outcome::{Outcome, Revocation};
 use super::report::{self, Facts, Report};
 use super::{decide, document, republish};
 use crate::backend::Parcel;
+use crate::config::DeadLetters;
+use crate::heart;
 use crate::isolation;
 use crate::job::{Claim, Job, Stage, Stop};
 use crate::shared::Shared;
@@ -43,6 +45,11 @@ pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
         Ok(handler) => handler,
         Err(outcome) => return conclude(&shared, claim, outcome).await,
     };
+    let again = job.context.request().delivery.redelivered;
+    if again {
+        // The future of every other run need not have room for this one.
+        Box::pin(heart::announce(&shared, job.id())).await;
+    }
     if let Some(parcel) = begin(&shared, &job, handler.options()) {
         shared.outcomes.send(parcel).await;
     }
@@ -56,7 +63,6 @@ pub(crate) async fn execute(shared: Arc<Shared>, claim: Claim, slot: Slot) {
         counters.runtime.observe(job.runtime());
     }
     shared.counters.processed.add(1);
-    let again = job.context.request().delivery.redelivered;
     if again && matches!(outcome, Outcome::Reject { requeue: true, .. }) {
         // It would go round as fast as the broker can. Others run meanwhile.
         drop(slot);
@@ -131,7 +137,8 @@ fn begin(shared: &Shared, job: &Job, options: &TaskOptions) -> Option<Box<Parcel
     if let Some(counters) = shared.counters.task(&headers.task) {
         counters.started.add(1);
     }
-    if shared.events.enabled() {
+    // One that came again has told so already.
+    if shared.events.enabled() && !job.context.request().delivery.redelivered {
         shared.events.emit([EventKind::TaskStarted {
             uuid: headers.id.clone(),
         }]);
@@ -283,6 +290,7 @@ fn report_of(shared: &Shared, job: &Job, outcome: Outcome, embed: Embed) -> Repo
             stores: shared.app.backend().capabilities().stores,
             redelivered: job.context.request().delivery.redelivered,
             acknowledged: !options.acks_late && job.is_acknowledged(),
+            keeps: shared.config.dead_letters == DeadLetters::Failed,
             events: shared.events.enabled(),
             plan: &|signature, rest| shared.app.plan(signature, rest),
             again: &|again| republish::again(job, again, &shared.limits),
@@ -340,6 +348,9 @@ fn log(job: &Job, outcome: &Outcome) {
                 reason,
                 "task could have no process of its own"
             );
+        }
+        Outcome::Deadly { cause } => {
+            tracing::error!(task_id, task, cause, "message is put away: it does not end");
         }
         Outcome::Unknown => tracing::error!(task_id, task, "task is not registered here"),
         Outcome::Unreadable(error) => {

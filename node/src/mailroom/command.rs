@@ -91,6 +91,7 @@ fn find(method: &str) -> Option<Command> {
         "revoke" => later(&["task_id"], revoke::revoke),
         "terminate" => later(&["signal", "task_id"], revoke::terminate),
         "revoke_by_stamped_headers" => later(&["headers"], revoke::by_stamps),
+        control::QUARANTINE => command(&["ids", "reason"], change::quarantine),
         "rate_limit" => command(&["task_name", "rate_limit"], change::rate_limit),
         "time_limit" => command(&[], change::time_limit),
         "add_consumer" => command(&["queue"], change::add_consumer),

@@ -83,6 +83,15 @@ pub(super) fn time_limit(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answ
     Ok(Some(control::ok("time limits set successfully")))
 }
 
+/// Has tasks put away when they are delivered once more, because of what they did before.
+pub(super) fn quarantine(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let (ids, reason) = (arguments.texts("ids")?, arguments.name("reason")?);
+    let added = ids.iter().filter(|id| shared.quarantine.add(id, reason));
+    let added = added.count();
+    tracing::warn!(?ids, reason, "tasks will not be tried again");
+    Ok(Some(control::ok(format!("{added} tasks quarantined"))))
+}
+
 /// A node takes tasks from so many queues at most.
 const MAX_QUEUES: usize = 1_000;
 

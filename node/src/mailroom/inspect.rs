@@ -157,11 +157,13 @@ pub(super) fn hello(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
         arguments.get("revoked"),
         arguments.get(mingle::STAMPS),
     );
+    mingle::learn_deadly(shared, arguments.get(control::QUARANTINED));
     let (ids, stamps) = mingle::known(shared);
     let clock = shared.app.clock().forward();
     Ok(Some(table([
         ("revoked", ids),
         (mingle::STAMPS, stamps),
+        (control::QUARANTINED, mingle::deadly(shared)),
         ("clock", clock.into()),
     ])))
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use celeriac::control::Command;
 use celeriac::protocol::naming::defaults::{MINGLE_WAIT, REVOKED_MAX};
-use celeriac::protocol::{Table, Value};
+use celeriac::protocol::{Table, Value, control};
 
 use crate::revoked::{self, MAX_STAMPS, Stamp};
 use crate::shared::Shared;
@@ -26,7 +26,9 @@ pub(super) async fn mingle(shared: Arc<Shared>) {
     let hello = Command::new("hello")
         .argument("from_node", shared.name())
         .argument("revoked", ids)
-        .argument(STAMPS, stamps);
+        .argument(STAMPS, stamps)
+        .argument(control::PID, i64::from(std::process::id()))
+        .argument(control::QUARANTINED, deadly(&shared));
     let control = shared.app.control().within(MINGLE_WAIT);
     match control.ask(hello).await {
         Ok(replies) => {
@@ -36,6 +38,7 @@ pub(super) async fn mingle(shared: Arc<Shared>) {
                 };
                 tracing::debug!(node, "synchronised");
                 learn(&shared, payload.get("revoked"), payload.get(STAMPS));
+                learn_deadly(&shared, payload.get(control::QUARANTINED));
                 if let Some(clock) = payload.get("clock").and_then(Value::as_i64) {
                     shared.app.clock().adjust(u64::try_from(clock).unwrap_or(0));
                 }
@@ -43,6 +46,7 @@ pub(super) async fn mingle(shared: Arc<Shared>) {
         }
         Err(error) => tracing::warn!(%error, "cannot ask the other nodes what was revoked"),
     }
+    shared.set_acquainted();
 }
 
 /// Returns the ids and the stamps that this node knows, as they are told.
@@ -68,6 +72,24 @@ pub(super) fn learn(shared: &Shared, told: Option<&Value>, stamped: Option<&Valu
     let ids = told.map(ids).unwrap_or_default();
     let stamps = stamped.map(stamps).unwrap_or_default();
     shared.revoked.learn(ids, stamps, Instant::now());
+}
+
+/// Returns what is not to be tried once more, as it is told: the reasons by the ids.
+pub(super) fn deadly(shared: &Shared) -> Value {
+    let all = shared.quarantine.all().into_iter();
+    Value::Map(all.map(|(id, why)| (id, Value::from(why))).collect())
+}
+
+/// Adds what a neighbour or a supervisor told.
+pub(super) fn learn_deadly(shared: &Shared, told: Option<&Value>) {
+    let entries = told.and_then(Value::as_map).into_iter();
+    for (id, reason) in entries.flat_map(Table::iter) {
+        if let Some(reason) = reason.as_str()
+            && shared.quarantine.add(id, reason)
+        {
+            tracing::warn!(id, reason, "task will not be tried again");
+        }
+    }
 }
 
 /// Reads revoked stamps; what is none is left out.

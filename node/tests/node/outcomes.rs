@@ -99,7 +99,7 @@ async fn a_rejected_message_is_dead_lettered_with_the_reason() {
             .and_then(|value| value.as_str())
             .unwrap()
     };
-    assert_eq!(header("x-celeriac-reason"), "not mine");
+    assert_eq!(header("x-celeriac-error"), "not mine");
     assert_eq!(header("x-celeriac-node"), rig.handle.name());
     assert_eq!(header("task"), "rejects");
 }
@@ -110,7 +110,7 @@ async fn a_failure_may_keep_its_message() {
     let result = buried.call().send(&rig.app).await.unwrap();
     assert_eq!(result.ready(PATIENCE).await.unwrap().status, State::Failure);
     let dead = rig.take("celery.dead").await;
-    let reason = dead.message.headers.get("x-celeriac-reason").unwrap();
+    let reason = dead.message.headers.get("x-celeriac-error").unwrap();
     assert_eq!(reason.as_str(), Some("RuntimeError('bury me')"));
 }
 

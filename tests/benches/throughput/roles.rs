@@ -132,7 +132,7 @@ fn config(queue: &str) -> Config {
         queues: vec![queue.to_owned()],
         concurrency: 64,
         prefetch: Prefetch::Absolute(PREFETCH),
-        dead_letter: false,
+        dead_letters: celeriac_node::DeadLetters::None,
         ..Config::default()
     }
 }

@@ -2,12 +2,13 @@
 
 use celeriac::protocol::error::Fault;
 use celeriac::protocol::event::EventKind;
+use celeriac::protocol::letter::{Cause, Reason};
 use celeriac::protocol::{DecodeError, Embed, Exception, ResultDocument, State, Timestamp};
 
 use super::{Facts, Report, Settle, Tally};
 use crate::execution::document::{addressed, ignores};
 use crate::execution::traceback;
-use crate::execution::workflow::{Cause, Next, on_failure};
+use crate::execution::workflow::{self, Next, on_failure};
 
 pub(super) fn failure(
     exception: &Exception,
@@ -23,9 +24,13 @@ pub(super) fn failure(
             traceback: traceback.clone(),
         });
     }
-    let settle = match facts.options.acks_on_failure {
+    let kept = facts.keeps && facts.options.dead_letter;
+    let settle = match facts.options.acks_on_failure && !kept {
         true => Settle::Done,
-        false => Settle::Dead(exception.repr()),
+        false => Settle::Dead(Box::new(Cause {
+            traceback: traceback.clone(),
+            ..cause(Reason::Failed, exception.repr(), exception)
+        })),
     };
     let report = ended(&State::Failure, exception, traceback, embed, facts);
     Report {
@@ -33,6 +38,18 @@ pub(super) fn failure(
         events,
         tally: Tally::Failed,
         ..report
+    }
+}
+
+/// Puts a message away.
+pub(super) fn dead(reason: Reason, text: impl Into<String>, exception: &Exception) -> Settle {
+    Settle::Dead(Box::new(cause(reason, text, exception)))
+}
+
+fn cause(reason: Reason, text: impl Into<String>, exception: &Exception) -> Cause {
+    Cause {
+        error_type: Some(exception.exc_type.clone()),
+        ..Cause::new(reason, text)
     }
 }
 
@@ -50,7 +67,7 @@ pub(super) fn ended(
         true => Next::default(),
         false => {
             let traceback = traceback.as_deref();
-            let cause = Cause {
+            let cause = workflow::Cause {
                 state,
                 exception,
                 traceback,
@@ -96,14 +113,14 @@ pub(super) fn unreadable(error: &DecodeError, embed: Embed, facts: Facts<'_>) ->
         }
         // Without an id there is nobody to tell.
         _ if facts.headers.id.is_empty() => Report {
-            settle: Settle::Dead(text),
+            settle: dead(Reason::Undecodable, text, &exception),
             tally: Tally::Rejected,
             ..Report::default()
         },
         _ => {
             let report = failure(&exception, None, embed, facts);
             Report {
-                settle: Settle::Dead(text),
+                settle: dead(Reason::Undecodable, text, &exception),
                 tally: Tally::Rejected,
                 ..report
             }
@@ -118,14 +135,18 @@ pub(super) fn crashed(cause: String, embed: Embed, facts: Facts<'_>) -> Report {
     if again && !facts.redelivered {
         return give_back(&facts);
     }
-    let report = failure(&Exception::worker_lost(&cause), None, embed, facts);
     match again {
-        true => Report {
-            settle: Settle::Dead(cause),
-            ..report
-        },
-        false => report,
+        true => deadly(cause, embed, facts),
+        false => failure(&Exception::worker_lost(&cause), None, embed, facts),
     }
+}
+
+/// A message that takes what runs it along is put away.
+pub(super) fn deadly(cause: String, embed: Embed, facts: Facts<'_>) -> Report {
+    let exception = Exception::worker_lost(&cause);
+    let settle = dead(Reason::Crashed, cause, &exception);
+    let report = failure(&exception, None, embed, facts);
+    Report { settle, ..report }
 }
 
 /// A task that can get no process may get one elsewhere, or a moment later.
@@ -134,9 +155,10 @@ pub(super) fn no_process(reason: &str, embed: Embed, facts: Facts<'_>) -> Report
         return give_back(&facts);
     }
     let text = format!("no process for an isolated task: {reason}");
-    let report = failure(&Exception::worker_lost(&text), None, embed, facts);
+    let exception = Exception::worker_lost(&text);
+    let report = failure(&exception, None, embed, facts);
     Report {
-        settle: Settle::Dead(text),
+        settle: dead(Reason::Failed, text, &exception),
         ..report
     }
 }

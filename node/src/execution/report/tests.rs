@@ -51,6 +51,7 @@ fn without_process(
         stores: true,
         acknowledged,
         redelivered,
+        keeps: false,
         events: true,
         plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
         again: &|_| Ok(Publication::to_queue("celery", Message::default())),
@@ -77,7 +78,7 @@ fn a_task_that_gets_no_process_is_tried_once_more() {
 
 #[test]
 fn a_process_that_dies_is_a_failure_unless_it_may_die_once_more() {
-    let dead = || Settle::Dead("signal 9".into());
+    let dead = || dead(Reason::Crashed, "signal 9");
     for (redelivered, acknowledged, wanted, settle) in [
         (false, false, false, Settle::Done),
         (true, false, false, Settle::Done),
@@ -87,10 +88,61 @@ fn a_process_that_dies_is_a_failure_unless_it_may_die_once_more() {
     ] {
         let report = crashed(redelivered, acknowledged, wanted);
         let failed = settle != Settle::GiveBack;
-        assert_eq!(report.settle, settle);
+        assert_eq!(brief(&report.settle), settle);
         assert_eq!(stored(&report).is_some(), failed);
         assert_eq!(report.events.len(), 1);
     }
+}
+
+/// A message that is put away, without what its exception says beside.
+fn dead(reason: Reason, text: &str) -> Settle {
+    Settle::Dead(Box::new(Cause::new(reason, text)))
+}
+
+/// The settlement, without what an exception says beside.
+fn brief(settle: &Settle) -> Settle {
+    match settle {
+        Settle::Dead(cause) => dead(cause.reason, &cause.error),
+        other => other.clone(),
+    }
+}
+
+/// S44.
+#[test]
+fn messages_of_failed_tasks_are_kept_where_they_are_wanted() {
+    let late = || Outcome::TimedOut {
+        limit: Limit::Hard,
+        after: Duration::from_secs(1),
+    };
+    let revoked = || Outcome::Revoked(Revocation::Expired);
+    for (outcome, wanted, kept) in [
+        (failed(), true, true),
+        (late(), true, true),
+        (unreadable(Fault::Arguments), true, true),
+        (failed(), false, false),
+        (late(), false, false),
+        // Wanted or not.
+        (Outcome::Unknown, false, true),
+        (unreadable(Fault::Malformed), false, true),
+        (Outcome::Deadly { cause: "3".into() }, false, true),
+        // None of these failed.
+        (Outcome::Success(Value::Null), true, false),
+        (Outcome::Retry(again()), true, false),
+        (Outcome::Ignore, true, false),
+        (revoked(), true, false),
+    ] {
+        let name = format!("{outcome:?} {wanted}");
+        let report = of_kept(outcome, true, |options| options.dead_letter = wanted);
+        assert_eq!(matches!(report.settle, Settle::Dead(_)), kept, "{name}");
+    }
+    let report = of_kept(failed(), true, |_| {});
+    let Settle::Dead(cause) = report.settle else {
+        panic!("a dead letter");
+    };
+    assert_eq!(cause.error_type.as_deref(), Some("ValueError"));
+    assert!(cause.traceback.is_some());
+    let report = of_kept(failed(), false, |_| {});
+    assert_eq!(report.settle, Settle::Done);
 }
 
 /// Reports an outcome of a task without anything behind it.
@@ -98,9 +150,21 @@ fn of(outcome: Outcome, change: impl FnOnce(&mut TaskHeaders, &mut TaskOptions))
     of_acknowledged(outcome, false, change)
 }
 
+fn of_kept(outcome: Outcome, keeps: bool, change: impl FnOnce(&mut TaskOptions)) -> Report {
+    of_node(outcome, (false, keeps), |_, options| change(options))
+}
+
 fn of_acknowledged(
     outcome: Outcome,
     acknowledged: bool,
+    change: impl FnOnce(&mut TaskHeaders, &mut TaskOptions),
+) -> Report {
+    of_node(outcome, (acknowledged, false), change)
+}
+
+fn of_node(
+    outcome: Outcome,
+    (acknowledged, keeps): (bool, bool),
     change: impl FnOnce(&mut TaskHeaders, &mut TaskOptions),
 ) -> Report {
     let (mut headers, mut options) = (headers(), TaskOptions::default());
@@ -119,6 +183,7 @@ fn of_acknowledged(
         stores: true,
         acknowledged,
         redelivered: false,
+        keeps,
         events: true,
         plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
         again: &|_| Ok(Publication::to_queue("celery", Message::default())),
@@ -137,7 +202,7 @@ fn what_nobody_delivers_again_ends_here() {
         requeue: true,
     };
     let refused = of_acknowledged(refused, true, |_, _| {});
-    assert_eq!(refused.settle, Settle::Dead("no".into()));
+    assert_eq!(brief(&refused.settle), dead(Reason::Rejected, "no"));
     assert_eq!(stored(&refused).unwrap().0, "FAILURE");
 }
 
@@ -180,7 +245,6 @@ fn stored(report: &Report) -> Option<(String, String)> {
 
 #[test]
 fn every_outcome_has_its_result_its_settlement_and_its_count() {
-    let dead = |text: &str| Settle::Dead(text.to_owned());
     let soft = Outcome::TimedOut {
         limit: Limit::Soft,
         after: Duration::from_secs(3),
@@ -243,7 +307,7 @@ fn every_outcome_has_its_result_its_settlement_and_its_count() {
         (
             reject(false),
             "FAILURE Reject('no', False)",
-            dead("no"),
+            dead(Reason::Rejected, "no"),
             Tally::Rejected,
         ),
         (reject(true), "", Settle::GiveBack, Tally::Requeued),
@@ -258,7 +322,7 @@ fn every_outcome_has_its_result_its_settlement_and_its_count() {
         (
             Outcome::Unknown,
             "FAILURE NotRegistered('t')",
-            dead("unknown task t"),
+            dead(Reason::UnknownTask, "unknown task t"),
             Tally::Failed,
         ),
         (
@@ -270,13 +334,13 @@ fn every_outcome_has_its_result_its_settlement_and_its_count() {
         (
             unreadable(Fault::Content),
             "FAILURE ContentDisallowed('body: expected this, found that')",
-            dead(text),
+            dead(Reason::Undecodable, text),
             Tally::Rejected,
         ),
         (
             unreadable(Fault::Malformed),
             "FAILURE DecodeError('body: expected this, found that')",
-            dead(text),
+            dead(Reason::Undecodable, text),
             Tally::Rejected,
         ),
     ] {
@@ -284,7 +348,11 @@ fn every_outcome_has_its_result_its_settlement_and_its_count() {
         let report = plain(outcome);
         let found = stored(&report).map(|(state, exception)| format!("{state} {exception}"));
         assert_eq!(found.unwrap_or_default(), result, "{name}");
-        assert_eq!((&report.settle, report.tally), (&settle, tally), "{name}");
+        assert_eq!(
+            (brief(&report.settle), report.tally),
+            (settle, tally),
+            "{name}"
+        );
     }
 }
 
@@ -348,14 +416,17 @@ fn unwanted_results_are_not_stored() {
 #[test]
 fn a_failure_may_be_kept_in_the_dead_letter_queue() {
     let report = of(failed(), |_, options| options.acks_on_failure = false);
-    assert_eq!(report.settle, Settle::Dead("ValueError('boom')".to_owned()));
+    assert_eq!(
+        brief(&report.settle),
+        dead(Reason::Failed, "ValueError('boom')")
+    );
     let late = Outcome::TimedOut {
         limit: Limit::Hard,
         after: Duration::from_secs(1),
     };
     let report = of(late, |_, options| options.acks_on_failure = false);
-    let reason = Settle::Dead("TimeLimitExceeded(1)".to_owned());
-    assert_eq!(report.settle, reason);
+    let reason = dead(Reason::Failed, "TimeLimitExceeded(1)");
+    assert_eq!(brief(&report.settle), reason);
 }
 
 #[test]
@@ -425,6 +496,7 @@ fn a_callback_that_is_no_signature_fails_the_task() {
         stores: true,
         acknowledged: false,
         redelivered: false,
+        keeps: false,
         events: false,
         plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
         again: &|_| Ok(Publication::to_queue("celery", Message::default())),
@@ -454,6 +526,7 @@ fn a_follower_that_is_malformed_breaks_the_chord_around() {
         stores: true,
         acknowledged: false,
         redelivered: false,
+        keeps: false,
         events: false,
         plan: &|signature, rest| Ok(plan(signature, rest, None, &mut || "new".to_owned())?),
         again: &|_| Ok(Publication::to_queue("celery", Message::default())),

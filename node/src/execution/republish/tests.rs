@@ -157,12 +157,15 @@ async fn an_old_message_goes_on_as_a_new_one() {
     assert!(text.starts_with("[[1], {}, "), "{text}");
 
     // A dead letter is what came.
-    let dead = dead(&old, "mail", "because", "n@h");
+    let cause = Cause {
+        node: Some("n@h".into()),
+        ..Cause::new(letter::Reason::Failed, "because")
+    };
+    let dead = dead(&old, "mail", &cause);
     assert_eq!(dead.exchange, "celeriac.dead");
     assert_eq!(dead.routing_key, "mail");
     assert!(dead.message.body.starts_with(b"{\"task\""));
-    assert_eq!(dead.message.headers.get(REASON), Some(&"because".into()));
-    assert_eq!(dead.message.headers.get(NODE), Some(&"n@h".into()));
+    assert_eq!(Cause::read(&dead.message.headers), Some(cause));
 }
 
 #[tokio::test]
