@@ -25,6 +25,7 @@ use crate::control::{Commands, Control};
 use crate::producer::{Defaults, PublishRetry};
 use crate::result::AsyncResult;
 use crate::routing::{Queues, Routes, Routing};
+use crate::schedule::Entry;
 use crate::task::{Registry, TaskHooks};
 
 /// An app: tasks, a broker, a result backend, and how calls are routed.
@@ -70,6 +71,7 @@ struct Inner {
     events_declared: AtomicBool,
     hooks: Vec<TaskHooks>,
     result_extended: bool,
+    schedules: Vec<Entry>,
     /// Queues that were declared before the first call to them.
     declared: DashSet<String>,
 }
@@ -118,6 +120,11 @@ impl App {
     /// Tells whether results say what was called, where and how.
     pub fn result_extended(&self) -> bool {
         self.0.result_extended
+    }
+
+    /// Returns the entries of the plan that were given in code, by unique names.
+    pub fn schedules(&self) -> &[Entry] {
+        &self.0.schedules
     }
 
     /// Tells whether monitors are told of every task that is sent.
@@ -212,6 +219,7 @@ impl App {
             events_declared: AtomicBool::new(false),
             hooks: inner.hooks.clone(),
             result_extended: inner.result_extended,
+            schedules: inner.schedules.clone(),
             declared: DashSet::new(),
         }))
     }

@@ -120,6 +120,19 @@ impl Error {
         }
     }
 
+    /// Says in which thing the field is that an [`Error::Invalid`] names.
+    #[must_use]
+    pub(crate) fn within(self, thing: &str) -> Self {
+        match self {
+            Self::Invalid {
+                what,
+                expected,
+                found,
+            } => Self::invalid(format!("{thing}, {what}"), expected, found),
+            other => other,
+        }
+    }
+
     /// Tells whether the same call may work later.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Timeout { .. })

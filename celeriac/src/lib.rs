@@ -40,6 +40,7 @@
 //! | put calls together | [`canvas`] |
 //! | read results | [`AsyncResult`] |
 //! | steer nodes | [`control`] |
+//! | run tasks at times | [`schedule`] |
 //! | bring your own server | [`broker::Broker`], [`backend::Backend`] |
 
 pub mod app;
@@ -55,6 +56,7 @@ pub mod producer;
 pub mod result;
 pub mod retry;
 pub mod routing;
+pub mod schedule;
 pub mod task;
 
 pub use celeriac_macros::task;
@@ -66,4 +68,5 @@ pub use crate::call::Call;
 pub use crate::canvas::{chain, chord, group};
 pub use crate::error::{Error, Result};
 pub use crate::result::{AsyncResult, GroupResult, ResultSet};
+pub use crate::schedule::{Entry, Schedule};
 pub use crate::task::{Context, Task, TaskError};

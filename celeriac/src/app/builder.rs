@@ -17,6 +17,7 @@ use crate::control::{Answer, Commands, Invocation};
 use crate::error::{Error, Result};
 use crate::producer::{Defaults, PublishRetry};
 use crate::routing::{QueueType, Route, RouteRequest, Routing, TaskQueue};
+use crate::schedule::Entry;
 use crate::task::{Handler, Hooks, Registry, Task, TaskHooks};
 
 /// Builds an [`App`]. The first thing that is wrong is told by [`AppBuilder::build`].
@@ -38,6 +39,7 @@ pub struct AppBuilder {
     sent_events: bool,
     hooks: Vec<TaskHooks>,
     result_extended: bool,
+    schedules: Vec<Entry>,
     error: Option<Error>,
 }
 
@@ -65,6 +67,7 @@ impl AppBuilder {
             sent_events: false,
             hooks: Vec::new(),
             result_extended: false,
+            schedules: Vec::new(),
             publish_retry: None,
             error: None,
         }
@@ -112,6 +115,22 @@ impl AppBuilder {
     /// Adds what is called beside the code of every task. May be used often.
     pub fn hooks(mut self, hooks: impl Hooks) -> Self {
         self.hooks.push(TaskHooks::new(hooks));
+        self
+    }
+
+    /// Adds an entry to the plan of what runs by itself. A supervisor with this app sends it;
+    /// an app alone sends nothing.
+    pub fn schedule(mut self, entry: Entry) -> Self {
+        let taken = self.schedules.iter().any(|other| other.name == entry.name);
+        let added = if taken {
+            let what = format!("schedule {:?}", entry.name);
+            let expected = "a name that no other entry has, by Entry::named";
+            Err(Error::invalid(what, expected, "it twice"))
+        } else {
+            entry.check().map_err(|error| error.within(&format!("schedule {:?}", entry.name)))
+        };
+        self.note(added);
+        self.schedules.push(entry);
         self
     }
 
@@ -317,6 +336,7 @@ impl AppBuilder {
             events_declared: AtomicBool::new(false),
             hooks: self.hooks,
             result_extended: self.result_extended,
+            schedules: self.schedules,
             declared: DashSet::new(),
         })))
     }
