@@ -66,7 +66,7 @@ async fn lists_are_filtered_and_paged() {
                 .iter()
                 .map(|task| task["id"].as_str().unwrap().to_owned()),
         );
-        let Some(cursor) = page["next_cursor"].as_u64() else {
+        let Some(cursor) = page["next_cursor"].as_str() else {
             break;
         };
         path = format!("/api/v1/tasks?limit=10&cursor={cursor}");
