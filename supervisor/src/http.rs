@@ -9,6 +9,7 @@ mod extract;
 mod gate;
 mod health;
 mod listener;
+mod live;
 mod openapi;
 mod page;
 mod problem;
@@ -24,6 +25,7 @@ use axum::middleware;
 use celeriac::App;
 use utoipa_axum::router::OpenApiRouter;
 
+use self::live::Live;
 use self::problem::Problem;
 pub(crate) use self::server::{Bound, HttpServer};
 use crate::actor::Root;
@@ -41,6 +43,7 @@ pub(crate) struct Inner {
     store: Store,
     board: Arc<Board>,
     root: Addr<Root>,
+    live: Live,
 }
 
 impl std::ops::Deref for Desk {
@@ -60,6 +63,7 @@ impl Desk {
             store,
             board,
             root,
+            live: Live::default(),
         }))
     }
 }

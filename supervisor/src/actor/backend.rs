@@ -9,6 +9,7 @@ use celeriac_protocol::{Exception, ResultDocument, State, Value};
 
 use crate::board::Board;
 use crate::cluster::{Call, Fact, Moved, Reading, Route, Said, cut};
+use crate::feed::Change;
 use crate::guardian::Ward;
 use crate::progress::Pulse;
 
@@ -76,13 +77,18 @@ impl Backend {
         };
         self.board.metrics.moved(&moved);
         let Moved {
+            name,
             state,
             queue_time,
             runtime,
-            ..
         } = moved;
         let now = celeriac::clock::now();
         self.board.rates.note(&state, queue_time, runtime, now);
+        self.board.feed.publish(Change::Task {
+            id: Arc::clone(id),
+            name,
+            state: state.to_string(),
+        });
     }
 
     fn finished(&self, document: &ResultDocument) {

@@ -17,6 +17,7 @@ use crate::board::Board;
 use crate::cluster::{Action, Cluster, Reading, Rules};
 use crate::config::Config;
 use crate::error::Error;
+use crate::feed::Change;
 use crate::guardian::{Ended, Verdict};
 use crate::progress::Pulse;
 
@@ -99,6 +100,7 @@ impl Root {
             match action {
                 Action::Joined { node } => {
                     tracing::info!(node, "a node joined");
+                    self.announce(&node, "joined");
                     self.publish(&node);
                     if let Some(children) = &mut self.children {
                         children.join(&node, &ctx.address());
@@ -106,15 +108,18 @@ impl Root {
                 }
                 Action::Restarted { node } => {
                     tracing::info!(node, "a node was restarted");
+                    self.announce(&node, "restarted");
                     self.changed(&node, true, ctx);
                 }
                 Action::Changed { node, from, to } => {
                     let (from, to) = (from.as_str(), to.as_str());
                     tracing::info!(node, from, to, "a node changed its state");
+                    self.announce(&node, to);
                     self.changed(&node, false, ctx);
                 }
                 Action::Forgotten { node } => {
                     tracing::info!(node, "a node was forgotten");
+                    self.announce(&node, "forgotten");
                     self.board.nodes.remove(&node);
                     self.board.facts.remove(&node);
                     if let Some(proxy) = self.children.as_mut().and_then(|all| all.leave(&node)) {
@@ -134,6 +139,12 @@ impl Root {
         if let Some(node) = self.cluster.node(name) {
             self.board.nodes.insert(name.to_owned(), node.clone());
         }
+    }
+
+    /// Tells live listeners of a node's state.
+    fn announce(&self, name: &str, state: &'static str) {
+        let name = name.to_owned();
+        self.board.feed.publish(Change::Node { name, state });
     }
 
     fn changed(&self, name: &str, restarted: bool, ctx: &mut Context<Self>) {

@@ -138,6 +138,20 @@ impl History {
             .collect()
     }
 
+    /// Returns how many of the known tasks are in which state.
+    pub(crate) fn totals(&self) -> BTreeMap<String, u64> {
+        let mut totals = BTreeMap::new();
+        for states in read(&self.0.counts).values() {
+            for (state, count) in states {
+                match totals.get_mut(state) {
+                    Some(total) => *total += count,
+                    None => drop(totals.insert(state.clone(), *count)),
+                }
+            }
+        }
+        totals
+    }
+
     /// Lists tasks that became known before number `before` (from the newest when
     /// `None`), newest first, `limit` at most.
     pub(crate) fn list(&self, filter: &Filter, before: Option<u64>, limit: usize) -> Page {

@@ -1,9 +1,12 @@
 //! The API, version 1.
 
+pub(super) mod events;
 pub(super) mod nodes;
+pub(super) mod overview;
 pub(super) mod page;
 pub(super) mod queues;
 pub(super) mod send;
+mod span;
 pub(super) mod tasks;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +16,9 @@ use super::Desk;
 /// The routes of every noun.
 pub(super) fn routes() -> OpenApiRouter<Desk> {
     OpenApiRouter::new()
+        .merge(events::routes())
         .merge(nodes::routes())
+        .merge(overview::routes())
         .merge(queues::routes())
         .merge(send::routes())
         .merge(tasks::routes())

@@ -23,7 +23,7 @@ pub(super) struct Bounded {
     idle: Duration,
 }
 
-/// A connection that ends when its client has sent nothing for too long.
+/// A connection that ends when its client has sent and taken nothing for too long.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
@@ -105,7 +105,11 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        // A client that listens to a stream says nothing, but takes what it is sent.
+        let next = Instant::now() + self.idle;
+        self.deadline.as_mut().reset(next);
+        Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

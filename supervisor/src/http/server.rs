@@ -72,8 +72,13 @@ impl HttpServer {
             let listener = tokio::net::TcpListener::from_std(bound.listener)?;
             let listener = Bounded::new(listener, connections, idle);
             let told = stopping.clone();
+            let open = desk.clone();
+            let told = async move {
+                wait(told).await;
+                open.live.close();
+            };
             let service = router(desk).into_make_service_with_connect_info::<Peer>();
-            let server = axum::serve(listener, service).with_graceful_shutdown(wait(told));
+            let server = axum::serve(listener, service).with_graceful_shutdown(told);
             tokio::select! {
                 served = server.into_future() => served,
                 // Idle connections that stay open must not hold up the stop.
