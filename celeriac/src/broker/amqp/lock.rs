@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::AmqpBroker;
 use super::connection::Live;
@@ -57,7 +57,8 @@ impl Lock for AmqpLock {
 
 /// The task's side of a lock.
 struct Keeper {
-    live: Arc<Live>,
+    /// Held, because the connection ends with its last user.
+    _live: Arc<Live>,
     channel: lapin::Channel,
     consumer: lapin::Consumer,
     queue: ShortString,
@@ -99,7 +100,7 @@ impl AmqpBroker {
             let agreed = Duration::from_secs(live.heartbeat().into());
             let validity = validity(heartbeat, agreed);
             Ok(Some(Keeper {
-                live,
+                _live: live,
                 channel,
                 consumer,
                 queue: queue.clone(),
@@ -149,14 +150,28 @@ impl Keeper {
             let found = self
                 .channel
                 .queue_declare(self.queue.clone(), options, table);
-            match timeout(self.validity, found).await {
-                Ok(Ok(queue)) if queue.consumer_count() == 1 && self.live.is_up() => {
-                    self.until.send_replace(Some(asked + self.validity));
-                }
-                _ => return,
+            let end = self.until.borrow().unwrap_or(asked);
+            let proven = match timeout_at(end, found).await {
+                Ok(Ok(queue)) => queue.consumer_count() == 1 && self.prove(asked),
+                _ => false,
+            };
+            if !proven {
+                return;
             }
             due = asked + self.validity / ASKS;
         }
+    }
+
+    /// Notes an answer to a question asked then; false when it came too late. What was
+    /// once said to be lost is never said to be held again.
+    fn prove(&self, asked: Instant) -> bool {
+        self.until.send_if_modified(|until| {
+            let held = until.is_some_and(|at| Instant::now() < at);
+            if held {
+                *until = Some(asked + self.validity);
+            }
+            held
+        })
     }
 
     /// Says that the lock is lost, then lets go of it on the server.
