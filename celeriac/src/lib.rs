@@ -41,6 +41,7 @@
 //! | read results | [`AsyncResult`] |
 //! | steer nodes | [`control`] |
 //! | run tasks at times | [`schedule`] |
+//! | hear what happens | [`App::events`] |
 //! | bring your own server | [`broker::Broker`], [`backend::Backend`] |
 
 pub mod app;
@@ -51,6 +52,7 @@ pub mod canvas;
 pub mod clock;
 pub mod control;
 pub mod error;
+pub mod events;
 pub mod host;
 pub mod producer;
 pub mod result;

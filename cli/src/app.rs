@@ -9,6 +9,7 @@ use crate::args::{Cli, Command};
 use crate::command;
 use crate::error::Error;
 use crate::logging;
+use crate::output::Output;
 use crate::settings::Settings;
 use crate::stack;
 
@@ -27,7 +28,8 @@ pub(crate) type Tasks<'a> = &'a dyn Fn(AppBuilder) -> AppBuilder;
 /// [`crate::tasks::add`].
 ///
 /// Exits with 0 when the command did its work, 1 when it failed, 64 when the command
-/// line, environment or settings file is wrong, 75 when the outcome is open.
+/// line, environment or settings file is wrong, 69 when no node answered, 75 when the
+/// outcome is open.
 pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
     if let Err(error) = stack::ensure() {
         eprintln!("celeriac: cannot start with larger stacks, going on without: {error}");
@@ -44,16 +46,25 @@ pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
             return ExitCode::from(if usage { 64 } else { 0 });
         }
     };
-    match run(cli, &tasks) {
+    let output = Output::new(cli.json);
+    match run(cli, output, &tasks) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("celeriac: {error}");
+            output.fail(&error);
             error.exit_code()
         }
     }
 }
 
-fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<ExitCode, Error> {
+fn run(
+    mut cli: Cli,
+    output: Output,
+    tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder,
+) -> Result<ExitCode, Error> {
+    if output.is_json() {
+        let format = cli.flags.log_format.get_or_insert_default();
+        "json".clone_into(format);
+    }
     let file = settings_file(cli.config.as_deref());
     let settings = Settings::resolve(&cli.flags, std::env::vars(), file.as_deref())?;
     let tasks = |builder| tasks(builder, &settings);
@@ -68,9 +79,20 @@ fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<
     if let Some(status) = celeriac_node::isolation::enter(|| command::worker(&settings, &tasks)) {
         return Ok(status);
     }
-    if matches!(cli.command, Command::Check) {
-        command::check::run(&settings, file.as_deref())?;
-        return Ok(ExitCode::SUCCESS);
+    match cli.command {
+        Command::Check => {
+            command::check::run(&settings, file.as_deref(), output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Report => {
+            command::report::run(&settings, output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Completions { shell } => {
+            command::completions::run(shell);
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     // Commands wait for servers and hand work to threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -84,12 +106,21 @@ fn run(cli: Cli, tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder) -> Result<
             Command::Up(args) => command::up::run(&settings, &args, &tasks).await,
             Command::Node => command::node::run(&settings, &tasks).await,
             Command::Supervisor => command::supervisor::run(&settings).await,
-            Command::Call(args) => command::call::run(&settings, *args, &tasks).await,
-            Command::Result(args) => command::result::run(&settings, args).await,
-            Command::Status(args) => command::status::run(&settings, args).await,
-            Command::Queues(args) => command::queues::run(&settings, args).await,
-            Command::Purge(args) => command::queues::purge(&settings, args).await,
-            Command::Check => Ok(()),
+            Command::Call(args) => command::call::run(&settings, *args, &tasks, output).await,
+            Command::Result(args) => command::result::run(&settings, args, output).await,
+            Command::Status(args) => command::status::run(&settings, args, output).await,
+            Command::Queues(args) => command::queues::run(&settings, args, output).await,
+            Command::Purge(args) => command::queues::purge(&settings, args, output).await,
+            Command::Inspect(args) => {
+                command::remote::run(&settings, command::remote::ASK, args, output).await
+            }
+            Command::Control(args) => {
+                command::remote::run(&settings, command::remote::CHANGE, args, output).await
+            }
+            Command::Events(args) => command::events::run(&settings, args, output).await,
+            Command::Graph(args) => command::graph::run(&settings, args, output).await,
+            Command::Migrate(args) => command::migrate::run(&settings, args, output).await,
+            Command::Check | Command::Report | Command::Completions { .. } => Ok(()),
         }
     })?;
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod call;
+mod remote;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use self::call::Call;
+pub(crate) use self::remote::{Asked, Drawing, Events, Graph, Migrate, Remote};
 use crate::settings::Layer;
 use crate::units::parse_duration;
 
@@ -30,6 +32,10 @@ pub(crate) struct Cli {
     /// Settings file in TOML [default: celeriac.toml if it is there]
     #[arg(long, global = true, env = "CELERIAC_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// Print JSON for programs, errors too; what runs on logs JSON
+    #[arg(short = 'j', long, global = true)]
+    pub(crate) json: bool,
 }
 
 /// Which commands show the settings of which heading. Every command takes every
@@ -82,7 +88,8 @@ impl Cli {
         Ok(cli)
     }
 
-    fn tree() -> clap::Command {
+    /// Returns the whole command line, with the help of each command as it is shown.
+    pub(crate) fn tree() -> clap::Command {
         let mut tree = Self::command();
         // Settings reach the subcommands only when the tree is built.
         tree.build();
@@ -126,10 +133,27 @@ pub(crate) enum Command {
     Result(ResultOf),
     /// List the nodes that answer
     Status(Status),
+    /// Ask nodes about themselves
+    Inspect(Remote),
+    /// Make nodes do something
+    Control(Remote),
+    /// Print what happens in the cluster, as it happens
+    Events(Events),
+    /// Draw the cluster for Graphviz
+    Graph(Graph),
     /// Show how many messages wait in queues
     Queues(Queues),
     /// Drop all waiting messages of queues
     Purge(Purge),
+    /// Bring messages from one broker to another
+    Migrate(Migrate),
+    /// Print what belongs into a bug report
+    Report,
+    /// Print the completion script of a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// Print the effective settings, secrets masked, and check them
     Check,
 }
@@ -157,9 +181,8 @@ pub(crate) struct ResultOf {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// How long to wait for answers
-    #[arg(long, value_parser = parse_duration, default_value = "1s")]
-    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
     #[command(flatten)]
     pub(crate) api: Api,
 }
@@ -176,6 +199,9 @@ pub(crate) struct Queues {
 pub(crate) struct Purge {
     /// Names of queues [default: those of the settings]
     pub(crate) names: Vec<String>,
+    /// All but these, separated by commas
+    #[arg(short = 'X', long, value_name = "QUEUES", value_delimiter = ',')]
+    pub(crate) exclude_queues: Vec<String>,
     /// Do not ask
     #[arg(short, long)]
     pub(crate) force: bool,

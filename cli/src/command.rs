@@ -2,8 +2,14 @@
 
 pub(crate) mod call;
 pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod events;
+pub(crate) mod graph;
+pub(crate) mod migrate;
 pub(crate) mod node;
 pub(crate) mod queues;
+pub(crate) mod remote;
+pub(crate) mod report;
 pub(crate) mod result;
 pub(crate) mod status;
 pub(crate) mod supervisor;

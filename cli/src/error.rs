@@ -11,18 +11,22 @@ pub(crate) enum Error {
     /// The work was tried and failed.
     #[error("{0}")]
     Failed(String),
+    /// Nobody answered.
+    #[error("no node answered in time; --timeout waits longer")]
+    Silent,
     /// A deadline passed; the outcome is open.
     #[error("{0}")]
     Undecided(String),
 }
 
 impl Error {
-    /// Returns the exit status: 64 for wrong usage, 75 for "try again", else 1
-    /// (`sysexits.h`).
+    /// Returns the exit status: 64 for wrong usage, 69 when nobody answered, as Celery's, 75
+    /// for "try again", else 1 (`sysexits.h`).
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => 64,
             Self::Failed(_) => 1,
+            Self::Silent => 69,
             Self::Undecided(_) => 75,
         })
     }

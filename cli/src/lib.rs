@@ -25,6 +25,7 @@ mod command;
 mod error;
 mod logging;
 mod output;
+mod progress;
 mod settings;
 mod signals;
 mod stack;

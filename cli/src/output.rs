@@ -1,13 +1,70 @@
 //! What commands print.
 
+use std::fmt::Display;
+
+use serde_json::{Value, json};
+
+/// Says what a command found: in words, or as JSON for programs (`--json`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    pub(crate) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints a value: one line of JSON, or the words for it.
+    pub(crate) fn show(self, value: &Value, words: impl FnOnce() -> String) {
+        if self.json {
+            print(&value.to_string());
+        } else {
+            print(&words());
+        }
+    }
+
+    /// Prints a table: a list of objects with the headings in lower case as names, or columns.
+    pub(crate) fn table(self, heading: &[&str], rows: &[Vec<String>]) {
+        let object = |row: &Vec<String>| {
+            let names = heading.iter().map(|name| name.to_lowercase());
+            let cells = row.iter().map(|cell| Value::from(cell.as_str()));
+            Value::from(names.zip(cells).collect::<serde_json::Map<_, _>>())
+        };
+        self.show(&rows.iter().map(object).collect(), || {
+            let heading = heading.iter().map(|name| (*name).to_owned()).collect();
+            columns(&[vec![heading], rows.to_vec()].concat())
+        });
+    }
+
+    /// Says on standard error why the command failed.
+    pub(crate) fn fail(self, error: &impl Display) {
+        if self.json {
+            eprintln!("{}", json!({ "error": error.to_string() }));
+        } else {
+            eprintln!("celeriac: {error}");
+        }
+    }
+}
+
 /// Prints to standard output, and does not mind that nobody reads it: a closed pipe
 /// (`celeriac queues | head -1`) is no failure.
 pub(crate) fn print(text: &str) {
+    let _ = try_print(text);
+}
+
+/// Prints to standard output; false when nobody reads it any more, which ends a stream.
+pub(crate) fn try_print(text: &str) -> bool {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    let _ = out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.write_all(b"\n"));
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+        .is_ok()
 }
 
 /// Lays rows out in columns, the first row as a heading.

@@ -77,7 +77,7 @@ async fn up_is_a_whole_cluster_in_one_process() {
     assert_eq!(failed["state"], "FAILURE", "{failed}");
 
     let status = celeriac(&["status", "--api", &api]).await;
-    assert!(out(&status).ends_with("2 nodes"), "{status:?}");
+    assert!(out(&status).ends_with("2 nodes online."), "{status:?}");
     for path in [
         "/livez",
         "/readyz",

@@ -10,3 +10,4 @@ mod cli;
 mod faults;
 mod house_rules;
 mod isolation;
+mod remote;

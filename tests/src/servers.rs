@@ -79,6 +79,34 @@ pub async fn rabbitmq_ctl(words: &[&str]) -> String {
     printed
 }
 
+/// Makes a virtual host of the test's own on the run's RabbitMQ and returns its URL: only
+/// the nodes of the test answer there.
+///
+/// # Panics
+///
+/// When it cannot be made.
+pub async fn own_vhost() -> String {
+    let mut url = url::Url::parse(&amqp_url()).unwrap_or_else(|error| panic!("{error}"));
+    let name = format!("own-{}", uuid::Uuid::new_v4());
+    let user = url.username().to_owned();
+    rabbitmq_ctl(&["ctl", "--quiet", "add_vhost", &name]).await;
+    let all = ".*";
+    rabbitmq_ctl(&[
+        "ctl",
+        "--quiet",
+        "set_permissions",
+        "-p",
+        &name,
+        &user,
+        all,
+        all,
+        all,
+    ])
+    .await;
+    url.set_path(&name);
+    url.into()
+}
+
 /// Returns an environment variable that `./tests/run` sets.
 ///
 /// # Panics

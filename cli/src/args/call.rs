@@ -12,10 +12,10 @@ pub(crate) struct Call {
     /// Name of the task
     pub(crate) name: String,
     /// Positional arguments: a JSON list
-    #[arg(long, value_name = "JSON", default_value = "[]")]
+    #[arg(short, long, value_name = "JSON", default_value = "[]")]
     pub(crate) args: String,
     /// Keyword arguments: a JSON object
-    #[arg(long, value_name = "JSON", default_value = "{}")]
+    #[arg(short, long, value_name = "JSON", default_value = "{}")]
     pub(crate) kwargs: String,
     /// Wait for the result, this long at most [default when given: 60s]
     #[arg(

@@ -12,7 +12,8 @@ use crate::api::Api;
 use crate::app::Tasks;
 use crate::args;
 use crate::error::Error;
-use crate::output::print;
+use crate::output::Output;
+use crate::progress::Progress;
 use crate::settings::Settings;
 
 /// How long a person at a terminal waits for a broker that is away.
@@ -22,10 +23,11 @@ pub(crate) async fn run(
     settings: &Settings,
     args: args::Call,
     tasks: Tasks<'_>,
+    output: Output,
 ) -> Result<(), Error> {
     match args.api.url.clone() {
-        Some(url) => through_api(settings, args, &url).await,
-        None => through_broker(settings, args, tasks).await,
+        Some(url) => through_api(settings, args, &url, output).await,
+        None => through_broker(settings, args, tasks, output).await,
     }
 }
 
@@ -33,6 +35,7 @@ async fn through_broker(
     settings: &Settings,
     args: args::Call,
     tasks: Tasks<'_>,
+    output: Output,
 ) -> Result<(), Error> {
     super::embedded_is_elsewhere(settings)?;
     let options = options::of(&args)?;
@@ -51,41 +54,61 @@ async fn through_broker(
     let result = call.send(&app).await?;
     let outcome = match args.wait {
         None => {
-            print(result.id());
+            output.show(&json!({ "id": result.id() }), || result.id().to_owned());
             Ok(())
         }
-        Some(within) => match result.get(within).await {
-            Ok(value) => {
-                print(&json::to_string(&value).map_err(celeriac::Error::from)?);
-                Ok(())
-            }
-            Err(celeriac::Error::Failed {
-                id,
-                exception,
-                traceback,
-            }) => {
-                if let Some(traceback) = traceback {
-                    eprint!("{traceback}");
-                }
-                Err(Error::Failed(format!("task {id} failed: {exception}")))
-            }
-            Err(error) => Err(error.into()),
-        },
+        Some(within) => {
+            let waiting = Progress::waiting(output, "waiting for the result");
+            let waited = result.get(within).await;
+            drop(waiting);
+            shown(result.id(), waited, output)
+        }
     };
     app.close().await;
     outcome
 }
 
-async fn through_api(settings: &Settings, args: args::Call, url: &str) -> Result<(), Error> {
+/// Prints what a task returned; a failed one is a failure of the command.
+fn shown(id: &str, waited: celeriac::Result<Value>, output: Output) -> Result<(), Error> {
+    match waited {
+        Ok(value) => {
+            let value = serde_json::to_value(&value)
+                .map_err(|error| Error::Failed(format!("cannot show the result: {error}")))?;
+            output.show(&json!({ "id": id, "result": value }), || value.to_string());
+            Ok(())
+        }
+        Err(celeriac::Error::Failed {
+            id,
+            exception,
+            traceback,
+        }) => {
+            if let (Some(traceback), false) = (traceback, output.is_json()) {
+                eprint!("{traceback}");
+            }
+            Err(Error::Failed(format!("task {id} failed: {exception}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn through_api(
+    settings: &Settings,
+    args: args::Call,
+    url: &str,
+    output: Output,
+) -> Result<(), Error> {
     let within = args.wait.unwrap_or_default() + Duration::from_secs(10);
+    let waiting = Progress::waiting(output, "waiting for the supervisor");
     let answer = Api::new(url, settings.text("token"))?
         .post("/api/v1/tasks", &order(&args)?, within)
         .await?;
+    drop(waiting);
     if args.wait.is_none() {
-        print(answer["id"].as_str().unwrap_or_default());
+        let id = answer["id"].as_str().unwrap_or_default();
+        output.show(&json!({ "id": id }), || id.to_owned());
         return Ok(());
     }
-    super::result::show(&answer)
+    super::result::show(&answer, output)
 }
 
 /// Makes what a supervisor takes for a task to send.

@@ -2,13 +2,27 @@
 
 use std::path::Path;
 
+use serde_json::{Map, json};
+
 use crate::error::Error;
-use crate::output::{columns, print};
+use crate::output::{Output, columns, print};
 use crate::settings::Settings;
 
-pub(crate) fn run(settings: &Settings, file: Option<&Path>) -> Result<(), Error> {
+pub(crate) fn run(settings: &Settings, file: Option<&Path>, output: Output) -> Result<(), Error> {
+    let table = settings.table();
+    let checked = checked(settings);
+    if output.is_json() {
+        let setting = |(name, value, source): &(String, Option<String>, _)| {
+            let source = format!("{source}");
+            (name.clone(), json!({ "value": value, "from": source }))
+        };
+        let settings = table.iter().map(setting).collect::<Map<_, _>>();
+        let report = json!({ "settings": settings, "file": file, "sound": checked.is_ok() });
+        print(&report.to_string());
+        return checked;
+    }
     let heading = ["SETTING", "VALUE", "FROM"].map(str::to_owned).to_vec();
-    let rows = settings.table().into_iter().map(|(name, value, source)| {
+    let rows = table.into_iter().map(|(name, value, source)| {
         vec![
             name,
             value.unwrap_or_else(|| "-".to_owned()),
@@ -22,10 +36,15 @@ pub(crate) fn run(settings: &Settings, file: Option<&Path>) -> Result<(), Error>
         Some(path) => format!("\nsettings file: {}", path.display()),
         None => "\nno settings file".to_owned(),
     });
+    checked?;
+    print("settings are sound");
+    Ok(())
+}
+
+/// Checks what every component makes of the settings.
+fn checked(settings: &Settings) -> Result<(), Error> {
     super::node::config(settings)?;
     super::supervisor::config(settings)?;
     crate::tasks::check(settings)?;
-    super::check_urls(settings)?;
-    print("settings are sound");
-    Ok(())
+    super::check_urls(settings)
 }

@@ -6,11 +6,15 @@ use std::time::Duration;
 use crate::api::Api;
 use crate::args;
 use crate::error::Error;
-use crate::output::{columns, print};
+use crate::output::Output;
 use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, args: args::Queues) -> Result<(), Error> {
-    let mut rows = vec![["QUEUE", "READY", "CONSUMERS"].map(str::to_owned).to_vec()];
+pub(crate) async fn run(
+    settings: &Settings,
+    args: args::Queues,
+    output: Output,
+) -> Result<(), Error> {
+    let mut rows = Vec::new();
     let mut missing = Vec::new();
     if let Some(url) = &args.api.url {
         let api = Api::new(url, settings.text("token"))?;
@@ -41,7 +45,7 @@ pub(crate) async fn run(settings: &Settings, args: args::Queues) -> Result<(), E
         }
         app.close().await;
     }
-    print(&columns(&rows));
+    output.table(&["QUEUE", "READY", "CONSUMERS"], &rows);
     if missing.is_empty() {
         return Ok(());
     }
@@ -51,17 +55,31 @@ pub(crate) async fn run(settings: &Settings, args: args::Queues) -> Result<(), E
     )))
 }
 
-pub(crate) async fn purge(settings: &Settings, args: args::Purge) -> Result<(), Error> {
-    let names = names(settings, args.names);
+pub(crate) async fn purge(
+    settings: &Settings,
+    args: args::Purge,
+    output: Output,
+) -> Result<(), Error> {
+    let mut names = names(settings, args.names);
+    names.retain(|name| !args.exclude_queues.contains(name));
+    if names.is_empty() {
+        return Err(Error::Usage(
+            "expected a queue to purge, found none".to_owned(),
+        ));
+    }
     if !args.force {
         confirm(&names)?;
     }
     let app = super::client(settings)?;
+    let mut dropped = serde_json::Map::new();
     for name in &names {
-        let dropped = app.broker().purge(name).await?;
-        print(&format!("{name}: {dropped} messages dropped"));
+        dropped.insert(name.clone(), app.broker().purge(name).await?.into());
     }
     app.close().await;
+    output.show(&dropped.clone().into(), || {
+        let line = |(name, dropped): (&String, _)| format!("{name}: {dropped} messages dropped");
+        dropped.iter().map(line).collect::<Vec<_>>().join("\n")
+    });
     Ok(())
 }
 

@@ -8,12 +8,17 @@ use celeriac::{State, Value};
 use crate::api::Api;
 use crate::args;
 use crate::error::Error;
-use crate::output::print;
+use crate::output::{Output, print};
+use crate::progress::Progress;
 use crate::settings::Settings;
 
-pub(crate) async fn run(settings: &Settings, args: args::ResultOf) -> Result<(), Error> {
+pub(crate) async fn run(
+    settings: &Settings,
+    args: args::ResultOf,
+    output: Output,
+) -> Result<(), Error> {
     if let Some(url) = &args.api.url {
-        return through_api(settings, url, &args).await;
+        return through_api(settings, url, &args, output).await;
     }
     let app = super::client(settings)?;
     if !app.backend().capabilities().fetch {
@@ -24,10 +29,12 @@ pub(crate) async fn run(settings: &Settings, args: args::ResultOf) -> Result<(),
         ));
     }
     let result = app.result::<Value>(&args.id);
+    let waiting = Progress::waiting(output, "waiting for the result");
     let document = match args.wait {
         Some(within) => Some(result.ready(within).await?),
         None => result.document().await?,
     };
+    drop(waiting);
     let shown = match document {
         None => Err(Error::Failed(format!(
             "task {} has no result here",
@@ -50,7 +57,13 @@ pub(crate) async fn run(settings: &Settings, args: args::ResultOf) -> Result<(),
 }
 
 /// Asks until the task is ready: a supervisor that restarts meanwhile costs nothing.
-async fn through_api(settings: &Settings, url: &str, args: &args::ResultOf) -> Result<(), Error> {
+async fn through_api(
+    settings: &Settings,
+    url: &str,
+    args: &args::ResultOf,
+    output: Output,
+) -> Result<(), Error> {
+    let _waiting = Progress::waiting(output, "waiting for the result");
     let api = Api::new(url, settings.text("token"))?;
     let path = format!("/api/v1/tasks/{}", args.id);
     let deadline = Instant::now() + args.wait.unwrap_or_default();
@@ -60,22 +73,22 @@ async fn through_api(settings: &Settings, url: &str, args: &args::ResultOf) -> R
             .as_str()
             .is_some_and(|state| State::from(state).is_ready());
         if ready || Instant::now() >= deadline {
-            return show(&task);
+            return show(&task, output);
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
 /// Prints a task as the API shows it; a failed one is a failure of the command.
-pub(crate) fn show(task: &serde_json::Value) -> Result<(), Error> {
+pub(crate) fn show(task: &serde_json::Value, output: Output) -> Result<(), Error> {
     let id = task["id"].as_str().unwrap_or_default();
     match task["state"].as_str() {
         Some("SUCCESS") => {
-            print(&task["result"].to_string());
+            output.show(task, || task["result"].to_string());
             Ok(())
         }
         Some(state @ ("FAILURE" | "REVOKED")) => {
-            if let Some(traceback) = task["traceback"].as_str() {
+            if let (Some(traceback), false) = (task["traceback"].as_str(), output.is_json()) {
                 eprint!("{traceback}");
             }
             let reason = task["exception"].as_str().unwrap_or("no reason given");
