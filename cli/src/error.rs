@@ -45,7 +45,9 @@ impl From<celeriac::Error> for Error {
 impl From<celeriac_supervisor::Error> for Error {
     fn from(error: celeriac_supervisor::Error) -> Self {
         match error {
-            celeriac_supervisor::Error::Config { .. } => Self::Usage(error.to_string()),
+            celeriac_supervisor::Error::Config { .. } | celeriac_supervisor::Error::Access(_) => {
+                Self::Usage(error.to_string())
+            }
             _ => Self::Failed(error.to_string()),
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::access::{Access, Redaction, Role, Token};
 use crate::error::Error;
 use crate::store::{Place, StoreError};
 
@@ -13,12 +14,17 @@ pub struct Config {
     /// Where to serve HTTP. Port 0 takes a free one, told through
     /// [`Supervisor::on_ready`](crate::Supervisor::on_ready). Default `127.0.0.1:9595`.
     pub listen: SocketAddr,
-    /// The secret that clients must show as `Authorization: Bearer <token>`, or as the
+    /// The secret of an admin, that clients show as `Authorization: Bearer <token>`, or as the
     /// password of HTTP Basic, which is how browsers ask for one. At least 16
     /// characters. Default none.
     ///
     /// The probes `/livez`, `/readyz` and `/startupz` never ask for it.
     pub token: Option<String>,
+    /// Who may ask, and with which role. Default: this machine alone, as admin.
+    pub access: Access,
+    /// What is hidden of arguments and results. Default: the values of keywords such as
+    /// `password` and `token`.
+    pub redaction: Redaction,
     /// Serves everybody on an address that is not loopback, without a token. Default
     /// false: whoever reaches the port could send tasks.
     pub allow_anonymous: bool,
@@ -61,6 +67,8 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9595)),
             token: None,
+            access: Access::default(),
+            redaction: Redaction::default(),
             allow_anonymous: false,
             store: "memory:".to_owned(),
             history: 10_000,
@@ -87,21 +95,14 @@ impl Config {
     ///
     /// [`Error::Config`] names the first setting that cannot be used.
     pub fn check(&self) -> Result<(), Error> {
-        match &self.token {
-            Some(token) if token.len() < 16 => {
-                let found = format!("{} characters", token.len());
-                return Err(Error::config("token", "at least 16 characters", found));
-            }
-            // A header cannot carry anything else, so such a token would never match.
-            Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                let expected = "visible ASCII characters only";
-                return Err(Error::config("token", expected, "another character"));
-            }
-            None if !self.listen.ip().is_loopback() && !self.allow_anonymous => {
-                let expected = "a loopback address, a token, or allow_anonymous";
-                return Err(Error::config("listen", expected, self.listen));
-            }
-            _ => {}
+        if let Some(token) = &self.token {
+            Token::with_secret("token", Role::Admin, token).map_err(Error::Access)?;
+        }
+        self.access.check()?;
+        let guarded = self.token.is_some() || self.access.names_somebody();
+        if !guarded && !self.listen.ip().is_loopback() && !self.allow_anonymous {
+            let expected = "a loopback address, a token, users, or allow_anonymous";
+            return Err(Error::config("listen", expected, self.listen));
         }
         self.place()?;
         let counts = [
@@ -169,6 +170,8 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("listen", &self.listen)
             .field("token", &self.token.as_ref().map(|_| "**"))
+            .field("access", &self.access)
+            .field("redaction", &self.redaction)
             .field("allow_anonymous", &self.allow_anonymous)
             .field("store", &self.place())
             .field("history", &self.history)

@@ -19,6 +19,9 @@ pub enum Error {
         /// What was given.
         found: String,
     },
+    /// A token, a user or a pattern cannot be used. Nothing was started.
+    #[error("{0}")]
+    Access(String),
     /// The address cannot be listened on. Nothing was started.
     #[error("cannot listen on {address}: {source}; choose another address or stop what uses it")]
     Listen {

@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     board: Arc<Board>,
     root: Addr<Root>,
     live: Live,
+    doorman: access::Doorman,
 }
 
 impl std::ops::Deref for Desk {
@@ -58,6 +59,7 @@ impl Desk {
     pub(crate) fn new(app: App, config: Config, board: Arc<Board>, root: Addr<Root>) -> Self {
         let store = board.store.clone();
         Self(Arc::new(Inner {
+            doorman: access::Doorman::new(&config),
             app,
             config,
             store,

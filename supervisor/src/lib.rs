@@ -22,7 +22,9 @@ mod store;
 mod rates;
 mod supervisor;
 
-pub use crate::access::{Redaction, Role};
+pub use crate::access::{
+    Access, Network, Redaction, Role, Token, TrustedProxy, User, hash_password,
+};
 pub use crate::config::Config;
 pub use crate::error::Error;
 pub use crate::supervisor::{Stopped, Supervisor};

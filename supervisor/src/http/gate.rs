@@ -1,5 +1,6 @@
 //! What every request passes: host, token, time limit, counters, headers.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
@@ -7,14 +8,14 @@ use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
+use serde_json::json;
 
 use super::access::Outcome;
 use super::listener::Peer;
 use super::{Desk, Problem};
-use crate::access::{Identity, Role, Via};
+use crate::access::rules::{self, Rule};
+use crate::access::{Identity, Provenance, Role, Via};
 
 /// What every request passes.
 pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
@@ -32,12 +33,19 @@ pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
         };
     let peer = request.extensions().get::<ConnectInfo<Peer>>();
     let peer = peer.map(|ConnectInfo(peer)| peer.0.ip());
-    let mut response = match admit(&desk, &route, request.headers()) {
-        Err(problem) => problem.into_response(),
+    let rule = rules::rule(request.method().as_str(), &route);
+    let changes = !request.method().is_safe();
+    let target = request.uri().path().to_owned();
+    let mut response = match admit(&desk, &route, request.headers(), rule, changes, peer).await {
+        Err(Refusal { who, problem }) => {
+            if let Some(who) = who.filter(|_| changes) {
+                let (details, outcome) = (json!({ "reason": problem.detail() }), Outcome::Refused);
+                desk.audit_as(&who, rule.action, &target, details, outcome)
+                    .await;
+            }
+            problem.into_response()
+        }
         Ok(who) => {
-            let who = who.from_peer(peer);
-            let changes = !request.method().is_safe();
-            let target = request.uri().path().to_owned();
             request.extensions_mut().insert(who.clone());
             // A handler that panics costs its own request alone.
             let run = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -53,13 +61,14 @@ pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
                 }
             };
             if changes && !who.is_told() {
-                let outcome = match response.status().as_u16() {
+                let status = response.status().as_u16();
+                let outcome = match status {
                     ..400 => Outcome::Done,
                     400..500 => Outcome::Refused,
                     _ => Outcome::Failed,
                 };
-                let action = format!("{method} {route}");
-                desk.audit_as(&who, &action, &target, serde_json::Value::Null, outcome)
+                let details = json!({ "status": status });
+                desk.audit_as(&who, rule.action, &target, details, outcome)
                     .await;
             }
             response
@@ -73,66 +82,65 @@ pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
     response
 }
 
-fn admit(desk: &Desk, route: &str, headers: &HeaderMap) -> Result<Identity, Problem> {
-    // The probes say nothing worth hiding, and kubelets have no token.
-    if matches!(route, "/livez" | "/readyz" | "/startupz") {
-        return Ok(Identity::new("probe", Role::Viewer, Via::Anonymous));
-    }
-    if let Some(token) = &desk.config.token {
-        if shown(headers).is_some_and(|shown| same(&shown, token)) {
-            return Ok(Identity::new("token", Role::Admin, Via::Token));
-        }
-        let message = "expected the token as bearer token or as password, found none or another";
-        return Err(Problem::new(401, "unauthorized", message));
-    }
-    // Without a token only this machine may ask. A page of some site in a browser here
-    // could too, by a name of its own that it points to 127.0.0.1; its Host gives it away.
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    if !desk.config.allow_anonymous && !host.is_none_or(is_local) {
-        let message = "expected a local host name in Host, found another; set a token or \
-                       allow_anonymous to serve other names";
-        return Err(Problem::new(403, "forbidden_host", message));
-    }
-    Ok(if desk.config.allow_anonymous {
-        Identity::new("anonymous", Role::Admin, Via::Anonymous)
-    } else {
-        Identity::new("local", Role::Admin, Via::Local)
-    })
+/// A request that is not let in.
+struct Refusal {
+    /// Who asked, if that is known.
+    who: Option<Identity>,
+    problem: Problem,
 }
 
-/// Returns the secret that the client shows, as bearer token or as password.
-fn shown(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, secret) = value.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(secret.trim().to_owned());
-    }
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = String::from_utf8(STANDARD.decode(secret.trim()).ok()?).ok()?;
-    decoded
-        .split_once(':')
-        .map(|(_, password)| password.to_owned())
-}
-
-/// Compares in a time that does not tell how much was right.
-fn same(shown: &str, token: &str) -> bool {
-    let pairs = shown.bytes().zip(token.bytes());
-    shown.len() == token.len() && pairs.fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
-}
-
-fn is_local(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
+/// Says who asks, if they may.
+async fn admit(
+    desk: &Desk,
+    route: &str,
+    headers: &HeaderMap,
+    rule: Rule,
+    changes: bool,
+    peer: Option<IpAddr>,
+) -> Result<Identity, Refusal> {
+    let shown_to_all = route == "/metrics" && desk.doorman.shows_metrics_to_all();
+    let Some(role) = rule.role.filter(|_| !shown_to_all) else {
+        return Ok(Identity::new("anybody", Role::Viewer, Via::Anonymous).from_peer(peer));
     };
-    let loopback = name
-        .parse::<std::net::IpAddr>()
-        .is_ok_and(|ip| ip.is_loopback());
-    loopback || name.eq_ignore_ascii_case("localhost")
+    let identified = desk.doorman.identify(headers, peer, Instant::now()).await;
+    let who = identified
+        .map_err(|problem| Refusal { who: None, problem })?
+        .from_peer(peer);
+    let refuse = |problem| Refusal {
+        who: Some(who.clone()),
+        problem,
+    };
+    // No page of another site can make a browser bear a token, so whoever does knows it.
+    let bears = who.via == Via::Token && text(headers, "authorization").is_some_and(is_bearer);
+    let provenance = Provenance {
+        site: text(headers, "sec-fetch-site"),
+        mode: text(headers, "sec-fetch-mode"),
+        origin: text(headers, "origin"),
+        host: desk.doorman.host(headers, peer),
+        changes,
+    };
+    if !bears && provenance.is_foreign() {
+        let message = "expected a request from a page of this supervisor, or with a bearer token, \
+                       found one that another site made a browser send";
+        return Err(refuse(Problem::new(403, "cross_site", message)));
+    }
+    if who.role < role {
+        let message = format!(
+            "expected the role {role} or a higher one, found {} ({})",
+            who.role, who.name
+        );
+        return Err(refuse(Problem::forbidden(message)));
+    }
+    Ok(who)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn is_bearer(authorization: &str) -> bool {
+    let scheme = authorization.split(' ').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case("bearer")
 }
 
 fn harden(headers: &mut HeaderMap) {
@@ -158,60 +166,5 @@ fn name(method: &Method) -> &'static str {
         Method::HEAD => "HEAD",
         Method::POST => "POST",
         _ => "(other)",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-
-    #[test]
-    fn a_secret_is_read_from_either_scheme() {
-        let cases = [
-            ("Bearer secret", Some("secret")),
-            ("bearer  secret ", Some("secret")),
-            ("Basic dXNlcjpzZWNyZXQ=", Some("secret")),
-            ("Basic OnNlOmNyZXQ=", Some("se:cret")),
-            ("Basic !!!", None),
-            ("Digest secret", None),
-            ("secret", None),
-        ];
-        for (value, expected) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-            assert_eq!(shown(&headers).as_deref(), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn secrets_are_compared_whole() {
-        assert!(same("abc", "abc"));
-        for wrong in ["", "ab", "abcd", "abd", "ABC"] {
-            assert!(!same(wrong, "abc"), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn local_names_are_told_from_others() {
-        for local in [
-            "localhost",
-            "LocalHost:9595",
-            "127.0.0.1:1",
-            "127.8.8.8",
-            "[::1]:9595",
-        ] {
-            assert!(is_local(local), "{local}");
-        }
-        for other in [
-            "",
-            "example.org",
-            "127.0.0.1.example.org",
-            "localhost.org:80",
-            "10.0.0.1",
-        ] {
-            assert!(!is_local(other), "{other}");
-        }
     }
 }

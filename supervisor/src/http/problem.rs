@@ -22,6 +22,9 @@ pub(crate) struct Problem {
     /// The fields that are wrong, where it is fields that are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// In how many seconds to try again, told by a header.
+    #[serde(skip)]
+    after: Option<u64>,
 }
 
 /// A field of a request that is wrong.
@@ -47,7 +50,14 @@ impl Problem {
             detail: detail.into(),
             code,
             errors: Vec::new(),
+            after: None,
         }
+    }
+
+    /// Says when to try again.
+    pub(crate) const fn after(mut self, seconds: u64) -> Self {
+        self.after = Some(seconds);
+        self
     }
 
     /// One field of the request is wrong: 400.
@@ -135,15 +145,19 @@ impl From<celeriac::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.status;
+        let (status, after) = (self.status, self.after);
         let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (code, Json(self)).into_response();
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static(PROBLEM_JSON);
         headers.insert(header::CONTENT_TYPE, kind);
+        if let Some(seconds) = after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         match status {
             503 => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+                let retry = headers.entry(header::RETRY_AFTER);
+                retry.or_insert(HeaderValue::from_static("5"));
             }
             // Basic as well as Bearer, because a browser knows how to ask for the former.
             401 => {
