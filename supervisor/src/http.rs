@@ -45,6 +45,7 @@ pub(crate) struct Inner {
     root: Addr<Root>,
     live: Live,
     doorman: access::Doorman,
+    audit_log: access::AuditLog,
 }
 
 impl std::ops::Deref for Desk {
@@ -60,6 +61,7 @@ impl Desk {
         let store = board.store.clone();
         Self(Arc::new(Inner {
             doorman: access::Doorman::new(&config),
+            audit_log: access::AuditLog::default(),
             app,
             config,
             store,

@@ -13,6 +13,7 @@
 //! Times are microseconds since the epoch. Each table has a file of its own, with the
 //! statements that make it and those that use it; `schema` lists the tables.
 
+pub(crate) mod audit;
 mod error;
 mod place;
 mod row;

@@ -6,6 +6,7 @@ mod text;
 mod value;
 
 use self::pattern::{Glob, Key};
+use crate::cluster::Fact;
 
 /// What is hidden of tasks: the values of telling keywords, all arguments of some tasks,
 /// the results of some.
@@ -128,6 +129,39 @@ impl Redaction {
     /// Says whether arguments of this task are hidden wholly.
     pub(crate) fn hides_arguments_of(&self, task: Option<&str>) -> bool {
         named(&self.arguments, task)
+    }
+
+    /// Says whether results are hidden by the name of their task.
+    pub(crate) fn names_results(&self) -> bool {
+        !self.results.is_empty()
+    }
+
+    /// Hides in what an event says of a task.
+    pub(crate) fn fact(&self, task: Option<&str>, fact: &mut Fact) {
+        match fact {
+            Fact::Sent(call, _) | Fact::Received(call) => {
+                let name = call.name.clone();
+                let texts = [&mut call.args, &mut call.kwargs];
+                for text in texts.into_iter().flatten() {
+                    self.arguments(name.as_deref(), text);
+                }
+            }
+            Fact::Succeeded { result, .. } => {
+                result.iter_mut().for_each(|text| self.result(task, text));
+            }
+            Fact::Failed {
+                exception,
+                traceback,
+            }
+            | Fact::Retried {
+                exception,
+                traceback,
+            } => {
+                let texts = exception.iter_mut().chain(traceback);
+                texts.for_each(|text| self.failure(task, text));
+            }
+            Fact::Started | Fact::Revoked { .. } | Fact::Rejected | Fact::Custom(_) => {}
+        }
     }
 
     fn in_text(&self, text: &str) -> Option<String> {

@@ -7,6 +7,7 @@ use actix::prelude::*;
 use celeriac::{App, AsyncResult};
 use celeriac_protocol::{Exception, ResultDocument, State, Value};
 
+use crate::access::Redaction;
 use crate::board::Board;
 use crate::cluster::{Call, Fact, Moved, Reading, Route, Said, cut};
 use crate::feed::Change;
@@ -20,6 +21,7 @@ use crate::progress::Pulse;
 pub(crate) struct Backend {
     app: App,
     board: Arc<Board>,
+    redaction: Redaction,
     pulse: Pulse,
     /// How many results are being waited for.
     awaited: usize,
@@ -60,18 +62,36 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 const TEXT: usize = 4 * 1024;
 
 impl Backend {
-    pub(crate) fn new(app: App, board: Arc<Board>, ward: Ward) -> Self {
+    pub(crate) fn new(app: App, board: Arc<Board>, redaction: Redaction, ward: Ward) -> Self {
         let pulse = board.progress.pulse("backend");
         Self {
             app,
             board,
+            redaction,
             pulse,
             awaited: 0,
             _ward: ward,
         }
     }
 
+    /// Hides what nobody is to see, before it is kept anywhere.
+    fn hide(&self, id: &str, mut fact: Fact) -> Fact {
+        // A look-up for each event is not for nothing.
+        let known = if self.redaction.names_results() {
+            self.board.history.get(id)
+        } else {
+            None
+        };
+        let name = known
+            .as_ref()
+            .and_then(|task| task.name())
+            .map(|name| &**name);
+        self.redaction.fact(name, &mut fact);
+        fact
+    }
+
     fn merge(&self, id: &Arc<str>, said: Said, sender: &Arc<str>, fact: Fact) {
+        let fact = self.hide(id, fact);
         let Some(moved) = self.board.history.merge(id, said, sender, fact) else {
             return;
         };

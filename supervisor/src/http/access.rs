@@ -3,6 +3,7 @@
 mod audit;
 mod doorman;
 mod extract;
+mod hide;
 
-pub(super) use self::audit::Outcome;
+pub(super) use self::audit::{AuditLog, Outcome};
 pub(super) use self::doorman::Doorman;

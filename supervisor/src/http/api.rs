@@ -1,5 +1,6 @@
 //! The API, version 1.
 
+pub(super) mod audit;
 pub(super) mod events;
 pub(super) mod nodes;
 pub(super) mod overview;
@@ -16,6 +17,7 @@ use super::Desk;
 /// The routes of every noun.
 pub(super) fn routes() -> OpenApiRouter<Desk> {
     OpenApiRouter::new()
+        .merge(audit::routes())
         .merge(events::routes())
         .merge(nodes::routes())
         .merge(overview::routes())

@@ -167,6 +167,19 @@ mod tests {
         assert!(ids.len() > 10);
     }
 
+    // S48: no route is without a rule.
+    #[test]
+    fn every_route_that_changes_something_has_a_rule() {
+        for (route, _) in operations(&document()) {
+            let (method, path) = route.split_once(' ').unwrap();
+            let method = method.to_uppercase();
+            if method != "GET" {
+                let rule = crate::access::rules::known(&method, path);
+                assert!(rule.is_some(), "{route} is missing in access/rules.rs");
+            }
+        }
+    }
+
     #[test]
     fn every_reference_leads_somewhere() {
         let document = document();

@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::store::StoreError;
+
 /// An error, as a problem document of RFC 9457.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Problem {
@@ -140,6 +142,21 @@ impl From<celeriac::Error> for Problem {
             _ => (500, "internal"),
         };
         Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::TooLong(_) => Self::new(504, "timeout", error.to_string()),
+            StoreError::Conflict(_) => Self::conflict(error.to_string()),
+            StoreError::Unavailable(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Full(_)
+            | StoreError::Unknown(_)
+            | StoreError::Closed => Self::unavailable(error.to_string()),
+            _ => Self::new(500, "internal", error.to_string()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The schema, as numbered steps.
 
+use super::audit;
 use super::error::StoreError;
 
 /// One step of the schema: the statements of each table that it makes or changes.
@@ -7,7 +8,7 @@ pub(super) type Step = &'static [&'static [&'static str]];
 
 /// The steps, the first being number 1. A step that was released never changes: a change
 /// of the schema is a further step.
-pub(super) const MIGRATIONS: &[Step] = &[&[]];
+pub(super) const MIGRATIONS: &[Step] = &[&[audit::SCHEMA]];
 
 /// What the two servers call the same type.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The supervisor from outside: events in, HTTP out.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod access;
 mod harness;
 mod health;
 mod nodes;

@@ -45,9 +45,9 @@ impl Children {
         let parent = || root.clone().recipient::<Ended>();
 
         let (a, b) = shared();
-        let place = Some(arbiters.backend.clone());
+        let (place, hidden) = (Some(arbiters.backend.clone()), config.redaction.clone());
         let backend = Guardian::new(BACKEND, place, parent(), move |ward| {
-            Backend::new(a.clone(), Arc::clone(&b), ward)
+            Backend::new(a.clone(), Arc::clone(&b), hidden.clone(), ward)
         });
 
         let (a, b) = shared();

@@ -123,7 +123,7 @@ pub(in crate::http) async fn send(
             tell(&desk, Finished(document.clone())).await;
             let known = desk.board.history.get(&id);
             let known = known.map(|task| TaskView::of(&task)).unwrap_or_default();
-            Ok(Json(known.with_result(document)).into_response())
+            Ok(Json(known.with_result(desk.hide(document))).into_response())
         }
         // Not yet is no error: the Backend goes on waiting.
         Err(celeriac::Error::Timeout { .. }) => {

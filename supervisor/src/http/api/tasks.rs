@@ -134,7 +134,7 @@ async fn stored(
     let ids = [id.to_owned()];
     let fetch = desk.app.backend().fetch(&ids);
     match tokio::time::timeout(desk.config.broker_timeout, fetch).await {
-        Ok(fetched) => Ok(fetched?.pop().flatten()),
+        Ok(fetched) => Ok(fetched?.pop().flatten().map(|document| desk.hide(document))),
         Err(_) => {
             let message = "the result backend did not answer in time; try again later";
             Err(Problem::new(504, "timeout", message))

@@ -152,11 +152,7 @@ async fn guessing_is_slowed_down_but_being_right_is_not() {
             .is_ok()
     );
     let guess = headers(&guess);
-    let answer = doorman.identify(
-        &guess,
-        Some("10.0.0.1".parse().unwrap()),
-        Instant::now(),
-    );
+    let answer = doorman.identify(&guess, Some("10.0.0.1".parse().unwrap()), Instant::now());
     use axum::response::IntoResponse;
     let answer = answer.await.unwrap_err().into_response();
     assert!(answer.headers().contains_key(header::RETRY_AFTER));
@@ -230,10 +226,7 @@ async fn behind_a_proxy_wrong_tries_count_for_the_client_that_it_saw() {
     // Nobody else is believed who they are for.
     for n in 0..10 {
         let client = format!("7.7.7.{n}");
-        assert_eq!(
-            ask(&doorman, &guess(&client), "12.0.0.1").await,
-            Err(401)
-        );
+        assert_eq!(ask(&doorman, &guess(&client), "12.0.0.1").await, Err(401));
     }
     assert_eq!(
         ask(&doorman, &guess("7.7.7.77"), "12.0.0.1").await,
