@@ -11,7 +11,7 @@ mod health;
 mod listener;
 mod live;
 mod openapi;
-mod page;
+mod pages;
 mod problem;
 mod server;
 mod view;
@@ -93,9 +93,10 @@ fn router(desk: Desk) -> Router {
     let (router, document) = described();
     router
         .merge(openapi::route(&document))
-        .merge(page::routes())
+        .merge(pages::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(unknown_route)
+        .layer(middleware::from_fn_with_state(desk.clone(), pages::dress))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(desk.clone(), gate::gate))
         .with_state(desk)

@@ -144,8 +144,8 @@ fn is_bearer(authorization: &str) -> bool {
 }
 
 fn harden(headers: &mut HeaderMap) {
-    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+                  base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),

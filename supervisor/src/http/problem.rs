@@ -164,7 +164,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, after) = (self.status, self.after);
         let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (code, Json(self)).into_response();
+        let mut response = (code, Json(&self)).into_response();
         let headers = response.headers_mut();
         let kind = HeaderValue::from_static(PROBLEM_JSON);
         headers.insert(header::CONTENT_TYPE, kind);
@@ -184,6 +184,8 @@ impl IntoResponse for Problem {
             }
             _ => {}
         }
+        // Pages show it in their own way.
+        response.extensions_mut().insert(self);
         response
     }
 }

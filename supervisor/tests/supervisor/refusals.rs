@@ -114,7 +114,7 @@ async fn a_token_is_asked_for_everywhere_but_at_the_probes() {
     let fixture = Fixture::with(Config { token, ..config() }).await;
     let paths = [
         "/",
-        "/page.css",
+        "/assets/any/control-room.css",
         "/metrics",
         "/api/v1/nodes",
         "/api/v1/tasks",

@@ -116,7 +116,10 @@ async fn the_page_shows_what_is_known_and_escapes_it() {
         .say(&[received("w1@host", 2, "t1", "<script>alert(1)</script>")])
         .await;
     task(&fixture, "t1", "RECEIVED").await;
-    let page = fixture.get("/").await;
+    let overview = fixture.get("/").await;
+    assert_eq!(overview.status, 200, "{}", overview.body);
+    assert!(overview.body.contains("w1@host"));
+    let page = fixture.get("/tasks").await;
     assert!(page.head.contains("text/html"), "{}", page.head);
     assert!(
         page.head
@@ -127,7 +130,11 @@ async fn the_page_shows_what_is_known_and_escapes_it() {
     assert!(page.body.contains("w1@host"));
     assert!(page.body.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
     assert!(!page.body.contains("<script>alert"));
-    for asset in ["/page.css", "/page.js", "/api/v1/openapi.json"] {
+    for asset in [
+        "/assets/any/control-room.css",
+        "/assets/any/control-room.js",
+        "/api/v1/openapi.json",
+    ] {
         assert_eq!(fixture.get(asset).await.status, 200, "{asset}");
     }
     fixture.stop().await;

@@ -1,0 +1,101 @@
+// Charts of `/api/v1/series`, drawn by uPlot. Each `.chart` says what it shows; the
+// figures beside it say the same for those who do not see it.
+
+import { isUtc } from "./times.js";
+
+const drawn = new Map();
+const PERIOD = 5000;
+let latest = null;
+
+export function startCharts() {
+  if (!document.querySelector(".chart[data-series]")) return;
+  refresh();
+  setInterval(() => document.hidden || refresh(), PERIOD);
+  const again = () => {
+    for (const chart of drawn.values()) chart.destroy();
+    drawn.clear();
+    if (latest) draw(latest);
+  };
+  for (const name of ["theme", "zone"]) document.addEventListener(name, again);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  new ResizeObserver(() => {
+    for (const [place, chart] of drawn) chart.setSize(size(place));
+  }).observe(document.querySelector("main"));
+}
+
+async function refresh() {
+  const range = document.querySelector("[data-range]")?.dataset.range ?? "10m";
+  try {
+    const answer = await fetch(`/api/v1/series?window=${range}`, { headers: { Accept: "application/json" } });
+    if (!answer.ok) return;
+    latest = await answer.json();
+    draw(latest);
+  } catch {
+    // The page itself says when the supervisor is out of reach.
+  }
+}
+
+const size = (place) => ({ width: Math.max(120, place.clientWidth - 8), height: 168 });
+
+function colour(name) {
+  const probe = document.createElement("i");
+  probe.className = name;
+  probe.hidden = true;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+const units = {
+  rate: (v) => (v == null ? "–" : `${v < 10 ? v.toFixed(2) : v.toFixed(0)}/s`),
+  count: (v) => (v == null ? "–" : v >= 1e6 ? `${(v / 1e6).toFixed(1)}M` : v >= 1e4 ? `${(v / 1e3).toFixed(0)}k` : `${Math.round(v)}`),
+  seconds: (v) => (v == null ? "–" : v < 1e-3 ? `${(v * 1e6).toFixed(0)} µs` : v < 1 ? `${(v * 1e3).toFixed(v < 0.01 ? 1 : 0)} ms` : v < 120 ? `${v.toFixed(1)} s` : `${(v / 60).toFixed(1)} min`),
+};
+
+function draw(answer) {
+  for (const place of document.querySelectorAll(".chart[data-series]")) {
+    const wanted = place.dataset.series.split(" ").map((word) => word.split(":"));
+    const figures = (key) => key.split(".").reduce((part, name) => part?.[name], answer) ?? [];
+    const scale = place.dataset.unit === "rate" ? 1 / answer.step_seconds : 1;
+    const column = (key) => figures(key).map((figure) => (figure === null ? null : figure * scale));
+    const data = [answer.times, ...wanted.map(([key]) => column(key))];
+    place.querySelector(".empty")?.remove();
+    const known = drawn.get(place);
+    if (known) {
+      known.setData(data);
+      continue;
+    }
+    drawn.set(place, new uPlot(options(place, wanted), data, place));
+  }
+}
+
+function options(place, wanted) {
+  const unit = units[place.dataset.unit] ?? units.count;
+  const [soft, line] = [colour("soft"), getComputedStyle(document.querySelector(".card")).borderTopColor];
+  const font = "11px system-ui, sans-serif";
+  const axis = { stroke: soft, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
+  return {
+    ...size(place),
+    tzDate: (at) => (isUtc() ? uPlot.tzDate(new Date(at * 1e3), "UTC") : new Date(at * 1e3)),
+    fmtDate: (template) => uPlot.fmtDate(template.replaceAll("{h}", "{HH}").replaceAll("{aa}", "")),
+    legend: { live: true },
+    cursor: { y: false, sync: { key: "overview" } },
+    scales: { y: { range: (chart, low, high) => [0, high > 0 ? high * 1.12 : 1] } },
+    axes: [
+      { ...axis, size: 24, gap: 2 },
+      { ...axis, size: 52, gap: 4, values: (chart, ticks) => ticks.map(unit) },
+    ],
+    series: [
+      { label: "at", value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}" },
+      ...wanted.map(([, label, kind]) => ({
+        label: label.replaceAll("_", " "),
+        stroke: colour(kind),
+        width: 1.6,
+        points: { show: false },
+        spanGaps: false,
+        value: (chart, value) => unit(value),
+      })),
+    ],
+  };
+}

@@ -1,0 +1,188 @@
+//! The page of one task.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use super::row::UNNAMED;
+use super::shell::{self, May, Place, Shell, Visit};
+use super::text::{self, Markup};
+use super::timeline::Timeline;
+use crate::access::Role;
+use crate::http::extract::Path;
+use crate::http::view::TaskView;
+use crate::http::{Desk, Problem, api};
+
+mod graph;
+mod replay;
+
+use self::graph::Graph;
+use self::replay::Replay;
+pub(super) use self::replay::{replay, revoke};
+
+#[derive(Template)]
+#[template(path = "task.html")]
+struct Page {
+    shell: Shell,
+    task: Shown,
+    timeline: Timeline,
+    graph: Option<Graph>,
+    facts: Vec<Fact>,
+    replay: Replay,
+    operate: May,
+}
+
+struct Shown {
+    id: String,
+    name: String,
+    state: String,
+    failed: bool,
+    ready: bool,
+    received: Option<String>,
+    args: Option<String>,
+    kwargs: Option<String>,
+    exception: Option<String>,
+    traceback: Option<String>,
+    result: Option<String>,
+}
+
+/// A line of a list of facts.
+pub(super) struct Fact {
+    pub(super) name: &'static str,
+    pub(super) value: Markup,
+    pub(super) href: String,
+}
+
+pub(super) async fn page(
+    State(desk): State<Desk>,
+    visit: Visit,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let task = api::tasks::look_up(&desk, &id).await?;
+    let replay = Replay::of(&task);
+    show(&desk, &visit, task, replay).await
+}
+
+async fn show(
+    desk: &Desk,
+    visit: &Visit,
+    task: TaskView,
+    replay: Replay,
+) -> Result<Response, Problem> {
+    let graph = Graph::of(&[], &task.id);
+    let shown = Page {
+        timeline: Timeline::of(&task, text::now()),
+        graph,
+        facts: facts(&task),
+        replay,
+        operate: visit.may(Role::Operator),
+        shell: Shell::new(
+            desk,
+            visit,
+            Place::Tasks,
+            task.name.as_deref().unwrap_or("Task"),
+        )
+        .live("task"),
+        task: Shown::of(task),
+    };
+    Ok(shell::page(&shown.shell, &shown))
+}
+
+impl Shown {
+    fn of(task: TaskView) -> Self {
+        let result = match (&task.result, &task.result_text) {
+            (Some(value), _) if task.state == "SUCCESS" => serde_json::to_string_pretty(value).ok(),
+            (_, text) => text.clone(),
+        };
+        Self {
+            id: task.id,
+            name: task.name.unwrap_or_else(|| UNNAMED.to_owned()),
+            failed: matches!(task.state.as_str(), "FAILURE" | "REJECTED"),
+            ready: matches!(
+                task.state.as_str(),
+                "SUCCESS" | "FAILURE" | "REVOKED" | "REJECTED" | "IGNORED"
+            ),
+            state: task.state,
+            received: task.received_at,
+            args: task.args,
+            kwargs: task.kwargs,
+            exception: task
+                .exception
+                .or_else(|| task.traceback.as_ref().map(|_| "no message".to_owned())),
+            traceback: task.traceback,
+            result,
+        }
+    }
+}
+
+impl Fact {
+    pub(super) fn text(name: &'static str, value: &str) -> Self {
+        Self {
+            name,
+            value: Markup(text::Escaped(value).to_string()),
+            href: String::new(),
+        }
+    }
+
+    pub(super) fn link(name: &'static str, value: &str, href: String) -> Self {
+        Self {
+            href,
+            ..Self::text(name, value)
+        }
+    }
+
+    pub(super) fn markup(name: &'static str, value: Markup) -> Self {
+        Self {
+            name,
+            value,
+            href: String::new(),
+        }
+    }
+}
+
+fn facts(task: &TaskView) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let task_link = |id: &str| format!("/tasks/{}", text::url(id));
+    if let Some(node) = &task.worker {
+        facts.push(Fact::link(
+            "Node",
+            node,
+            format!("/nodes/{}", text::url(node)),
+        ));
+    }
+    if let Some(queue) = &task.queue {
+        facts.push(Fact::link(
+            "Queue",
+            queue,
+            format!("/queues#{}", text::url(queue)),
+        ));
+    }
+    facts.push(Fact::text("Retries", &task.retries.to_string()));
+    if let Some(seconds) = task.runtime_seconds {
+        facts.push(Fact::text("Run time", &text::span(seconds)));
+    }
+    for (name, moment) in [("Not before", &task.eta), ("Expires", &task.expires)] {
+        if moment.is_some() {
+            facts.push(Fact::markup(name, text::exact(moment.as_deref())));
+        }
+    }
+    if let Some(parent) = &task.parent_id {
+        facts.push(Fact::link("Called by", parent, task_link(parent)));
+    }
+    if let Some(root) = task.root_id.as_ref().filter(|root| **root != task.id) {
+        facts.push(Fact::link("Workflow began", root, task_link(root)));
+    }
+    if let Some(client) = &task.client {
+        facts.push(Fact::text("Sent by", client));
+    }
+    facts.push(Fact::markup(
+        "Last change",
+        text::when(task.changed_at.as_deref()),
+    ));
+    facts.push(Fact::link(
+        "As JSON",
+        "API",
+        format!("/api/v1/tasks/{}", text::url(&task.id)),
+    ));
+    facts
+}
