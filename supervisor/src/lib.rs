@@ -9,6 +9,7 @@
 
 mod access;
 mod actor;
+mod beat;
 mod board;
 mod cluster;
 mod config;
