@@ -17,9 +17,11 @@ pub(crate) mod audit;
 mod error;
 mod place;
 mod row;
+pub(crate) mod schedules;
 mod schema;
 mod sqlite;
 mod statement;
+pub(crate) mod terms;
 #[cfg(test)]
 mod tests;
 

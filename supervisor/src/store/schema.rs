@@ -1,14 +1,18 @@
 //! The schema, as numbered steps.
 
-use super::audit;
 use super::error::StoreError;
+use super::{audit, schedules, terms};
 
 /// One step of the schema: the statements of each table that it makes or changes.
 pub(super) type Step = &'static [&'static [&'static str]];
 
 /// The steps, the first being number 1. A step that was released never changes: a change
 /// of the schema is a further step.
-pub(super) const MIGRATIONS: &[Step] = &[&[audit::SCHEMA]];
+pub(super) const MIGRATIONS: &[Step] = &[&[
+    audit::SCHEMA,
+    schedules::SCHEMA,
+    terms::SCHEMA,
+]];
 
 /// What the two servers call the same type.
 #[derive(Debug)]
