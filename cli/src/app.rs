@@ -84,6 +84,10 @@ fn run(
             command::check::run(&settings, file.as_deref(), output)?;
             return Ok(ExitCode::SUCCESS);
         }
+        Command::HashPassword => {
+            command::hash_password::run(output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Report => {
             command::report::run(&settings, output)?;
             return Ok(ExitCode::SUCCESS);
@@ -120,7 +124,10 @@ fn run(
             Command::Events(args) => command::events::run(&settings, args, output).await,
             Command::Graph(args) => command::graph::run(&settings, args, output).await,
             Command::Migrate(args) => command::migrate::run(&settings, args, output).await,
-            Command::Check | Command::Report | Command::Completions { .. } => Ok(()),
+            Command::Check
+            | Command::HashPassword
+            | Command::Report
+            | Command::Completions { .. } => Ok(()),
         }
     })?;
     Ok(ExitCode::SUCCESS)

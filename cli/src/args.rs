@@ -147,6 +147,8 @@ pub(crate) enum Command {
     Purge(Purge),
     /// Bring messages from one broker to another
     Migrate(Migrate),
+    /// Print the hash of a password, for [[user]] in the settings file: typed, or from a pipe
+    HashPassword,
     /// Print what belongs into a bug report
     Report,
     /// Print the completion script of a shell

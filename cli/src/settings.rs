@@ -5,6 +5,7 @@
 //! only the merged whole is turned into the configuration of a component.
 
 mod layer;
+mod people;
 mod resolve;
 mod tables;
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use celeriac_supervisor::{Config, Supervisor};
+use celeriac_supervisor::{Access, Config, Redaction, Role, Supervisor, TrustedProxy};
 
 use crate::error::Error;
 use crate::settings::Settings;
@@ -53,10 +53,106 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(history) = settings.parse("history", "a number of tasks")? {
         config.history = history;
     }
+    config.access = access(settings)?;
+    config.redaction = redaction(settings)?;
     config
         .check()
         .map_err(|error| Error::Usage(error.to_string()))?;
     Ok(config)
+}
+
+/// Says who may ask.
+fn access(settings: &Settings) -> Result<Access, Error> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let users = settings.users().iter().map(|table| table.user(variable));
+    let tokens = settings
+        .api_tokens()
+        .iter()
+        .map(|table| table.token(variable));
+    let mut access = Access {
+        users: users.collect::<Result<_, _>>().map_err(Error::Usage)?,
+        tokens: tokens.collect::<Result<_, _>>().map_err(Error::Usage)?,
+        proxy: proxy(settings)?,
+        ..Access::default()
+    };
+    if let Some(anonymous) = settings.flag("metrics_anonymous")? {
+        access.metrics_anonymous = anonymous;
+    }
+    if let Some(age) = settings.duration("audit_age")? {
+        access.audit_age = age;
+    }
+    if let Some(entries) = settings.parse("audit_entries", "a number of entries")? {
+        access.audit_entries = entries;
+    }
+    Ok(access)
+}
+
+fn proxy(settings: &Settings) -> Result<Option<TrustedProxy>, Error> {
+    let roles = settings.with("group_roles", |text| each(text, group_role))?;
+    let peers = settings.with("trusted_proxies", |text| each(text, str::parse))?;
+    let default_role = settings.with("default_role", str::parse)?;
+    let groups_header = settings.text("groups_header").map(str::to_owned);
+    if let Some(header) = settings.text("trusted_header") {
+        return Ok(Some(TrustedProxy {
+            header: header.to_owned(),
+            groups_header,
+            roles: roles.unwrap_or_default(),
+            default_role,
+            peers: peers.unwrap_or_default(),
+        }));
+    }
+    let alone = [
+        ("group_roles", roles.is_some()),
+        ("trusted_proxies", peers.is_some()),
+        ("default_role", default_role.is_some()),
+        ("groups_header", groups_header.is_some()),
+    ];
+    match alone.iter().find(|(_, set)| *set) {
+        Some((name, _)) => Err(Error::Usage(format!(
+            "setting {name}: expected trusted_header with it, found none"
+        ))),
+        None => Ok(None),
+    }
+}
+
+/// Says what is hidden of tasks.
+fn redaction(settings: &Settings) -> Result<Redaction, Error> {
+    let mut redaction = match settings.flag("hide_defaults")? {
+        Some(false) => Redaction::nothing(),
+        _ => Redaction::default(),
+    };
+    type Add = fn(Redaction, &str) -> Result<Redaction, String>;
+    let lists: [(&str, Add); 3] = [
+        ("hide_keys", Redaction::key),
+        ("hide_arguments_of", Redaction::arguments_of),
+        ("hide_results_of", Redaction::results_of),
+    ];
+    for (name, add) in lists {
+        let all = |text: &str| {
+            let mut patterns = text.split(',').map(str::trim);
+            patterns.try_fold(redaction.clone(), |redaction, pattern| {
+                add(redaction, pattern)
+            })
+        };
+        if let Some(added) = settings.with(name, all)? {
+            redaction = added;
+        }
+    }
+    Ok(redaction)
+}
+
+/// Reads the parts between commas.
+fn each<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    text.split(',').map(|part| read(part.trim())).collect()
+}
+
+fn group_role(text: &str) -> Result<(String, Role), String> {
+    match text.rsplit_once('=') {
+        Some((group, role)) if !group.trim().is_empty() => {
+            Ok((group.trim().to_owned(), role.trim().parse()?))
+        }
+        _ => Err(format!("expected group=role, found {text:?}")),
+    }
 }
 
 /// Returns where the store is when nobody says: a file of the service's or the user's own.
@@ -88,6 +184,55 @@ pub(crate) fn default_store(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn settings(file: &str) -> Settings {
+        let flags: crate::settings::Layer = toml::from_str(file).unwrap();
+        Settings::resolve(&flags, [], None).unwrap()
+    }
+
+    #[test]
+    fn a_proxy_is_trusted_as_it_is_said() {
+        let file = "trusted_header = 'X-Forwarded-User'\ngroups_header = 'X-Forwarded-Groups'\n\
+                    trusted_proxies = ['10.0.0.0/8', '::1']\ngroup_roles = 'ops=operator, a=b=admin'";
+        let access = access(&settings(file)).unwrap();
+        let proxy = access.proxy.unwrap();
+        assert_eq!(proxy.peers.len(), 2);
+        let roles = [("ops", Role::Operator), ("a=b", Role::Admin)];
+        assert_eq!(
+            proxy.roles,
+            roles.map(|(group, role)| (group.to_owned(), role))
+        );
+        for (file, error) in [
+            (
+                "trusted_proxies = '10.0.0.0/8'",
+                "setting trusted_proxies: expected trusted_header",
+            ),
+            (
+                "trusted_header = 'X'\ntrusted_proxies = '10/8'",
+                "expected an address or a range",
+            ),
+            (
+                "trusted_header = 'X'\ngroup_roles = 'ops'",
+                "expected group=role, found \"ops\"",
+            ),
+            (
+                "trusted_header = 'X'\ndefault_role = 'root'",
+                "expected viewer, operator or admin",
+            ),
+            (
+                "trusted_header = 'X'",
+                "trusted_proxies: expected the addresses",
+            ),
+            (
+                "hide_keys = 'a,,b'",
+                "setting hide_keys (flag): expected a pattern",
+            ),
+            ("audit_entries = 0", "audit_entries: expected at least 1"),
+        ] {
+            let found = config(&settings(file)).unwrap_err().to_string();
+            assert!(found.contains(error), "{found} lacks {error}");
+        }
+    }
 
     #[test]
     fn the_store_is_in_the_service_s_folder_or_the_user_s() {

@@ -3,13 +3,14 @@
 use clap::Args;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::people::{TokenTable, UserTable};
 use super::tables::{QueueTable, RouteTable};
 
 /// What one source of settings says; `None` is what it does not say.
 ///
 /// Values are kept as the text a person wrote and are parsed after merging, so that an
 /// error can name the setting and where it came from.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Layer {
     /// Broker URL: memory://, amqp://user:password@host:port/vhost, amqps://
@@ -213,6 +214,68 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "BOOL", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) allow_anonymous: Option<String>,
+    /// Header in which a trusted proxy says who asks, such as X-Forwarded-User [default: none]
+    #[arg(long, global = true, value_name = "HEADER", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) trusted_header: Option<String>,
+    /// Header in which a trusted proxy says the groups of who asks [default: none]
+    #[arg(long, global = true, value_name = "HEADER", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) groups_header: Option<String>,
+    /// Addresses that these headers are believed from, separated by commas, such as
+    /// 10.0.0.0/8 [default: none]
+    #[arg(long, global = true, value_name = "CIDRS", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) trusted_proxies: Option<String>,
+    /// Which group has which role, separated by commas, such as ops=operator,root=admin
+    /// [default: none]
+    #[arg(long, global = true, value_name = "GROUP=ROLE", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) group_roles: Option<String>,
+    /// Role of those that a trusted proxy names and that are in none of the groups
+    /// [default: none, they are refused]
+    #[arg(long, global = true, value_name = "ROLE", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) default_role: Option<String>,
+    /// Show /metrics to everybody: true or false [default: false]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) metrics_anonymous: Option<String>,
+    /// Keywords whose values are hidden too, separated by commas, such as iban,card.number
+    /// [default: none]
+    #[arg(long, global = true, value_name = "PATTERNS", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) hide_keys: Option<String>,
+    /// Hide the values of keywords such as password, secret, token: true or false
+    /// [default: true]
+    #[arg(long, global = true, value_name = "BOOL", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) hide_defaults: Option<String>,
+    /// Tasks whose arguments are hidden wholly, separated by commas, such as billing.*
+    /// [default: none]
+    #[arg(long, global = true, value_name = "PATTERNS", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) hide_arguments_of: Option<String>,
+    /// Tasks whose results and errors are hidden wholly, separated by commas [default: none]
+    #[arg(long, global = true, value_name = "PATTERNS", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) hide_results_of: Option<String>,
+    /// How long the audit log keeps an entry [default: 365d]
+    #[arg(long, global = true, value_name = "DURATION", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) audit_age: Option<String>,
+    /// How many entries the audit log keeps [default: 100000]
+    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) audit_entries: Option<String>,
+    /// The people of a settings file.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub(crate) user: Vec<UserTable>,
+    /// The programs of a settings file.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub(crate) api_token: Vec<TokenTable>,
     /// Where history, schedules and dead letters are kept: memory:, the path of an SQLite
     /// file, or postgres://user:password@host/database [default: celeriac.db in
     /// $STATE_DIRECTORY, $XDG_STATE_HOME/celeriac or ~/.local/state/celeriac; memory: for up]
@@ -261,6 +324,13 @@ pub(crate) struct Layer {
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) http_allow_private: Option<String>,
+}
+
+/// Shows nothing: it may hold secrets.
+impl std::fmt::Debug for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Layer").finish_non_exhaustive()
+    }
 }
 
 /// Reads a scalar or a list of scalars of a settings file as the text a flag would be.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Layer;
+use super::people::{TokenTable, UserTable};
 use super::tables::Tables;
 use crate::error::Error;
 use crate::units::parse_duration;
@@ -38,10 +39,12 @@ impl fmt::Display for Source {
 }
 
 /// The merged settings: text by name, each with its source, and the tables of the file.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Settings {
     values: BTreeMap<String, (String, Source)>,
     tables: Tables,
+    users: Vec<UserTable>,
+    api_tokens: Vec<TokenTable>,
 }
 
 /// Celery's own names for two of our settings.
@@ -70,10 +73,19 @@ impl Settings {
             Error::Usage(format!("settings file {}: {error}", path.display()))
         };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-        let layer: Layer = toml::from_str(&text).map_err(|error| wrong(&error))?;
+        let layer: Layer = toml::from_str(&text).map_err(|error| {
+            // The error itself would show the line, and with it what secret is in it.
+            let before = error
+                .span()
+                .map_or("", |span| text.get(..span.start).unwrap_or(""));
+            let line = before.matches('\n').count() + 1;
+            wrong(&format!("line {line}: {}", error.message()))
+        })?;
         let tables = Tables::read(&layer.queue, &layer.route).map_err(|error| wrong(&error))?;
         Ok(Self {
             tables,
+            users: layer.user.clone(),
+            api_tokens: layer.api_token.clone(),
             ..Self::merge(flags, environment, Some((path, &layer)))
         })
     }
@@ -121,13 +133,23 @@ impl Settings {
         }
         Self {
             values: merged,
-            tables: Tables::default(),
+            ..Self::default()
         }
     }
 
     /// Returns the queues and routes of the settings file.
     pub(crate) const fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// Returns the people of the settings file.
+    pub(crate) fn users(&self) -> &[UserTable] {
+        &self.users
+    }
+
+    /// Returns the programs of the settings file.
+    pub(crate) fn api_tokens(&self) -> &[TokenTable] {
+        &self.api_tokens
     }
 
     /// Returns a setting as text.
@@ -201,6 +223,15 @@ impl Settings {
             }
         };
         names().into_iter().map(row).collect()
+    }
+}
+
+/// Shows every setting, secrets masked.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = self.table().into_iter();
+        let set = set.filter_map(|(name, value, _)| Some((name, value?)));
+        f.debug_map().entries(set).finish()
     }
 }
 
@@ -279,7 +310,7 @@ mod tests {
             ..Layer::default()
         };
         let settings = Settings::resolve(&flags, [], None).unwrap();
-        let text = format!("{:?}", settings.table());
+        let text = format!("{:?} {settings:?} {flags:?}", settings.table());
         assert!(!text.contains("secret") && !text.contains("hush"), "{text}");
         assert!(text.contains("user:**@host"), "{text}");
     }
