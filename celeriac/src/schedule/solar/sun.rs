@@ -11,6 +11,11 @@ const J2000: f64 = 946_728_000.0;
 const REFRACTION: f64 = 34.0 / 60.0;
 /// The sun's radius in degrees at the mean distance.
 const RADIUS: f64 = 959.63 / 3600.0;
+/// Degrees that the sun at the horizon stands lower than seen from the Earth's centre.
+const PARALLAX: f64 = 8.794 / 3600.0;
+
+/// Rounds after which an event moves less than a second any more.
+const ROUNDS: u32 = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Crossing {
@@ -96,11 +101,12 @@ pub(super) fn event(day: i64, latitude: f64, longitude: f64, angle: Angle) -> Op
     let mut second = day as f64 * DAY + DAY / 2.0 - longitude * 240.0;
     // The sun moves a degree while the Earth turns once: each round is some 360 times nearer.
     let mut target = 0.0;
-    for round in 0..6 {
+    for round in 0..ROUNDS {
         let sun = position(second);
         // The first round finds noon; only from there is there a rising before, a setting after.
         if round > 0 && angle.crossing != Crossing::Transit {
-            target = crossing(latitude, &sun, angle)?;
+            let last = round + 1 == ROUNDS;
+            target = crossing(latitude, &sun, angle, last)?;
         }
         let off = target - (sun.hour_angle + longitude);
         // From noon the way to a target is not the shorter one round.
@@ -114,21 +120,22 @@ pub(super) fn event(day: i64, latitude: f64, longitude: f64, angle: Angle) -> Op
     Some(second.round() as i64 * SECOND)
 }
 
-/// Returns the hour angle at which the sun crosses a height, in degrees.
-fn crossing(latitude: f64, sun: &Position, angle: Angle) -> Option<f64> {
+/// Returns the hour angle at which the sun crosses a height, in degrees. Where it does not, that
+/// is its highest or lowest place until the last round: it may be elsewhere by then.
+fn crossing(latitude: f64, sun: &Position, angle: Angle, last: bool) -> Option<f64> {
     let radius = if angle.edge {
         RADIUS / sun.distance
     } else {
         0.0
     };
-    let height = -(angle.below + radius).to_radians();
+    let height = (PARALLAX - angle.below - radius).to_radians();
     let declination = sun.declination.to_radians();
     let cosine =
         (height.sin() - latitude.sin() * declination.sin()) / (latitude.cos() * declination.cos());
-    if !(-1.0..=1.0).contains(&cosine) {
+    if last && !(-1.0..=1.0).contains(&cosine) {
         return None;
     }
-    let hour_angle = cosine.acos().to_degrees();
+    let hour_angle = cosine.clamp(-1.0, 1.0).acos().to_degrees();
     Some(match angle.crossing {
         Crossing::Rising => -hour_angle,
         _ => hour_angle,
