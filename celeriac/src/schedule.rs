@@ -40,6 +40,7 @@ pub use self::misfire::Misfire;
 pub use self::once::Once;
 pub use self::solar::{Solar, SunEvent};
 pub use self::tick::{tick_id, tick_name};
+pub use self::time::text;
 pub use self::zone::Zone;
 use crate::error::{Error, Result};
 
@@ -133,6 +134,12 @@ impl Schedule {
             Self::Once(once) => once.zone(),
             Self::Interval(_) | Self::Solar(_) => None,
         }
+    }
+
+    /// Writes an instant as the schedule's civil time with its offset, for people:
+    /// `2026-12-24T18:00:00+01:00`. UTC where the schedule has no zone.
+    pub fn civil(&self, tick: SystemTime) -> String {
+        self.zone().unwrap_or(&Zone::utc()).civil(tick)
     }
 
     /// Returns the first tick strictly later than `after`; `None` when there is none any more.

@@ -92,6 +92,10 @@ fn run(
             command::report::run(&settings, output)?;
             return Ok(ExitCode::SUCCESS);
         }
+        Command::Schedules(args) => {
+            command::schedules::run(&settings, args, output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Command::Completions { shell } => {
             command::completions::run(shell);
             return Ok(ExitCode::SUCCESS);
@@ -127,6 +131,7 @@ fn run(
             Command::Check
             | Command::HashPassword
             | Command::Report
+            | Command::Schedules(_)
             | Command::Completions { .. } => Ok(()),
         }
     })?;

@@ -2,6 +2,7 @@
 
 mod call;
 mod remote;
+mod schedules;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use self::call::Call;
 pub(crate) use self::remote::{Asked, Drawing, Events, Graph, Migrate, Remote};
+pub(crate) use self::schedules::{Preview, Schedules, SchedulesCommand};
 use crate::settings::Layer;
 use crate::units::parse_duration;
 
@@ -100,7 +102,7 @@ impl Cli {
                     .iter()
                     .all(|(of, commands)| *of != heading || commands.contains(&&*name))
             };
-            *command = std::mem::take(command).mut_args(|arg| {
+            let adapt = |arg: clap::Arg| {
                 let own = CALL
                     .iter()
                     .find(|(id, _)| name == "call" && arg.get_id() == id);
@@ -111,7 +113,12 @@ impl Cli {
                     .get_help_heading()
                     .is_some_and(|heading| !shown(heading));
                 arg.hide(hide)
-            });
+            };
+            *command = std::mem::take(command).mut_args(adapt);
+            // Commands of a command show what it shows.
+            for inner in command.get_subcommands_mut() {
+                *inner = std::mem::take(inner).mut_args(adapt);
+            }
         }
         tree
     }
@@ -145,6 +152,8 @@ pub(crate) enum Command {
     Queues(Queues),
     /// Drop all waiting messages of queues
     Purge(Purge),
+    /// Show when tasks run by themselves
+    Schedules(Schedules),
     /// Bring messages from one broker to another
     Migrate(Migrate),
     /// Print the hash of a password, for [[user]] in the settings file: typed, or from a pipe

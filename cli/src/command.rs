@@ -12,6 +12,7 @@ pub(crate) mod queues;
 pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod result;
+pub(crate) mod schedules;
 pub(crate) mod status;
 pub(crate) mod supervisor;
 pub(crate) mod up;

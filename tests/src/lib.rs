@@ -31,5 +31,10 @@ struct Workflows;
 
 /// The guides compile and run.
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/schedules.md")]
+struct Schedules;
+
+/// The guides compile and run.
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/control.md")]
 struct Control;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use celeriac_protocol::{Table, Value};
 
 pub use self::options::Options;
-use super::{Misfire, Schedule, SunEvent, tick};
+use super::{Misfire, Schedule, SunEvent, span, tick};
 use crate::call::Call;
 use crate::error::{Error, Result};
 
@@ -238,6 +238,10 @@ impl Entry {
     /// Names the field, what was expected and what was found.
     pub fn check(&self) -> Result<()> {
         let nameable = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+        if !nameable(&self.task) {
+            let found = format!("{:?}", self.task);
+            return Err(Error::invalid("task", "the name of a task", found));
+        }
         if !nameable(&self.name) || self.name.len() > LONGEST_NAME || self.name.trim() != self.name
         {
             return Err(Error::invalid(
@@ -246,10 +250,6 @@ impl Entry {
                 format!("{:?}", self.name),
             ));
         }
-        if !nameable(&self.task) {
-            let found = format!("{:?}", self.task);
-            return Err(Error::invalid("task", "the name of a task", found));
-        }
         let most = match &self.schedule {
             Schedule::Interval(interval) => interval.every().min(MOST_JITTER),
             _ => MOST_JITTER,
@@ -257,8 +257,8 @@ impl Entry {
         if self.jitter > most {
             return Err(Error::invalid(
                 "jitter",
-                format!("{most:?} at most: the interval, or a day"),
-                format!("{:?}", self.jitter),
+                format!("{} at most: the interval, or a day", span::text(most)),
+                span::text(self.jitter),
             ));
         }
         if let Misfire::All { most } = self.misfire
@@ -304,3 +304,6 @@ impl fmt::Display for Entry {
         write!(f, "{}: {} {}", self.name, self.task, self.schedule)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
 //! One time only.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 
+use super::time;
 use super::zone::Zone;
 use crate::error::{Error, Result};
 
@@ -65,12 +67,20 @@ impl Once {
         }
     }
 
+    /// Returns the instant; `None` at the far ends of the calendar.
+    pub fn at(&self) -> Option<SystemTime> {
+        time::instant(self.micros()?)
+    }
+
+    fn micros(&self) -> Option<i64> {
+        match &self.0 {
+            At::Instant(at) => Some(at.as_microsecond()),
+            At::Civil(civil, zone) => zone.resolve(*civil),
+        }
+    }
+
     pub(super) fn next(&self, after: i64) -> Option<i64> {
-        let at = match &self.0 {
-            At::Instant(at) => at.as_microsecond(),
-            At::Civil(civil, zone) => zone.resolve(*civil)?,
-        };
-        Some(at).filter(|at| *at > after)
+        self.micros().filter(|at| *at > after)
     }
 
     /// Returns the time as it is written in a form, without the zone.

@@ -29,8 +29,8 @@ pub(super) fn instant(micros: i64) -> Option<SystemTime> {
     }
 }
 
-/// Writes an instant as RFC 3339 in UTC with microseconds.
-pub(super) fn text(at: SystemTime) -> String {
+/// Writes an instant as RFC 3339 in UTC with microseconds: `2026-12-24T18:00:00.000000Z`.
+pub fn text(at: SystemTime) -> String {
     match floor(at).map(Timestamp::from_microsecond) {
         Some(Ok(at)) => format!("{at:.6}"),
         _ => format!("{at:?}"),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use celeriac::{Entry, clock};
 use serde_json::{Map, json};
 
 use crate::error::Error;
@@ -10,6 +11,12 @@ use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings, file: Option<&Path>, output: Output) -> Result<(), Error> {
     let table = settings.table();
+    let now = clock::now();
+    let next = |entry: &Entry| {
+        let tick = entry.schedule.next_after(now).filter(|_| entry.enabled)?;
+        Some(entry.schedule.civil(tick))
+    };
+    let entries = &settings.tables().schedules;
     let checked = checked(settings);
     if output.is_json() {
         let setting = |(name, value, source): &(String, Option<String>, _)| {
@@ -17,7 +24,13 @@ pub(crate) fn run(settings: &Settings, file: Option<&Path>, output: Output) -> R
             (name.clone(), json!({ "value": value, "from": source }))
         };
         let settings = table.iter().map(setting).collect::<Map<_, _>>();
-        let report = json!({ "settings": settings, "file": file, "sound": checked.is_ok() });
+        let schedules = entries
+            .iter()
+            .map(|entry| json!({ "entry": entry, "next": next(entry) }));
+        let report = json!({
+            "settings": settings, "file": file, "sound": checked.is_ok(),
+            "schedules": schedules.collect::<Vec<_>>(),
+        });
         print(&report.to_string());
         return checked;
     }
@@ -32,6 +45,22 @@ pub(crate) fn run(settings: &Settings, file: Option<&Path>, output: Output) -> R
     print(&columns(
         &std::iter::once(heading).chain(rows).collect::<Vec<_>>(),
     ));
+    if !entries.is_empty() {
+        let rows = entries.iter().map(|entry| {
+            let next = next(entry).unwrap_or_else(|| "-".to_owned());
+            vec![
+                entry.name.clone(),
+                entry.schedule.to_string(),
+                entry.task.clone(),
+                next,
+            ]
+        });
+        let heading = ["SCHEDULE", "WHEN", "TASK", "NEXT"]
+            .map(str::to_owned)
+            .to_vec();
+        let rows = std::iter::once(heading).chain(rows).collect::<Vec<_>>();
+        print(&format!("\n{}", columns(&rows)));
+    }
     print(&match file {
         Some(path) => format!("\nsettings file: {}", path.display()),
         None => "\nno settings file".to_owned(),

@@ -70,6 +70,10 @@ pub(crate) struct Layer {
     #[arg(skip)]
     #[serde(skip_serializing)]
     pub(crate) route: Vec<RouteTable>,
+    /// The entries of the plan.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub(crate) schedule: Vec<toml::Table>,
 
     /// What to log: error, warn, info, debug, trace, or a filter such as
     /// info,celeriac=debug [default: info]

@@ -81,7 +81,7 @@ impl Settings {
             let line = before.matches('\n').count() + 1;
             wrong(&format!("line {line}: {}", error.message()))
         })?;
-        let tables = Tables::read(&layer.queue, &layer.route).map_err(|error| wrong(&error))?;
+        let tables = Tables::read(&layer).map_err(|error| wrong(&error))?;
         Ok(Self {
             tables,
             users: layer.user.clone(),

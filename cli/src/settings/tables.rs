@@ -1,12 +1,15 @@
-//! The tables of a settings file: queues and routes.
+//! The tables of a settings file: queues, routes and schedules.
 
 use std::fmt;
 
 use celeriac::broker::ExchangeKind;
+use celeriac::protocol::Table;
 use celeriac::routing::{QueueType, Route, Routes, TaskQueue};
+use celeriac::schedule::Entry;
 use celeriac::{AppBuilder, Value};
 use serde::Deserialize;
 
+use super::Layer;
 use crate::units::parse_duration;
 
 /// One `[[queue]]`: a queue that producers and nodes declare alike.
@@ -64,18 +67,20 @@ pub(crate) struct RouteTable {
 pub(crate) struct Tables {
     pub(crate) queues: Vec<TaskQueue>,
     routes: Vec<RouteTable>,
+    pub(crate) schedules: Vec<Entry>,
 }
 
 impl Tables {
     /// Reads what a file says; an error names the table.
-    pub(super) fn read(queues: &[QueueTable], routes: &[RouteTable]) -> Result<Self, String> {
-        let queues = queues.iter().map(|table| {
+    pub(super) fn read(layer: &Layer) -> Result<Self, String> {
+        let queues = layer.queue.iter().map(|table| {
             let named = |error: String| format!("queue {:?}: {error}", table.name);
             table.describe().map_err(named)
         });
         let tables = Self {
             queues: queues.collect::<Result<_, _>>()?,
-            routes: routes.to_vec(),
+            routes: layer.route.clone(),
+            schedules: schedules(&layer.schedule)?,
         };
         let mut tried = Routes::default();
         for (at, table) in tables.routes.iter().enumerate() {
@@ -89,10 +94,13 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Adds queues and routes to an app.
+    /// Adds queues, routes and schedules to an app.
     pub(crate) fn add_to(&self, mut app: AppBuilder) -> AppBuilder {
         for queue in &self.queues {
             app = app.queue(queue.clone());
+        }
+        for entry in &self.schedules {
+            app = app.schedule(entry.clone());
         }
         for table in &self.routes {
             // What cannot be read was told when the file was.
@@ -105,6 +113,35 @@ impl Tables {
         }
         app
     }
+}
+
+/// Reads each `[[schedule]]`; an error names the entry and the field.
+fn schedules(tables: &[toml::Table]) -> Result<Vec<Entry>, String> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for (at, table) in tables.iter().enumerate() {
+        let name = match table.get("name").and_then(toml::Value::as_str) {
+            Some(name) => format!("schedule {name:?}"),
+            None => format!("schedule {}", at + 1),
+        };
+        let named = |error: &dyn fmt::Display| format!("{name}: {error}");
+        // TOML has times of its own; entries write them as text.
+        let fields = table.iter().map(|(field, value)| {
+            let value = match value {
+                toml::Value::Datetime(time) => Value::Str(time.to_string()),
+                other => Value::from_serialize(other).map_err(|error| named(&error))?,
+            };
+            Ok((field.clone(), value))
+        });
+        let form = fields.collect::<Result<Table, String>>()?;
+        let entry = Entry::from_value(&Value::Map(form)).map_err(|error| named(&error))?;
+        if entries.iter().any(|other| other.name == entry.name) {
+            return Err(named(
+                &"name: expected one that no other entry has, found it twice",
+            ));
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
 }
 
 fn text(error: impl fmt::Display) -> String {
@@ -183,12 +220,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::time::Duration;
 
+    use celeriac::schedule::{Misfire, SunEvent};
+
     use super::*;
-    use crate::settings::Layer;
 
     fn read(file: &str) -> Result<Tables, String> {
         let layer: Layer = toml::from_str(file).map_err(text)?;
-        Tables::read(&layer.queue, &layer.route)
+        Tables::read(&layer)
     }
 
     #[test]
@@ -234,8 +272,94 @@ mod tests {
     }
 
     #[test]
+    fn a_file_has_entries_of_the_plan() {
+        let tables = read(
+            r#"
+            [[schedule]]
+            name = "reports"
+            task = "reports.nightly"
+            crontab = "30 3 * * mon-fri"
+            zone = "Europe/Berlin"
+            args = [7, "all"]
+            kwargs = { deep = true }
+            queue = "slow"
+            priority = 3
+            expires = "1h"
+            jitter = "30s"
+            misfire = "all(3)"
+            deadline = "2h"
+            description = "for the morning"
+
+            [[schedule]]
+            task = "stock.count"
+            every = 30
+            enabled = false
+
+            [[schedule]]
+            task = "party.start"
+            once = 2026-12-24T18:00:00Z
+
+            [[schedule]]
+            task = "lamps.on"
+            solar = { event = "sunset", latitude = 52.52, longitude = 13.405 }
+            "#,
+        )
+        .unwrap();
+        let expected = [
+            Entry::crontab("30 3 * * mon-fri", "reports.nightly")
+                .unwrap()
+                .named("reports")
+                .zone("Europe/Berlin")
+                .unwrap()
+                .args([Value::from(7), Value::from("all")])
+                .kwarg("deep", true)
+                .queue("slow")
+                .priority(3)
+                .expires(Duration::from_secs(3600))
+                .jitter(Duration::from_secs(30))
+                .misfire(Misfire::All { most: 3 })
+                .deadline(Duration::from_secs(7200))
+                .description("for the morning"),
+            Entry::every(Duration::from_secs(30), "stock.count")
+                .unwrap()
+                .disabled(),
+            Entry::once("2026-12-24T18:00:00Z", "party.start").unwrap(),
+            Entry::solar(SunEvent::Sunset, 52.52, 13.405, "lamps.on").unwrap(),
+        ];
+        assert_eq!(tables.schedules, expected);
+    }
+
+    #[test]
     fn a_bad_table_is_named() {
         for (file, error) in [
+            (
+                "[[schedule]]\nname = 'n'\ntask = 't'\ncrontab = '* 24 * * *'",
+                "schedule \"n\": crontab, hour at column 3: expected 0 to 23, found 24",
+            ),
+            (
+                "[[schedule]]\ntask = 't'\nevery = '5 weeks'",
+                "schedule 1: every: expected a number with a unit",
+            ),
+            (
+                "[[schedule]]\ntask = 't'\nevery = 1\ncrontab = '@daily'",
+                "schedule 1: schedule: expected one of every, crontab, solar, once, found every and crontab",
+            ),
+            (
+                "[[schedule]]\ntask = 't'\ncrontab = '@daily'\nzone = 'Berlin'",
+                "schedule 1: zone: expected the IANA name of a time zone",
+            ),
+            (
+                "[[schedule]]\ntask = 't'\nevery = 1\npriority = 256",
+                "schedule 1: priority: expected u8, found integer `256`",
+            ),
+            (
+                "[[schedule]]\ntask = 't'\nevery = 1\nevrey = 2",
+                "found evrey",
+            ),
+            (
+                "[[schedule]]\ntask = 't'\nevery = 1\n[[schedule]]\ntask = 't'\nevery = 1",
+                "schedule 2: name: expected one that no other entry has, found it twice",
+            ),
             (
                 "[[queue]]\nname = 'q'\nexchange_type = 'headers'",
                 "queue \"q\": exchange type: expected direct, topic or fanout, found headers",
