@@ -1,0 +1,222 @@
+//! Which tasks take their nodes along: a pure function of what nodes say.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+/// Counts, for each task, the nodes that ended while it ran.
+///
+/// ```text
+///  started ---> running on a node --ended--> forgotten
+///                 |          |
+///                 |          +-- the node is another process: one more crash
+///                 +-- the node is lost, and the task starts elsewhere: one more crash
+///
+///  crashes = limit: quarantined
+/// ```
+///
+/// A node that is merely silent may still run its tasks, and one that says goodbye gave
+/// them back: neither is a crash.
+#[derive(Debug)]
+pub(crate) struct Crashes {
+    limit: u32,
+    running: HashMap<Arc<str>, Arc<str>>,
+    lost: HashSet<String>,
+    counts: Recent<u32>,
+    quarantined: Recent<String>,
+}
+
+/// No more running tasks are followed at once.
+const RUNNING: usize = 100_000;
+/// So many tasks with a crash are remembered; the oldest go first.
+const REMEMBERED: usize = 10_000;
+
+impl Crashes {
+    /// Quarantines what crashed `limit` times; 0 is never.
+    pub(crate) fn new(limit: u32) -> Self {
+        Self {
+            limit,
+            running: HashMap::new(),
+            lost: HashSet::new(),
+            counts: Recent::default(),
+            quarantined: Recent::default(),
+        }
+    }
+
+    /// A task starts on a node. Returns whether it is quarantined by that.
+    pub(crate) fn started(&mut self, id: &Arc<str>, node: &Arc<str>) -> bool {
+        self.lost.remove(&**node);
+        let before = match self.running.get_mut(id) {
+            Some(at) => Some(std::mem::replace(at, Arc::clone(node))),
+            None if self.limit == 0 || self.running.len() >= RUNNING => None,
+            None => self.running.insert(Arc::clone(id), Arc::clone(node)),
+        };
+        before.is_some_and(|before| self.lost.contains(&*before) && self.crashed(id))
+    }
+
+    /// A task ended, or will be tried again.
+    pub(crate) fn ended(&mut self, id: &str) {
+        self.running.remove(id);
+        self.counts.remove(id);
+    }
+
+    /// A node is another process now. Returns the tasks that are quarantined by that.
+    pub(crate) fn restarted(&mut self, node: &str) -> Vec<Arc<str>> {
+        self.lost.remove(node);
+        let mut ids = self.leave(node);
+        ids.retain(|id| self.crashed(id));
+        ids
+    }
+
+    /// A node is silent for too long.
+    pub(crate) fn lost(&mut self, node: &str) {
+        self.lost.insert(node.to_owned());
+    }
+
+    /// A node that was silent speaks again.
+    pub(crate) fn found(&mut self, node: &str) {
+        self.lost.remove(node);
+    }
+
+    /// A node said goodbye: what it ran is with the broker.
+    pub(crate) fn left(&mut self, node: &str) {
+        self.lost.remove(node);
+        self.leave(node);
+    }
+
+    /// A node was dropped from the model.
+    pub(crate) fn forgotten(&mut self, node: &str) {
+        self.left(node);
+    }
+
+    /// The tasks that are not to be tried again, with the reasons.
+    pub(crate) fn quarantined(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.quarantined.values.iter();
+        all.map(|(id, reason)| (&**id, reason.as_str()))
+    }
+
+    /// Returns why a task is not to be tried again.
+    pub(crate) fn reason(&self, id: &str) -> Option<&str> {
+        self.quarantined.values.get(id).map(String::as_str)
+    }
+
+    fn leave(&mut self, node: &str) -> Vec<Arc<str>> {
+        let here = self.running.extract_if(|_, at| &**at == node);
+        here.map(|(id, _)| id).collect()
+    }
+
+    /// Counts a crash; tells whether it was the last one.
+    fn crashed(&mut self, id: &Arc<str>) -> bool {
+        let count = self.counts.values.get(id).copied().unwrap_or(0) + 1;
+        if count < self.limit {
+            self.counts.insert(id, count);
+            return false;
+        }
+        self.counts.remove(id);
+        let reason = format!("its node ended while it ran, {count} times");
+        self.quarantined.insert(id, reason);
+        true
+    }
+}
+
+/// A map of bounded size; the oldest entries go first.
+#[derive(Debug)]
+struct Recent<T> {
+    values: HashMap<Arc<str>, T>,
+    order: VecDeque<Arc<str>>,
+}
+
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self {
+            values: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+}
+
+impl<T> Recent<T> {
+    fn insert(&mut self, id: &Arc<str>, value: T) {
+        if self.values.insert(Arc::clone(id), value).is_none() {
+            self.order.push_back(Arc::clone(id));
+        }
+        while self.values.len() > REMEMBERED {
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
+            self.values.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, id: &str) {
+        if self.values.remove(id).is_some() {
+            self.order.retain(|known| &**known != id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Arc<str> {
+        text.into()
+    }
+
+    // S45.
+    #[test]
+    fn what_ran_on_three_nodes_that_ended_is_quarantined() {
+        let mut crashes = Crashes::new(3);
+        for round in 1..=3 {
+            assert!(!crashes.started(&name("bad"), &name("n")));
+            crashes.started(&name("good"), &name("n"));
+            crashes.ended("good");
+            let quarantined = crashes.restarted("n");
+            assert_eq!(quarantined.len(), usize::from(round == 3), "{round}");
+        }
+        let all: Vec<_> = crashes.quarantined().collect();
+        assert_eq!(all, [("bad", "its node ended while it ran, 3 times")]);
+        assert!(crashes.reason("bad").is_some() && crashes.reason("good").is_none());
+    }
+
+    #[test]
+    fn a_task_that_ends_in_between_starts_anew() {
+        let mut crashes = Crashes::new(2);
+        crashes.started(&name("t"), &name("n"));
+        assert!(crashes.restarted("n").is_empty());
+        crashes.started(&name("t"), &name("n"));
+        crashes.ended("t");
+        crashes.started(&name("t"), &name("n"));
+        assert!(crashes.restarted("n").is_empty());
+    }
+
+    #[test]
+    fn silence_counts_only_when_the_task_starts_elsewhere() {
+        let mut crashes = Crashes::new(1);
+        crashes.started(&name("t"), &name("a"));
+        crashes.lost("a");
+        crashes.found("a");
+        assert!(!crashes.started(&name("t"), &name("b")));
+        crashes.lost("b");
+        assert!(crashes.started(&name("t"), &name("a")));
+    }
+
+    #[test]
+    fn a_goodbye_is_no_crash() {
+        let mut crashes = Crashes::new(1);
+        crashes.started(&name("t"), &name("n"));
+        crashes.left("n");
+        assert!(crashes.restarted("n").is_empty());
+        assert!(Crashes::new(0).restarted("n").is_empty());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut crashes = Crashes::new(1);
+        for n in 0..REMEMBERED + 5 {
+            crashes.started(&name(&n.to_string()), &name("n"));
+            assert_eq!(crashes.restarted("n").len(), 1);
+        }
+        assert_eq!(crashes.quarantined().count(), REMEMBERED);
+        assert!(crashes.reason("0").is_none());
+    }
+}
