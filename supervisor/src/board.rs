@@ -1,6 +1,6 @@
 //! What many readers look up without asking an actor.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
@@ -8,6 +8,7 @@ use dashmap::DashMap;
 
 use crate::cluster::{History, Node, NodeState};
 use crate::feed::Feed;
+use crate::letters::Crashes;
 use crate::metrics::{Metrics, Scrape};
 use crate::progress::Progress;
 use crate::store::Store;
@@ -27,6 +28,11 @@ pub(crate) struct Board {
     pub(crate) metrics: Metrics,
     pub(crate) rates: Rates,
     pub(crate) progress: Arc<Progress>,
+    /// Which tasks take their nodes along; the Supervisor actor writes it, and the
+    /// Neighbour when it hears of a new process first.
+    crashes: Mutex<Crashes>,
+    /// Held by the one who sends or discards dead letters, so that none is sent twice.
+    pub(crate) replays: tokio::sync::Mutex<()>,
     /// What changed, told to live listeners.
     pub(crate) feed: Feed,
     consuming: AtomicBool,
@@ -126,10 +132,17 @@ impl Board {
             metrics: Metrics::default(),
             rates: Rates::default(),
             progress: Arc::default(),
+            crashes: Mutex::default(),
+            replays: tokio::sync::Mutex::default(),
             feed: Feed::default(),
             consuming: AtomicBool::new(false),
             started: AtomicBool::new(false),
         }
+    }
+
+    /// Which tasks take their nodes along.
+    pub(crate) fn crashes(&self) -> MutexGuard<'_, Crashes> {
+        self.crashes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says whether events are being consumed.

@@ -43,6 +43,20 @@ pub struct Config {
     /// Queues to watch from the start; those that nodes and events name are added.
     /// Default `celery`.
     pub queues: Vec<String>,
+    /// Queues that hold dead letters beside `<queue>.dead` of each known queue, such as one
+    /// behind a dead-letter exchange of the broker's. Default none.
+    pub dead_letter_queues: Vec<String>,
+    /// How many dead letters are kept; those that somebody dealt with go first, then the
+    /// oldest. Default 100,000.
+    pub letters: usize,
+    /// How long dead letters are kept. Default 90 days.
+    pub letters_for: Duration,
+    /// The largest body of a dead letter that is kept, in bytes; of a larger one all else
+    /// is, and it cannot be sent again. Default 16 MiB.
+    pub letter_body: usize,
+    /// A task whose node ended so often while it ran is put away as a dead letter when it
+    /// is delivered again; 0 is never. Default 3.
+    pub crash_limit: u32,
     /// Tells each node that joins to send task events: Celery's workers send none unless
     /// they were started with `-E`. Default true.
     pub enable_events: bool,
@@ -76,6 +90,11 @@ impl Default for Config {
             lost_after: Duration::from_secs(30),
             forget_after: Duration::from_secs(3_600),
             queues: vec![celeriac_protocol::naming::DEFAULT_QUEUE.to_owned()],
+            dead_letter_queues: Vec::new(),
+            letters: 100_000,
+            letters_for: Duration::from_secs(90 * 86_400),
+            letter_body: 16 << 20,
+            crash_limit: 3,
             enable_events: true,
             queue_interval: Duration::from_secs(5),
             broker_timeout: Duration::from_secs(5),
@@ -109,6 +128,8 @@ impl Config {
             ("history", self.history, 10_000_000),
             ("max_nodes", self.max_nodes, 100_000),
             ("max_connections", self.max_connections, 100_000),
+            ("letters", self.letters, 10_000_000),
+            ("letter_body", self.letter_body, 1 << 30),
         ];
         for (setting, count, most) in counts {
             if count == 0 || count > most {
@@ -137,6 +158,11 @@ impl Config {
                 ));
             }
         }
+        let keeps = Duration::from_secs(1)..=Duration::from_secs(3_650 * 86_400);
+        if !keeps.contains(&self.letters_for) {
+            let found = format!("{:?}", self.letters_for);
+            return Err(Error::config("letters_for", "1 s to 3650 days", found));
+        }
         // Loops turn once a second when idle, so a shorter window would kill the healthy.
         if self.stall_after < Duration::from_secs(3) {
             let found = format!("{:?}", self.stall_after);
@@ -145,6 +171,7 @@ impl Config {
         if let Some(name) = self
             .queues
             .iter()
+            .chain(&self.dead_letter_queues)
             .find(|name| name.is_empty() || name.len() > 255)
         {
             return Err(Error::config(
@@ -179,6 +206,11 @@ impl fmt::Debug for Config {
             .field("lost_after", &self.lost_after)
             .field("forget_after", &self.forget_after)
             .field("queues", &self.queues)
+            .field("dead_letter_queues", &self.dead_letter_queues)
+            .field("letters", &self.letters)
+            .field("letters_for", &self.letters_for)
+            .field("letter_body", &self.letter_body)
+            .field("crash_limit", &self.crash_limit)
             .field("enable_events", &self.enable_events)
             .field("queue_interval", &self.queue_interval)
             .field("broker_timeout", &self.broker_timeout)

@@ -17,6 +17,7 @@ mod error;
 mod feed;
 mod guardian;
 mod http;
+mod letters;
 mod metrics;
 mod progress;
 mod store;

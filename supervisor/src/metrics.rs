@@ -33,6 +33,7 @@ pub(crate) struct Metrics {
     pub(crate) events_missed: Counter,
     pub(crate) events_dropped: Counter,
     pub(crate) event_lag: Histogram,
+    letters: Family<OutcomeLabel, Counter>,
     restarts: Family<PartLabel, Counter>,
     queue_ready: Family<QueueLabel, Gauge>,
     queue_consumers: Family<QueueLabel, Gauge>,
@@ -66,6 +67,11 @@ struct NameLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabel {
     state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,6 +121,7 @@ impl Default for Metrics {
             events_missed: Counter::default(),
             events_dropped: Counter::default(),
             event_lag: seconds(),
+            letters: Family::default(),
             restarts: Family::default(),
             queue_ready: Family::default(),
             queue_consumers: Family::default(),
@@ -157,6 +164,8 @@ impl Metrics {
         r.register("events_dropped", dropped, self.events_dropped.clone());
         let lag = "Time from the sending of an event to its intake";
         r.register("event_lag_seconds", lag, self.event_lag.clone());
+        let letters = "Dead letters that were kept, replayed, discarded, dropped or refused";
+        r.register("letters", letters, self.letters.clone());
         let restarts = "Restarts of the supervisor's own parts";
         r.register("supervisor_restarts", restarts, self.restarts.clone());
         r.register(
@@ -182,6 +191,12 @@ impl Metrics {
         r.register("http_requests", "Requests answered", self.requests.clone());
         let time = "How long requests took";
         r.register("http_request_seconds", time, self.request_time.clone());
+    }
+
+    /// Counts dead letters by what became of them.
+    pub(crate) fn letters(&self, outcome: &'static str, count: u64) {
+        let label = OutcomeLabel { outcome };
+        self.letters.get_or_create(&label).inc_by(count);
     }
 
     /// Counts a task that moved to a state.

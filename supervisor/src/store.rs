@@ -15,6 +15,7 @@
 
 pub(crate) mod audit;
 mod error;
+mod letters;
 mod place;
 mod row;
 pub(crate) mod schedules;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use self::error::StoreError;
+pub(crate) use self::letters::After;
 pub(crate) use self::place::Place;
 pub(crate) use self::row::Row;
 use self::sqlite::Sqlite;

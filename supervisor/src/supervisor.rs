@@ -92,6 +92,7 @@ impl Supervisor {
         let (start, address, grace) = (Instant::now(), bound.address, self.config.stop_timeout);
         let store = open(&self.config).await?;
         let board = Arc::new(Board::new(self.config.history, store.clone()));
+        board.crashes().set_limit(self.config.crash_limit);
         let mut actors =
             ActorThread::start(self.app.clone(), self.config.clone(), Arc::clone(&board)).await?;
         let watchdog = Watchdog::start(Arc::clone(&board.progress), self.config.stall_after)

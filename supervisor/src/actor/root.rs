@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::feed::Change;
 use crate::guardian::{Ended, Verdict};
+use crate::letters::Neighbour;
 use crate::progress::Pulse;
 
 /// Owns the model of the cluster and the table of proxies; starts every other actor and
@@ -97,6 +98,8 @@ impl Root {
 
     fn perform(&mut self, actions: Vec<Action>, ctx: &mut Context<Self>) {
         for action in actions {
+            let deadly = self.board.crashes().learn(&action);
+            self.put_away(deadly, ctx);
             match action {
                 Action::Joined { node } => {
                     tracing::info!(node, "a node joined");
@@ -132,6 +135,21 @@ impl Root {
                 }
             }
         }
+    }
+
+    /// Tells the nodes which tasks take nodes along.
+    fn put_away(&self, ids: Vec<Arc<str>>, ctx: &mut Context<Self>) {
+        let Some(first) = ids.first() else { return };
+        let reason = self
+            .board
+            .crashes()
+            .reason(first)
+            .unwrap_or_default()
+            .to_owned();
+        let ids = ids.iter().map(|id| id.to_string()).collect();
+        let neighbour = Neighbour::new(self.app.clone(), Arc::clone(&self.board));
+        let told = async move { neighbour.tell(ids, &reason).await };
+        ctx.spawn(told.into_actor(self));
     }
 
     /// Shows a node as it is now to the readers.
@@ -217,6 +235,8 @@ impl Handler<Batch> for Root {
         for (sender, reading) in batch {
             let actions = self.cluster.apply(&sender, &reading, now, wall);
             self.perform(actions, ctx);
+            let deadly = self.board.crashes().hear(&reading);
+            self.put_away(deadly.into_iter().collect(), ctx);
             match reading {
                 Reading::Task { .. } => tasks.push(reading),
                 Reading::Beat { .. } | Reading::Goodbye(_) => self.publish(&sender),

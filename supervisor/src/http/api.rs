@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 pub(super) mod events;
+pub(super) mod letters;
 pub(super) mod nodes;
 pub(super) mod overview;
 pub(super) mod page;
@@ -19,6 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
     OpenApiRouter::new()
         .merge(audit::routes())
         .merge(events::routes())
+        .merge(letters::routes())
         .merge(nodes::routes())
         .merge(overview::routes())
         .merge(queues::routes())

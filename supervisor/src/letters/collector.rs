@@ -166,7 +166,7 @@ impl Work {
             }
         };
         tracing::info!(queue, "dead letters are taken");
-        let pulse = self.board.progress.pulse("letters drain");
+        let pulse = self.board.progress.pulse("letters");
         while let Some(deliveries) = pulse.during(consumer.next(TAKEN.into())).await {
             self.take(&queue, deliveries, &pulse).await;
         }
@@ -245,11 +245,7 @@ impl Work {
     }
 
     /// Makes letters of messages, beside the loops: their bodies may be large.
-    async fn read(
-        &self,
-        queue: &str,
-        deliveries: Vec<Delivery>,
-    ) -> Option<Vec<(Letter, Receipt)>> {
+    async fn read(&self, queue: &str, deliveries: Vec<Delivery>) -> Option<Vec<(Letter, Receipt)>> {
         let (config, queue) = (Arc::clone(&self.config), queue.to_owned());
         let now = celeriac::clock::now();
         let read = move || {
@@ -272,7 +268,12 @@ impl Work {
         let now = Timestamp::from(celeriac::clock::now()).micros();
         let age = i64::try_from(self.config.letters_for.as_micros()).unwrap_or(i64::MAX);
         let most = self.config.letters as u64;
-        match self.board.store.drop_letters(now.saturating_sub(age), most).await {
+        match self
+            .board
+            .store
+            .drop_letters(now.saturating_sub(age), most)
+            .await
+        {
             Ok(0) => {}
             Ok(dropped) => {
                 tracing::warn!(dropped, "dead letters were dropped: too old, or too many");

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use crate::cluster::{Action, Fact, NodeState, Reading};
+
 /// Counts, for each task, the nodes that ended while it ran.
 ///
 /// ```text
@@ -16,7 +18,7 @@ use std::sync::Arc;
 ///
 /// A node that is merely silent may still run its tasks, and one that says goodbye gave
 /// them back: neither is a crash.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Crashes {
     limit: u32,
     running: HashMap<Arc<str>, Arc<str>>,
@@ -31,30 +33,69 @@ const RUNNING: usize = 100_000;
 const REMEMBERED: usize = 10_000;
 
 impl Crashes {
-    /// Quarantines what crashed `limit` times; 0 is never.
-    pub(crate) fn new(limit: u32) -> Self {
+    /// Quarantines what crashed so often; 0 is never.
+    pub(crate) const fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+    }
+
+    /// Takes in what an event says. Returns the task that is quarantined by that.
+    pub(crate) fn hear(&mut self, reading: &Reading) -> Option<Arc<str>> {
+        let Reading::Task {
+            id,
+            sender,
+            fact,
+            by_worker: true,
+            ..
+        } = reading
+        else {
+            return None;
+        };
+        match fact {
+            Fact::Started => self.started(id, sender).then(|| Arc::clone(id)),
+            Fact::Sent(..) | Fact::Received(_) | Fact::Custom(_) => None,
+            _ => {
+                self.ended(id);
+                None
+            }
+        }
+    }
+
+    /// Takes in what became of a node. Returns the tasks that are quarantined by that.
+    pub(crate) fn learn(&mut self, action: &Action) -> Vec<Arc<str>> {
+        match action {
+            Action::Restarted { node } => return self.restarted(node),
+            Action::Changed { node, to, .. } => match to {
+                NodeState::Lost => self.lost(node),
+                NodeState::Offline => self.left(node),
+                _ => self.found(node),
+            },
+            Action::Forgotten { node } => self.left(node),
+            Action::Joined { .. } | Action::Queue { .. } => {}
+        }
+        Vec::new()
+    }
+
+    #[cfg(test)]
+    fn new(limit: u32) -> Self {
         Self {
             limit,
-            running: HashMap::new(),
-            lost: HashSet::new(),
-            counts: Recent::default(),
-            quarantined: Recent::default(),
+            ..Self::default()
         }
     }
 
     /// A task starts on a node. Returns whether it is quarantined by that.
-    pub(crate) fn started(&mut self, id: &Arc<str>, node: &Arc<str>) -> bool {
+    fn started(&mut self, id: &Arc<str>, node: &Arc<str>) -> bool {
         self.lost.remove(&**node);
-        let before = match self.running.get_mut(id) {
-            Some(at) => Some(std::mem::replace(at, Arc::clone(node))),
-            None if self.limit == 0 || self.running.len() >= RUNNING => None,
-            None => self.running.insert(Arc::clone(id), Arc::clone(node)),
-        };
+        let full = self.limit == 0 || self.running.len() >= RUNNING;
+        if full && !self.running.contains_key(id) {
+            return false;
+        }
+        let before = self.running.insert(Arc::clone(id), Arc::clone(node));
         before.is_some_and(|before| self.lost.contains(&*before) && self.crashed(id))
     }
 
     /// A task ended, or will be tried again.
-    pub(crate) fn ended(&mut self, id: &str) {
+    fn ended(&mut self, id: &str) {
         self.running.remove(id);
         self.counts.remove(id);
     }
@@ -68,24 +109,19 @@ impl Crashes {
     }
 
     /// A node is silent for too long.
-    pub(crate) fn lost(&mut self, node: &str) {
+    fn lost(&mut self, node: &str) {
         self.lost.insert(node.to_owned());
     }
 
     /// A node that was silent speaks again.
-    pub(crate) fn found(&mut self, node: &str) {
+    fn found(&mut self, node: &str) {
         self.lost.remove(node);
     }
 
     /// A node said goodbye: what it ran is with the broker.
-    pub(crate) fn left(&mut self, node: &str) {
+    fn left(&mut self, node: &str) {
         self.lost.remove(node);
         self.leave(node);
-    }
-
-    /// A node was dropped from the model.
-    pub(crate) fn forgotten(&mut self, node: &str) {
-        self.left(node);
     }
 
     /// The tasks that are not to be tried again, with the reasons.

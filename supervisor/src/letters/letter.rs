@@ -111,9 +111,8 @@ impl Letter {
     /// Makes a letter of a message that came out of the queue `from`.
     pub(crate) fn of(message: &Message, from: &str, now: SystemTime, rules: Rules<'_>) -> Self {
         let now = Timestamp::from(now);
-        let cause = Cause::read(&message.headers).unwrap_or_else(|| {
-            Cause::new(Reason::Rejected, format!("it was in the queue {from}"))
-        });
+        let cause = Cause::read(&message.headers)
+            .unwrap_or_else(|| Cause::new(Reason::Rejected, format!("it was in the queue {from}")));
         let limits = Limits {
             body: rules.max_body,
         };
@@ -330,7 +329,10 @@ mod tests {
             ..Message::default()
         };
         let letter = letter(&nothing);
-        assert_eq!((letter.task_id, letter.name, letter.args), (None, None, None));
+        assert_eq!(
+            (letter.task_id, letter.name, letter.args),
+            (None, None, None)
+        );
         assert_eq!(letter.queue, "mail");
         assert_eq!(letter.died_at, 9_000_000);
         assert_eq!(letter.error, "it was in the queue mail.dead");

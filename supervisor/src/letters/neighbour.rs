@@ -56,7 +56,11 @@ impl Neighbour {
         };
         let nodes = self.board.nodes_by_name().into_iter();
         let nodes: Vec<_> = nodes.filter(ours).map(|node| node.name).collect();
-        tracing::warn!(?ids, reason, "tasks are put away when they are delivered again");
+        tracing::warn!(
+            ?ids,
+            reason,
+            "tasks are put away when they are delivered again"
+        );
         if nodes.is_empty() {
             return;
         }
@@ -99,8 +103,7 @@ impl Neighbour {
         while let Some(deliveries) = pulse.during(consumer.next(32)).await {
             for delivery in deliveries {
                 if let Some(publication) = self.reply(delivery)
-                    && let Err(error) =
-                        pulse.during(self.app.broker().publish(publication)).await
+                    && let Err(error) = pulse.during(self.app.broker().publish(publication)).await
                 {
                     tracing::debug!(%error, "cannot answer a node that starts");
                 }

@@ -70,9 +70,7 @@ pub(crate) fn replay(letter: &Letter, edit: &Edit, now: i64) -> Result<Publicati
         headers,
         body,
     };
-    let limits = Limits {
-        body: OPENED,
-    };
+    let limits = Limits { body: OPENED };
     let mut message = match TaskMessage::decode_ref(&message, &limits) {
         Ok(task) => again(task, edit, &limits)?,
         Err(error) if edit.args.is_some() || edit.kwargs.is_some() || edit.new_id.is_some() => {
@@ -133,8 +131,7 @@ fn again(task: TaskMessage, edit: &Edit, limits: &Limits) -> Result<Message, Unf
         && content
             .as_ref()
             .is_ok_and(|content| content.embed.chord.is_some());
-    let rewrite =
-        edit.args.is_some() || edit.kwargs.is_some() || apart || protocol == Protocol::V1;
+    let rewrite = edit.args.is_some() || edit.kwargs.is_some() || apart || protocol == Protocol::V1;
     if !rewrite {
         return Ok(Message {
             properties,

@@ -114,7 +114,9 @@ impl Store {
         query.filter(filter);
         if let Some(After { died_at, id }) = after {
             let (at, id) = (query.value(*died_at), query.value(id.as_str()));
-            query.and(format!("(died_at < {at} OR (died_at = {at} AND id < {id}))"));
+            query.and(format!(
+                "(died_at < {at} OR (died_at = {at} AND id < {id}))"
+            ));
         }
         let limit = query.value(limit);
         let sql = format!(
@@ -170,7 +172,11 @@ impl Store {
             excess -= gone.iter().sum::<u64>().min(excess);
         }
         if excess > 0 {
-            lost += self.write(vec![oldest(kept, excess)]).await?.iter().sum::<u64>();
+            lost += self
+                .write(vec![oldest(kept, excess)])
+                .await?
+                .iter()
+                .sum::<u64>();
         }
         Ok(lost)
     }

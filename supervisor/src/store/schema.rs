@@ -1,7 +1,7 @@
 //! The schema, as numbered steps.
 
 use super::error::StoreError;
-use super::{audit, schedules, terms};
+use super::{audit, letters, schedules, terms};
 
 /// One step of the schema: the statements of each table that it makes or changes.
 pub(super) type Step = &'static [&'static [&'static str]];
@@ -10,6 +10,7 @@ pub(super) type Step = &'static [&'static [&'static str]];
 /// of the schema is a further step.
 pub(super) const MIGRATIONS: &[Step] = &[&[
     audit::SCHEMA,
+    letters::SCHEMA,
     schedules::SCHEMA,
     terms::SCHEMA,
 ]];

@@ -16,12 +16,14 @@ use crate::actor::survey::Survey;
 use crate::board::Board;
 use crate::config::Config;
 use crate::guardian::{Ended, Guardian, Verdict};
+use crate::letters::Collector;
 
 /// The Root's children.
 pub(super) struct Children {
     backend: Guardian<Backend>,
     intake: Guardian<Intake>,
     survey: Guardian<Survey>,
+    collector: Guardian<Collector>,
     proxies: HashMap<String, Guardian<NodeProxy>>,
     board: Arc<Board>,
     asker: Asker,
@@ -30,6 +32,7 @@ pub(super) struct Children {
 const BACKEND: &str = "backend";
 const INTAKE: &str = "intake";
 const SURVEY: &str = "survey";
+const COLLECTOR: &str = "collector";
 const PROXY: &str = "node proxy";
 
 impl Children {
@@ -62,18 +65,25 @@ impl Children {
             Survey::new(a.clone(), Arc::clone(&b), interval, timeout, ward)
         });
 
+        let (a, b) = shared();
+        let letters = config.clone();
+        let collector = Guardian::new(COLLECTOR, None, parent(), move |ward| {
+            Collector::new(a.clone(), Arc::clone(&b), letters.clone(), ward)
+        });
+
         let asker = Asker::new(app.clone(), config.enable_events);
         let board = Arc::clone(board);
         let mut all = Self {
             backend,
             intake,
             survey,
+            collector,
             proxies: HashMap::new(),
             board,
             asker,
         };
         // The Backend first: the Intake's first batch already needs it.
-        for part in [BACKEND, INTAKE, SURVEY] {
+        for part in [BACKEND, INTAKE, SURVEY, COLLECTOR] {
             all.restart(part, "");
         }
         all
@@ -116,6 +126,7 @@ impl Children {
             BACKEND => self.backend.ended(ended, now),
             INTAKE => self.intake.ended(ended, now),
             SURVEY => self.survey.ended(ended, now),
+            COLLECTOR => self.collector.ended(ended, now),
             _ => match self
                 .proxies
                 .get_mut(&*ended.key)
@@ -138,6 +149,7 @@ impl Children {
             BACKEND => drop(self.backend.start()),
             INTAKE => drop(self.intake.start()),
             SURVEY => drop(self.survey.start()),
+            COLLECTOR => drop(self.collector.start()),
             _ => drop(self.proxies.get_mut(key).map(Guardian::start)),
         }
     }

@@ -27,7 +27,9 @@ fn headers() -> TaskHeaders {
         retries: 3,
         eta: Some("2026-01-02T03:04:05".parse().unwrap()),
         expires: Some("2026-01-02T03:04:05".parse().unwrap()),
-        stamps: [("customer".to_owned(), Value::from("7"))].into_iter().collect(),
+        stamps: [("customer".to_owned(), Value::from("7"))]
+            .into_iter()
+            .collect(),
         ..TaskHeaders::default()
     }
 }
@@ -40,7 +42,9 @@ fn message(compression: Option<Compression>) -> Message {
         user_id: Some("guest".into()),
         ..Properties::default()
     };
-    let kwargs = [("to".to_owned(), Value::from("ada"))].into_iter().collect();
+    let kwargs = [("to".to_owned(), Value::from("ada"))]
+        .into_iter()
+        .collect();
     let embed = Embed {
         chord: Some(Box::new(Signature::new("body"))),
         callbacks: Some(vec![Signature::new("next")]),
@@ -76,7 +80,10 @@ fn a_message_goes_back_as_it_came_with_its_tries_before_it() {
     assert_eq!(task.headers.extra("mine"), Some(&"kept".into()));
     assert_eq!(task.properties.reply_to.as_deref(), Some("caller"));
     assert_eq!(task.properties.priority, Some(5));
-    assert_eq!((task.properties.expiration, task.properties.user_id), (None, None));
+    assert_eq!(
+        (task.properties.expiration, task.properties.user_id),
+        (None, None)
+    );
     assert!(content.embed.chord.is_some());
     let traces = ["x-death", "x-delivery-count", "x-celeriac-reason"];
     let headers = &publication.message.headers;
@@ -103,7 +110,7 @@ fn other_arguments_are_written_as_the_sender_would() {
         args: Some(vec![Value::Int(2)]),
         ..Edit::default()
     };
-    for compression in [None, Some(Compression::Gzip)] {
+    for compression in [None, Some(Compression::Zlib)] {
         let (_, task, content) = sent(&edit, compression);
         assert_eq!(content.args, [Value::Int(2)]);
         assert_eq!(content.kwargs.get("to"), Some(&"ada".into()));
@@ -111,7 +118,10 @@ fn other_arguments_are_written_as_the_sender_would() {
         assert_eq!(task.headers.argsrepr.as_deref(), Some("(2,)"));
         let header = compression.map(Compression::header);
         assert_eq!(task.headers.compression.as_deref(), header);
-        assert_eq!(task.properties.content_type.as_deref(), Some("application/json"));
+        assert_eq!(
+            task.properties.content_type.as_deref(),
+            Some("application/json")
+        );
     }
 }
 
@@ -152,7 +162,10 @@ fn what_cannot_be_read_goes_back_as_it_is_or_not_at_all() {
         body: None,
         ..letter
     };
-    assert_eq!(replay(&gone, &Edit::default(), 7).unwrap_err().field, "letter");
+    assert_eq!(
+        replay(&gone, &Edit::default(), 7).unwrap_err().field,
+        "letter"
+    );
 }
 
 #[test]

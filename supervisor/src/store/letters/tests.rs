@@ -41,7 +41,10 @@ async fn store() -> Store {
 
 async fn ids(store: &Store, filter: &Filter) -> Vec<String> {
     let found = store.letters(filter, None, 10).await.unwrap();
-    assert_eq!(store.count_letters(filter).await.unwrap(), found.len() as u64);
+    assert_eq!(
+        store.count_letters(filter).await.unwrap(),
+        found.len() as u64
+    );
     found.into_iter().map(|letter| letter.id).collect()
 }
 
@@ -121,7 +124,10 @@ async fn letters_are_found_by_each_of_their_sides() {
         (filter(|f| f.until = Some(7)), &["a"]),
         (filter(|f| f.state = Some("discarded")), &[]),
         (filter(|f| f.task_id = text("task-b")), &["b"]),
-        (filter(|f| f.ids = Some(vec!["a".into(), "z".into()])), &["a"]),
+        (
+            filter(|f| f.ids = Some(vec!["a".into(), "z".into()])),
+            &["a"],
+        ),
         (filter(|f| f.ids = Some(Vec::new())), &[]),
     ];
     for (filter, expected) in cases {
