@@ -11,6 +11,7 @@ use crate::feed::Feed;
 use crate::letters::Crashes;
 use crate::metrics::{Metrics, Scrape};
 use crate::progress::Progress;
+use crate::recorder::Recorder;
 use crate::store::Store;
 use crate::rates::Rates;
 
@@ -21,6 +22,8 @@ use crate::rates::Rates;
 #[derive(Debug)]
 pub(crate) struct Board {
     pub(crate) store: Store,
+    /// What becomes of tasks, on its way into the store.
+    pub(crate) recorder: Recorder,
     pub(crate) nodes: DashMap<String, Node>,
     pub(crate) facts: DashMap<String, Facts>,
     pub(crate) history: History,
@@ -125,6 +128,7 @@ impl Board {
     pub(crate) fn new(history: usize, store: Store) -> Self {
         Self {
             store,
+            recorder: Recorder::new(),
             nodes: DashMap::new(),
             facts: DashMap::new(),
             history: History::new(history),

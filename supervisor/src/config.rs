@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::access::{Access, Redaction, Role, Token};
 use crate::error::Error;
+use crate::recorder::Limits;
 use crate::store::{Place, StoreError};
 
 /// The settings of a supervisor, complete before anything starts.
@@ -32,8 +33,14 @@ pub struct Config {
     /// of an SQLite file, `sqlite:PATH`, or `postgres://user:password@host/database`.
     /// Default `memory:`, which is gone when the process ends.
     pub store: String,
-    /// How many tasks the history keeps; the oldest go first. Default 10,000.
+    /// How many tasks are kept in memory, where events are put together and that pages
+    /// show live; the oldest go first. Default 10,000.
     pub history: usize,
+    /// How long tasks are kept in the store. Default 7 days.
+    pub history_max_age: Duration,
+    /// How many tasks are kept in the store; the oldest go first. Default 1,000,000; a
+    /// store in memory keeps 20,000 at most.
+    pub history_max_tasks: u64,
     /// How many nodes are tracked; further ones are counted and left out. Default 5,000.
     pub max_nodes: usize,
     /// How long a suspect node may stay silent before it counts as lost. Default 30 s.
@@ -76,6 +83,9 @@ pub struct Config {
     pub stop_timeout: Duration,
 }
 
+/// How many tasks a store in memory keeps: about 20 MB.
+const MEMORY_TASKS: u64 = 20_000;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -86,6 +96,8 @@ impl Default for Config {
             allow_anonymous: false,
             store: "memory:".to_owned(),
             history: 10_000,
+            history_max_age: Duration::from_secs(7 * 86_400),
+            history_max_tasks: 1_000_000,
             max_nodes: 5_000,
             lost_after: Duration::from_secs(30),
             forget_after: Duration::from_secs(3_600),
@@ -163,6 +175,23 @@ impl Config {
             let found = format!("{:?}", self.letters_for);
             return Err(Error::config("letters_for", "1 s to 3650 days", found));
         }
+        let age = self.history_max_age;
+        if age < Duration::from_secs(60) || age > Duration::from_secs(3_660 * 86_400) {
+            let expected = "1 minute to 10 years";
+            return Err(Error::config(
+                "history_max_age",
+                expected,
+                format!("{age:?}"),
+            ));
+        }
+        if !(1..=1_000_000_000).contains(&self.history_max_tasks) {
+            let expected = "1 to 1,000,000,000";
+            return Err(Error::config(
+                "history_max_tasks",
+                expected,
+                self.history_max_tasks,
+            ));
+        }
         // Loops turn once a second when idle, so a shorter window would kill the healthy.
         if self.stall_after < Duration::from_secs(3) {
             let found = format!("{:?}", self.stall_after);
@@ -181,6 +210,17 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    pub(crate) fn history_limits(&self, place: &Place) -> Limits {
+        let most = match place {
+            Place::Memory => MEMORY_TASKS,
+            Place::Sqlite(_) | Place::Postgres(_) => u64::MAX,
+        };
+        Limits {
+            age: self.history_max_age,
+            tasks: self.history_max_tasks.min(most),
+        }
     }
 
     pub(crate) fn place(&self) -> Result<Place, Error> {
@@ -202,6 +242,8 @@ impl fmt::Debug for Config {
             .field("allow_anonymous", &self.allow_anonymous)
             .field("store", &self.place())
             .field("history", &self.history)
+            .field("history_max_age", &self.history_max_age)
+            .field("history_max_tasks", &self.history_max_tasks)
             .field("max_nodes", &self.max_nodes)
             .field("lost_after", &self.lost_after)
             .field("forget_after", &self.forget_after)
@@ -308,6 +350,20 @@ mod tests {
                 "stall_after",
                 Config {
                     stall_after: Duration::from_secs(1),
+                    ..Config::default()
+                },
+            ),
+            (
+                "history_max_age",
+                Config {
+                    history_max_age: Duration::from_secs(1),
+                    ..Config::default()
+                },
+            ),
+            (
+                "history_max_tasks",
+                Config {
+                    history_max_tasks: 0,
                     ..Config::default()
                 },
             ),

@@ -22,6 +22,7 @@ mod metrics;
 mod progress;
 mod store;
 mod rates;
+mod recorder;
 mod supervisor;
 
 pub use crate::access::{

@@ -9,7 +9,7 @@ use celeriac_protocol::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use self::sketch::Sketch;
+pub(crate) use self::sketch::Sketch;
 
 /// What happened lately, as figures: by the second for ten minutes, by the minute for a
 /// day.

@@ -20,21 +20,25 @@ mod place;
 mod row;
 pub(crate) mod schedules;
 mod schema;
+mod series;
 mod sqlite;
 mod statement;
+mod tasks;
 pub(crate) mod terms;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub(crate) use self::error::StoreError;
 pub(crate) use self::letters::After;
 pub(crate) use self::place::Place;
 pub(crate) use self::row::Row;
+pub(crate) use self::series::{HOUR, MINUTE, MINUTES_KEPT, Point, Span, Tally};
 use self::sqlite::Sqlite;
 pub(crate) use self::statement::{Cell, Statement};
+pub(crate) use self::tasks::{Position, Step, StepKind, TaskPage, TaskRecord, TaskSearch};
 
 /// The durable store of one cluster.
 ///
@@ -47,6 +51,8 @@ pub(crate) struct Store(Arc<Inner>);
 struct Inner {
     place: Place,
     driver: Driver,
+    /// Why the last write failed, until one succeeds.
+    trouble: Mutex<Option<StoreError>>,
 }
 
 #[derive(Debug)]
@@ -77,6 +83,7 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             place: place.clone(),
             driver,
+            trouble: Mutex::default(),
         })))
     }
 
@@ -100,9 +107,40 @@ impl Store {
         if statements.is_empty() {
             return Ok(Vec::new());
         }
-        match &self.0.driver {
+        let written = match &self.0.driver {
             Driver::Sqlite(sqlite) => sqlite.write(statements, WRITE).await,
+        };
+        self.note(written.as_ref().err());
+        written
+    }
+
+    /// Returns why the store cannot be written now, when it cannot.
+    pub(crate) fn trouble(&self) -> Option<StoreError> {
+        self.known().clone()
+    }
+
+    fn note(&self, error: Option<&StoreError>) {
+        let mut known = self.known();
+        match error {
+            Some(error) if error.is_transient() => {
+                if known.is_none() {
+                    tracing::error!(place = %self.0.place, %error, "the store cannot be written");
+                }
+                *known = Some(error.clone());
+            }
+            // One that refuses a statement works.
+            _ if known.take().is_some() => {
+                tracing::info!(place = %self.0.place, "the store can be written again");
+            }
+            _ => {}
         }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<StoreError>> {
+        self.0
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs one query, beside the writes, and returns its rows.
@@ -114,6 +152,13 @@ impl Store {
     pub(crate) async fn read(&self, statement: Statement) -> Result<Vec<Row>, StoreError> {
         match &self.0.driver {
             Driver::Sqlite(sqlite) => sqlite.read(statement, READ).await,
+        }
+    }
+
+    /// Gives the room of deleted rows back to the disk, a bounded piece of it.
+    pub(crate) async fn tidy(&self) -> Result<(), StoreError> {
+        match &self.0.driver {
+            Driver::Sqlite(sqlite) => sqlite.tidy().await,
         }
     }
 

@@ -93,6 +93,9 @@ impl Supervisor {
         let store = open(&self.config).await?;
         let board = Arc::new(Board::new(self.config.history, store.clone()));
         board.crashes().set_limit(self.config.crash_limit);
+        let limits = self.config.history_limits(store.place());
+        let writer = format!("{}:{}", celeriac::host::name(), address.port());
+        let recording = board.recorder.start(&store, &board.history, limits, writer);
         let mut actors =
             ActorThread::start(self.app.clone(), self.config.clone(), Arc::clone(&board)).await?;
         let watchdog = Watchdog::start(Arc::clone(&board.progress), self.config.stall_after)
@@ -119,6 +122,11 @@ impl Supervisor {
         let deadline = tokio::time::Instant::now() + grace + Duration::from_secs(2);
         let mut clean = join(http.stop(), deadline).await;
         clean &= join(actors.stop(), deadline).await;
+        if !recording.stop(deadline).await {
+            let lost = board.recorder.figures().waiting;
+            tracing::error!(tasks = lost, "the end of the history could not be stored");
+            clean = false;
+        }
         // Last, because whoever stops may still have something to write.
         clean &= tokio::time::timeout_at(deadline, store.close()).await.is_ok();
         clean &= tokio::task::spawn_blocking(move || drop(watchdog))

@@ -50,6 +50,12 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(anonymous) = settings.flag("allow_anonymous")? {
         config.allow_anonymous = anonymous;
     }
+    if let Some(age) = settings.duration("history_max_age")? {
+        config.history_max_age = age;
+    }
+    if let Some(tasks) = settings.parse("history_max_tasks", "a number of tasks")? {
+        config.history_max_tasks = tasks;
+    }
     if let Some(history) = settings.parse("history", "a number of tasks")? {
         config.history = history;
     }

@@ -286,7 +286,15 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "PLACE", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) store: Option<String>,
-    /// How many tasks the history keeps [default: 10000]
+    /// How long the store keeps tasks, such as 30d [default: 7d]
+    #[arg(long, global = true, value_name = "DURATION", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) history_max_age: Option<String>,
+    /// How many tasks the store keeps; the oldest go first [default: 1000000]
+    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) history_max_tasks: Option<String>,
+    /// How many tasks the supervisor holds in memory [default: 10000]
     #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) history: Option<String>,

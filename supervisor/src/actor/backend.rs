@@ -92,7 +92,11 @@ impl Backend {
 
     fn merge(&self, id: &Arc<str>, said: Said, sender: &Arc<str>, fact: Fact) {
         let fact = self.hide(id, fact);
-        let Some(moved) = self.board.history.merge(id, said, sender, fact) else {
+        let mut evicted = None;
+        let moved = self.board.history.merge(id, said, sender, fact, &mut evicted);
+        let now = celeriac::clock::now();
+        self.board.recorder.note(id, moved.as_ref(), evicted, now);
+        let Some(moved) = moved else {
             return;
         };
         self.board.metrics.moved(&moved);
@@ -102,7 +106,6 @@ impl Backend {
             queue_time,
             runtime,
         } = moved;
-        let now = celeriac::clock::now();
         self.board.rates.note(&state, queue_time, runtime, now);
         self.board.feed.publish(Change::Task {
             id: Arc::clone(id),

@@ -91,13 +91,15 @@ impl History {
         }))
     }
 
-    /// Merges one event in; says what the task moved to, if its state changed.
+    /// Merges one event in; says what the task moved to, if its state changed, and which
+    /// task had to go for it.
     pub(crate) fn merge(
         &self,
         id: &Arc<str>,
         said: Said,
         sender: &Arc<str>,
         fact: Fact,
+        evicted: &mut Option<Task>,
     ) -> Option<Moved> {
         let Some(mut task) = self.0.tasks.get_mut(id) else {
             let mut task = Task::new(Arc::clone(id), self.next_number());
@@ -105,7 +107,7 @@ impl History {
             let moved = Moved::of(&task);
             self.count(&moved.name, &moved.state, true);
             self.0.tasks.insert(Arc::clone(id), task);
-            self.remember(Arc::clone(id));
+            *evicted = self.remember(Arc::clone(id));
             return Some(moved);
         };
         let before = (name_of(&task), task.state().clone());
@@ -188,7 +190,7 @@ impl History {
         order.forgotten + order.ids.len() as u64 + 1
     }
 
-    fn remember(&self, id: Arc<str>) {
+    fn remember(&self, id: Arc<str>) -> Option<Task> {
         let dropped = {
             let mut order = self.0.order.write().unwrap_or_else(PoisonError::into_inner);
             order.ids.push_back(id);
@@ -199,9 +201,9 @@ impl History {
                 None
             }
         };
-        if let Some((_, task)) = dropped.and_then(|id| self.0.tasks.remove(&id)) {
-            self.count(&name_of(&task), task.state(), false);
-        }
+        let (_, task) = dropped.and_then(|id| self.0.tasks.remove(&id))?;
+        self.count(&name_of(&task), task.state(), false);
+        Some(task)
     }
 
     fn count(&self, name: &Arc<str>, state: &State, more: bool) {
@@ -291,6 +293,7 @@ mod tests {
             },
             &"w1@host".into(),
             fact,
+            &mut None,
         )
     }
 

@@ -20,6 +20,16 @@ pub(crate) struct Latest<T>(Option<(Said, T)>);
 
 impl Eq for Said {}
 
+impl Said {
+    /// Returns bytes that compare as the words do; times are never below 0.
+    pub(crate) fn key(&self) -> [u8; 16] {
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&self.at.max(0.0).to_bits().to_be_bytes());
+        key[8..].copy_from_slice(&self.clock.to_be_bytes());
+        key
+    }
+}
+
 impl PartialOrd for Said {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))

@@ -1,9 +1,13 @@
 //! What is known of one task.
 
+mod step;
+
 use std::sync::Arc;
 
 use celeriac_protocol::State;
 
+pub(crate) use self::step::{Step, StepKind};
+use self::step::Steps;
 use super::latest::{Latest, Said};
 
 /// What is known of one task, put together from events that may come late, twice, out
@@ -31,6 +35,7 @@ pub(crate) struct Task {
     received: Option<f64>,
     started: Option<f64>,
     standing: Option<(Weight, Standing)>,
+    steps: Steps,
 }
 
 /// What was called: from `task-sent` and `task-received`.
@@ -119,6 +124,7 @@ impl Task {
             received: None,
             started: None,
             standing: None,
+            steps: Steps::default(),
         }
     }
 
@@ -126,6 +132,7 @@ impl Task {
     pub(crate) fn merge(&mut self, said: Said, sender: &Arc<str>, fact: Fact) {
         let weight = Weight::of(&fact, said, !sender.is_empty());
         let standing = Standing::of(&fact);
+        self.steps.hear(said.at, sender, &fact);
         if !sender.is_empty() && !matches!(fact, Fact::Sent(..)) {
             self.worker.hear(said, Arc::clone(sender));
         }
@@ -166,6 +173,29 @@ impl Task {
 
     pub(crate) fn standing(&self) -> Option<&Standing> {
         self.standing.as_ref().map(|(_, standing)| standing)
+    }
+
+    /// Returns what decided the state.
+    pub(crate) fn weight(&self) -> Option<Weight> {
+        self.standing.as_ref().map(|(weight, _)| *weight)
+    }
+
+    /// Returns what happened, oldest first; the sending is not among it.
+    pub(crate) fn steps(&self) -> &[Step] {
+        self.steps.as_slice()
+    }
+
+    /// Returns when the call was told, and whether by who received it.
+    pub(crate) fn call_said(&self) -> Option<(bool, Said)> {
+        Some((self.received.is_some(), self.call.said()?))
+    }
+
+    pub(crate) fn route_said(&self) -> Option<Said> {
+        self.route.said()
+    }
+
+    pub(crate) fn worker_said(&self) -> Option<Said> {
+        self.worker.said()
     }
 
     pub(crate) fn call(&self) -> Option<&Call> {
@@ -231,6 +261,21 @@ fn later(known: &mut Option<f64>, at: f64) {
 }
 
 impl Weight {
+    /// Returns bytes that compare as weights do.
+    pub(crate) fn key(&self) -> [u8; 19] {
+        let mut key = [0; 19];
+        key[0] = self.class;
+        key[1] = self.event.into();
+        key[2..18].copy_from_slice(&self.said.key());
+        key[18] = self.step;
+        key
+    }
+
+    /// Returns when it was said, in seconds since the epoch.
+    pub(crate) const fn at(&self) -> f64 {
+        self.said.at
+    }
+
     fn of(fact: &Fact, said: Said, event: bool) -> Self {
         let (class, step) = match fact {
             Fact::Sent(..) => (0, 0),

@@ -19,13 +19,25 @@ impl Default for Sketch {
 impl Sketch {
     /// Counts a duration in seconds; what is no duration is left out.
     pub(crate) fn observe(&mut self, seconds: f64) {
+        if let Some(bucket) = Self::bucket(seconds) {
+            self.put(bucket, 1);
+        }
+    }
+
+    /// Returns the bucket of a duration in seconds; `None` for what is no duration.
+    pub(crate) fn bucket(seconds: f64) -> Option<usize> {
         if seconds.is_nan() || seconds < 0.0 {
-            return;
+            return None;
         }
         let at = ((seconds / FIRST).ln() / FACTOR.ln()).ceil();
         // The cast saturates, also for what is below the first bucket.
-        let bucket = &mut self.0[(at as usize).min(BUCKETS - 1)];
-        *bucket = bucket.saturating_add(1);
+        Some((at as usize).min(BUCKETS - 1))
+    }
+
+    /// Counts durations of one bucket.
+    pub(crate) fn put(&mut self, bucket: usize, count: u32) {
+        let bucket = &mut self.0[bucket.min(BUCKETS - 1)];
+        *bucket = bucket.saturating_add(count);
     }
 
     pub(crate) fn add(&mut self, other: &Self) {

@@ -1,7 +1,7 @@
 //! The schema, as numbered steps.
 
 use super::error::StoreError;
-use super::{audit, letters, schedules, terms};
+use super::{audit, letters, schedules, series, tasks, terms};
 
 /// One step of the schema: the statements of each table that it makes or changes.
 pub(super) type Step = &'static [&'static [&'static str]];
@@ -12,6 +12,8 @@ pub(super) const MIGRATIONS: &[Step] = &[&[
     audit::SCHEMA,
     letters::SCHEMA,
     schedules::SCHEMA,
+    series::SCHEMA,
+    tasks::SCHEMA,
     terms::SCHEMA,
 ]];
 

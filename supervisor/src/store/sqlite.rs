@@ -99,6 +99,17 @@ impl Sqlite {
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Gives free pages back to the disk.
+    pub(super) async fn tidy(&self) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let tidy = Write::Tidy(answer);
+        self.writes
+            .send(tidy)
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
     /// Finishes what was handed over, then ends the threads.
     pub(super) async fn close(&self) {
         for _ in 0..READERS {

@@ -309,6 +309,17 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Gives free pages back to the disk, some megabytes at a time: writes wait that long.
+    pub(super) fn tidy(&mut self) -> Result<(), StoreError> {
+        let vacuum = || {
+            let mut vacuum = self.inner.prepare("PRAGMA incremental_vacuum(2000)")?;
+            let mut rows = vacuum.query([])?;
+            while rows.next()?.is_some() {}
+            Ok(())
+        };
+        vacuum().map_err(|error| self.source.failure(&error, Duration::ZERO))
+    }
+
     /// Writes everything back into the file, so that it can be copied alone.
     pub(super) fn finish(self) {
         let tidy = "PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);";

@@ -20,6 +20,7 @@ pub(super) enum Write {
         deadline: Instant,
         answer: oneshot::Sender<Result<Vec<u64>, StoreError>>,
     },
+    Tidy(oneshot::Sender<Result<(), StoreError>>),
     Close,
 }
 
@@ -48,6 +49,9 @@ pub(super) fn write(mut connection: Connection, mut calls: mpsc::Receiver<Write>
                 let done = connection.transaction(&statements, deadline, within);
                 // Who asked may have gone; what was asked is done all the same.
                 let _ = answer.send(done);
+            }
+            Write::Tidy(answer) => {
+                let _ = answer.send(connection.tidy());
             }
             Write::Close => calls.close(),
         }
