@@ -350,7 +350,8 @@ mod tests {
         ];
         store.write(tally(&moves).statements("a")).await.unwrap();
         while store.series().forget(MINUTE, HOUR).await.unwrap() > 0 {}
-        let points = |step| store.series().points(DAY, step, None);
+        let series = store.series();
+        let points = |step| series.points(DAY, step, None);
         assert_eq!(points(MINUTE).await.unwrap().len(), 1);
         assert_eq!(points(HOUR).await.unwrap().len(), 2);
     }

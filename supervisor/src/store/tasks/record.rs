@@ -161,7 +161,9 @@ impl TaskRecord {
     /// Whether the steps say more than the times of the task itself.
     pub(super) fn ran_again(&self) -> bool {
         let repeated = |kind| self.steps.iter().filter(|step| step.kind == kind).count() > 1;
-        self.steps.iter().any(|step| step.kind == StepKind::Retried)
+        // Its first run may be older than this process.
+        self.retries > 0
+            || self.steps.iter().any(|step| step.kind == StepKind::Retried)
             || repeated(StepKind::Received)
             || repeated(StepKind::Started)
     }

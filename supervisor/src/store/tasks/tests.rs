@@ -43,7 +43,14 @@ fn life(id: &str) -> Vec<(Said, &'static str, Fact)> {
                 traceback: Some("Traceback".into()),
             },
         ),
-        (said(5), "w2", Fact::Received(call("send", "(1, 2)"))),
+        (
+            said(5),
+            "w2",
+            Fact::Received(Call {
+                retries: 1,
+                ..call("send", "(1, 2)")
+            }),
+        ),
         (said(6), "w2", Fact::Started),
         (
             said(7),
@@ -454,7 +461,10 @@ async fn searches_follow_their_index() {
     let text = |text: &str| Some(text.to_owned());
     let after: Position = "1010.id20".parse().unwrap();
     let cases = [
-        (TaskSearch::default(), "tasks_known (known"),
+        (
+            TaskSearch::default(),
+            "SCAN tasks USING COVERING INDEX tasks_known",
+        ),
         (
             TaskSearch {
                 from: Some(1),

@@ -89,6 +89,11 @@ pub(super) fn statements(records: &[TaskRecord]) -> Vec<Statement> {
     for record in sorted {
         if record.ran_again() {
             earlier_steps(record, &mut statements);
+            steps(record, "TRUE", &mut statements);
+        } else if record.received.is_none() {
+            // Its start was not heard here, so it may have run before.
+            let known = "EXISTS (SELECT 1 FROM task_steps WHERE task = $1)";
+            steps(record, known, &mut statements);
         }
         statements.push(upsert_of(record));
     }
@@ -126,8 +131,8 @@ fn upsert_of(record: &TaskRecord) -> Statement {
         .bind(record.started)
 }
 
-/// Writes the steps of a task that ran again. Those of its first run may be known from its
-/// row alone, when this process was restarted in between.
+/// Takes the steps of the run before from the row of a task that ran again: this process
+/// may have been restarted in between.
 fn earlier_steps(record: &TaskRecord, statements: &mut Vec<Statement>) {
     for (sql, column) in [
         (
@@ -147,11 +152,14 @@ fn earlier_steps(record: &TaskRecord, statements: &mut Vec<Statement>) {
             statements.push(Statement::new(sql).bind(&*record.id));
         }
     }
+}
+
+fn steps(record: &TaskRecord, condition: &str, statements: &mut Vec<Statement>) {
     for step in &record.steps {
         let sql = format!(
             "INSERT INTO task_steps (task, at, kind, worker, error)
              SELECT $1, CAST($2 AS BIGINT), $3, $4, $5
-             WHERE (SELECT count(*) FROM task_steps WHERE task = $1) < {STEPS}
+             WHERE {condition} AND (SELECT count(*) FROM task_steps WHERE task = $1) < {STEPS}
              ON CONFLICT (task, at, kind) DO NOTHING"
         );
         statements.push(
