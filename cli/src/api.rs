@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// A supervisor, by its URL.
+/// A supervisor, by its URL. Cloning shares the connections.
+#[derive(Clone)]
 pub(crate) struct Api {
     client: reqwest::Client,
     base: String,
@@ -83,5 +84,34 @@ impl Api {
         Err(Error::Failed(format!(
             "the supervisor refused ({status}): {message}"
         )))
+    }
+}
+
+/// Builds a path of the API; what stands in a segment cannot leave it.
+pub(crate) fn path(segments: &[&str]) -> String {
+    let mut path = "/api/v1".to_owned();
+    for segment in segments {
+        path.push('/');
+        for byte in segment.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'@' => {
+                    path.push(char::from(byte));
+                }
+                other => path.push_str(&format!("%{other:02X}")),
+            }
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_segment() {
+        let hostile = path(&["queues", "a/../b?c#d e%", "purge"]);
+        assert_eq!(hostile, "/api/v1/queues/a%2F..%2Fb%3Fc%23d%20e%25/purge");
+        assert_eq!(path(&["nodes", "w1@host"]), "/api/v1/nodes/w1@host");
     }
 }

@@ -125,6 +125,7 @@ fn run(
             Command::Control(args) => {
                 command::remote::run(&settings, command::remote::CHANGE, args, output).await
             }
+            Command::Top(args) => command::top::run(&settings, args, output).await,
             Command::Events(args) => command::events::run(&settings, args, output).await,
             Command::Graph(args) => command::graph::run(&settings, args, output).await,
             Command::Migrate(args) => command::migrate::run(&settings, args, output).await,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use self::call::Call;
-pub(crate) use self::remote::{Asked, Drawing, Events, Graph, Migrate, Remote};
+pub(crate) use self::remote::{Asked, Drawing, Events, Graph, Migrate, Remote, Top};
 pub(crate) use self::schedules::{Preview, Schedules, SchedulesCommand};
 use crate::settings::Layer;
 use crate::units::parse_duration;
@@ -144,6 +144,8 @@ pub(crate) enum Command {
     Inspect(Remote),
     /// Make nodes do something
     Control(Remote),
+    /// Watch nodes, queues and tasks in the terminal, and steer them
+    Top(Top),
     /// Print what happens in the cluster, as it happens
     Events(Events),
     /// Draw the cluster for Graphviz

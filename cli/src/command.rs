@@ -15,6 +15,7 @@ pub(crate) mod result;
 pub(crate) mod schedules;
 pub(crate) mod status;
 pub(crate) mod supervisor;
+pub(crate) mod top;
 pub(crate) mod up;
 
 use celeriac::routing::QueueType;

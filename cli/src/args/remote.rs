@@ -54,6 +54,19 @@ pub(crate) struct Events {
     pub(crate) time: Option<Duration>,
 }
 
+/// `celeriac top`.
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// How often the picture is renewed
+    #[arg(long, value_parser = parse_duration, default_value = "1s")]
+    pub(crate) interval: Duration,
+    /// Print one picture and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    #[command(flatten)]
+    pub(crate) api: super::Api,
+}
+
 /// `celeriac graph`.
 #[derive(Debug, Args)]
 pub(crate) struct Graph {
