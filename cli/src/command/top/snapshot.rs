@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::Api;
+use crate::api::{Api, path};
 use crate::error::Error;
 
 /// One picture of the cluster.
@@ -93,6 +93,8 @@ pub(super) struct Task {
 
 /// How many tasks are shown.
 const TASKS: usize = 200;
+/// How many pages of nodes or queues are asked for.
+const PAGES: usize = 10;
 
 impl Snapshot {
     /// Asks the supervisor for everything at once.
@@ -101,15 +103,15 @@ impl Snapshot {
         let (overview, series, nodes, queues, tasks) = tokio::try_join!(
             api.get("/api/v1/overview", within),
             api.get("/api/v1/series?window=2m", within),
-            api.get("/api/v1/nodes?limit=1000", within),
-            api.get("/api/v1/queues?limit=1000", within),
+            all(api, "nodes", within),
+            all(api, "queues", within),
             api.get(&tasks, within),
         )?;
         Self::read(json!({
             "overview": overview,
             "series": series,
-            "nodes": nodes["nodes"],
-            "queues": queues["queues"],
+            "nodes": nodes,
+            "queues": queues,
             "tasks": tasks["tasks"],
         }))
     }
@@ -128,6 +130,23 @@ impl Snapshot {
     pub(super) fn json(&self) -> Value {
         self.raw.clone()
     }
+}
+
+/// Follows the pages of a list, as far as a screen can show.
+async fn all(api: &Api, noun: &str, within: Duration) -> Result<Vec<Value>, Error> {
+    let first = path(&[noun]);
+    let (mut page, mut items) = (first.clone(), Vec::new());
+    for _ in 0..PAGES {
+        let mut answer = api.get(&page, within).await?;
+        if let Some(Value::Array(more)) = answer.get_mut(noun).map(Value::take) {
+            items.extend(more);
+        }
+        match answer["next_cursor"].as_str() {
+            Some(cursor) => page = format!("{first}?cursor={cursor}"),
+            None => break,
+        }
+    }
+    Ok(items)
 }
 
 fn part<T: for<'de> Deserialize<'de>>(raw: &Value, name: &str) -> Result<T, Error> {
