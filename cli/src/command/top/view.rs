@@ -251,7 +251,9 @@ fn details(frame: &mut Frame<'_>, area: Rect, text: &[String], top: usize) {
         .skip(top)
         .map(|line| Line::from(line.as_str()))
         .collect();
-    let block = Block::new().borders(Borders::TOP).title("Esc goes back");
+    let block = Block::new()
+        .borders(Borders::TOP)
+        .title("all that is known");
     frame.render_widget(Paragraph::new(shown).block(block), area);
 }
 
@@ -261,6 +263,9 @@ fn foot_line(screen: &Screen, palette: Palette) -> Line<'static> {
             format!("{}? y/n", order.what),
             palette.of(Color::Yellow).add_modifier(Modifier::BOLD),
         ),
+        (Mode::Details { .. }, _) => {
+            Line::from("up down, PgUp PgDn scroll  any other key goes back")
+        }
         (Mode::Filter, _) => Line::from(format!("filter: {}_", screen.filter)),
         (_, Some(said)) => {
             let color = if said.good { Color::Green } else { Color::Red };
