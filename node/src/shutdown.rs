@@ -9,7 +9,9 @@ use tokio::sync::watch;
 ///
 /// ```text
 /// running --drain--> draining --drain or stop_now--> stopping now
-///    |                                                    ^
+///    |                 ^                                  ^
+///    +--> finishing ---+                                  |
+///    |    (the remote-control command `drain`)            |
 ///    +-------------------- stop_now ----------------------+
 /// ```
 ///
@@ -23,6 +25,8 @@ pub struct Shutdown(Arc<watch::Sender<Wish>>);
 pub(crate) enum Wish {
     /// Go on.
     Run,
+    /// Take no more and finish what runs, however long it takes.
+    Finish,
     /// Finish what runs, until the deadline.
     Drain,
     /// Wait for nothing.
@@ -39,10 +43,9 @@ impl Shutdown {
     /// second time, the node stops waiting.
     pub fn drain(&self) {
         self.0.send_modify(|wish| {
-            *wish = if *wish == Wish::Run {
-                Wish::Drain
-            } else {
-                Wish::Now
+            *wish = match *wish {
+                Wish::Run | Wish::Finish => Wish::Drain,
+                Wish::Drain | Wish::Now => Wish::Now,
             };
         });
     }
@@ -154,6 +157,17 @@ mod tests {
         assert_eq!(shutdown.wish(), Wish::Drain);
         shutdown.clone().drain();
         assert_eq!(shutdown.wish(), Wish::Now);
+    }
+
+    #[test]
+    fn a_signal_gives_what_finishes_a_deadline() {
+        let shutdown = Shutdown::new();
+        shutdown.at_least(Wish::Finish);
+        assert_eq!(shutdown.wish(), Wish::Finish);
+        shutdown.drain();
+        assert_eq!(shutdown.wish(), Wish::Drain);
+        shutdown.at_least(Wish::Finish);
+        assert_eq!(shutdown.wish(), Wish::Drain);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What many readers look up without asking an actor.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use dashmap::DashMap;
@@ -10,10 +10,11 @@ use crate::cluster::{History, Node, NodeState};
 use crate::feed::Feed;
 use crate::letters::Crashes;
 use crate::metrics::{Metrics, Scrape};
+use crate::pauses::Pauses;
 use crate::progress::Progress;
+use crate::rates::Rates;
 use crate::recorder::Recorder;
 use crate::store::Store;
-use crate::rates::Rates;
 
 /// What many readers look up without asking an actor.
 ///
@@ -36,6 +37,7 @@ pub(crate) struct Board {
     crashes: Mutex<Crashes>,
     /// Held by the one who sends or discards dead letters, so that none is sent twice.
     pub(crate) replays: tokio::sync::Mutex<()>,
+    pub(crate) pauses: Pauses,
     /// What changed, told to live listeners.
     pub(crate) feed: Feed,
     consuming: AtomicBool,
@@ -138,6 +140,7 @@ impl Board {
             progress: Arc::default(),
             crashes: Mutex::default(),
             replays: tokio::sync::Mutex::default(),
+            pauses: Pauses::default(),
             feed: Feed::default(),
             consuming: AtomicBool::new(false),
             started: AtomicBool::new(false),

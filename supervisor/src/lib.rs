@@ -19,10 +19,11 @@ mod guardian;
 mod http;
 mod letters;
 mod metrics;
+mod pauses;
 mod progress;
-mod store;
 mod rates;
 mod recorder;
+mod store;
 mod supervisor;
 
 pub use crate::access::{

@@ -16,6 +16,7 @@
 pub(crate) mod audit;
 mod error;
 mod letters;
+mod pauses;
 mod place;
 mod row;
 pub(crate) mod schedules;
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 pub(crate) use self::error::StoreError;
 pub(crate) use self::letters::After;
+pub(crate) use self::pauses::PauseRow;
 pub(crate) use self::place::Place;
 pub(crate) use self::row::Row;
 pub(crate) use self::series::{HOUR, MINUTE, MINUTES_KEPT, Point, Span, Tally};

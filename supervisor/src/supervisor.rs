@@ -96,6 +96,10 @@ impl Supervisor {
         let limits = self.config.history_limits(store.place());
         let writer = format!("{}:{}", celeriac::host::name(), address.port());
         let recording = board.recorder.start(&store, &board.history, limits, writer);
+        match store.paused_queues().await {
+            Ok(rows) => board.pauses.restore(rows),
+            Err(error) => tracing::warn!(%error, "which queues are paused is not known"),
+        }
         let mut actors =
             ActorThread::start(self.app.clone(), self.config.clone(), Arc::clone(&board)).await?;
         let watchdog = Watchdog::start(Arc::clone(&board.progress), self.config.stall_after)
@@ -128,7 +132,9 @@ impl Supervisor {
             clean = false;
         }
         // Last, because whoever stops may still have something to write.
-        clean &= tokio::time::timeout_at(deadline, store.close()).await.is_ok();
+        clean &= tokio::time::timeout_at(deadline, store.close())
+            .await
+            .is_ok();
         clean &= tokio::task::spawn_blocking(move || drop(watchdog))
             .await
             .is_ok();

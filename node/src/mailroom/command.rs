@@ -103,6 +103,7 @@ fn find(method: &str) -> Option<Command> {
         "enable_events" => command(&[], change::enable_events),
         "disable_events" => command(&[], change::disable_events),
         "heartbeat" => command(&[], change::heartbeat),
+        "drain" => command(&[], change::drain),
         "shutdown" => command(&[], change::shutdown),
         "election" => command(&[], change::election),
         _ => return None,

@@ -13,6 +13,7 @@ use super::command::Answer;
 use crate::config::Autoscale;
 use crate::execution::limits::RunLimits;
 use crate::heart;
+use crate::job::Stage;
 use crate::shared::{Command, Phase, Shared};
 use crate::shutdown::Wish;
 
@@ -250,6 +251,14 @@ pub(super) fn heartbeat(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
     let shared = Arc::clone(shared);
     tokio::spawn(async move { heart::answer(&shared).await });
     Ok(None)
+}
+
+/// Takes no more tasks and ends when those that run have, without a deadline.
+pub(super) fn drain(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
+    tracing::warn!("a drain was asked for by remote control");
+    shared.shutdown.at_least(Wish::Finish);
+    let running = shared.jobs.count(Stage::Running);
+    Ok(Some(control::ok(format!("drains; {running} tasks run"))))
 }
 
 /// Ends the node as the first SIGTERM does; nobody gets a reply.

@@ -232,6 +232,17 @@ async fn answers_are_those_of_a_celery_worker() {
     );
 }
 
+/// S21.
+#[tokio::test]
+async fn a_drain_is_answered_and_gives_what_runs_its_time() {
+    let (shared, _commands) = office();
+    let _running = job(&shared, "one", "[[], {}, {}]", true);
+    let reply = ask(&shared, "drain", "{}").unwrap();
+    let text = serde_json::to_string(&reply).unwrap();
+    assert_eq!(text, r#"{"ok":"drains; 1 tasks run"}"#);
+    assert_eq!(shared.shutdown.wish(), Wish::Finish);
+}
+
 #[tokio::test]
 async fn some_requests_get_no_reply() {
     let (shared, _commands) = office();

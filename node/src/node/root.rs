@@ -50,7 +50,7 @@ impl Root {
         shared.enter(Phase::Running);
         let fault = loop {
             tokio::select! {
-                () = shared.shutdown.wished(Wish::Drain) => break None,
+                () = shared.shutdown.wished(Wish::Finish) => break None,
                 Some(what) = faults.recv() => break Some(what),
                 Some(command) = commands.recv() => {
                     // The root lives as long as this loop.

@@ -33,7 +33,13 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
     end(root.send(Release::Consumers).await.unwrap_or_default()).await;
     shared.note_returned(shared.timetable.drain().len());
 
-    // 2. What runs may finish.
+    // 2. What runs may finish: in its own time when that was asked, else until the deadline.
+    if shared.shutdown.wish() == Wish::Finish {
+        tokio::select! {
+            () = shared.jobs.empty() => {}
+            () = shared.shutdown.wished(Wish::Drain) => {}
+        }
+    }
     let drained = within(shared, shared.config.drain_deadline, Wish::Now).await;
     if !drained {
         // 3. What still runs is asked to stop.

@@ -57,6 +57,17 @@ impl Asker {
         Some(facts(&stats, &queues, &tasks))
     }
 
+    /// Lets a node stop consuming a queue; says whether it answered.
+    pub(super) async fn release(&self, node: &str, queue: &str) -> bool {
+        let _place = self.places.acquire().await;
+        let control = self.app.control().to([node]).within(ANSWER);
+        let command = Command::new("cancel_consumer").argument("queue", queue);
+        control
+            .ask(command)
+            .await
+            .is_ok_and(|replies| replies.contains_key(node))
+    }
+
     /// Asks up to three times: a worker says that it is online a second or two before it
     /// listens.
     async fn insist(&self, node: &str, method: &str) -> Option<Value> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::asker::Asker;
 use super::root::{Answered, QueuesNamed};
-use crate::board::Board;
+use crate::board::{Board, Facts};
 use crate::cluster::NodeState;
 use crate::guardian::Ward;
 use actix::prelude::*;
@@ -75,8 +75,10 @@ impl NodeProxy {
             return;
         }
         let (asker, node, tell) = (self.asker.clone(), self.node.clone(), self.tell.clone());
+        let board = Arc::clone(&self.board);
         let ask = async move {
-            let facts = asker.inquire(&node).await?;
+            let mut facts = asker.inquire(&node).await?;
+            hold(&board, &asker, &node, &mut facts).await;
             let named = QueuesNamed(facts.queues.clone());
             // A Root that is gone needs no names.
             let _ = tell.queues.send(named).await;
@@ -99,6 +101,28 @@ impl NodeProxy {
             }
         };
         ctx.spawn(ask.into_actor(self));
+    }
+}
+
+/// Lets a node stop consuming what is paused: it joined, or came back, since then.
+async fn hold(board: &Board, asker: &Asker, node: &str, facts: &mut Facts) {
+    match board.store.paused_queues().await {
+        // Another supervisor may have paused one, too.
+        Ok(rows) => board.pauses.restore(rows),
+        Err(error) => tracing::warn!(node, %error, "which queues are paused may be old news"),
+    }
+    for queue in board.pauses.among(&facts.queues) {
+        let told = [node.to_owned()];
+        let now = celeriac::clock::now();
+        if let Err(error) = board.store.pause_queue(&queue, &told, now).await {
+            // Not told then: nobody would know to let it go on.
+            tracing::warn!(node, queue, %error, "a node goes on with a paused queue");
+            continue;
+        }
+        if asker.release(node, &queue).await {
+            tracing::info!(node, queue, "a node stops consuming a paused queue");
+            facts.queues.retain(|known| *known != queue);
+        }
     }
 }
 

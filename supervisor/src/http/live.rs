@@ -5,9 +5,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::api::nodes::running::RunningCache;
+
 /// What handlers share beside the board.
 #[derive(Debug)]
 pub(super) struct Live {
+    pub(super) running: RunningCache,
     streams: Arc<Semaphore>,
     closing: watch::Sender<bool>,
     /// Tells the numbers of this process's feed from those of one before it.
@@ -22,6 +25,7 @@ impl Default for Live {
         let since = celeriac::clock::now().duration_since(UNIX_EPOCH);
         let since = since.as_ref().map_or(0, Duration::as_millis);
         Self {
+            running: RunningCache::default(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             closing: watch::Sender::new(false),
             epoch: u64::try_from(since).unwrap_or_default(),

@@ -6,5 +6,5 @@ mod queue;
 mod task;
 
 pub(in crate::http) use self::node::NodeView;
-pub(in crate::http) use self::queue::QueueView;
+pub(in crate::http) use self::queue::{Consumers, QueueView};
 pub(in crate::http) use self::task::TaskView;

@@ -1,7 +1,7 @@
 //! The schema, as numbered steps.
 
 use super::error::StoreError;
-use super::{audit, letters, schedules, series, tasks, terms};
+use super::{audit, letters, pauses, schedules, series, tasks, terms};
 
 /// One step of the schema: the statements of each table that it makes or changes.
 pub(super) type Step = &'static [&'static [&'static str]];
@@ -11,6 +11,7 @@ pub(super) type Step = &'static [&'static [&'static str]];
 pub(super) const MIGRATIONS: &[Step] = &[&[
     audit::SCHEMA,
     letters::SCHEMA,
+    pauses::SCHEMA,
     schedules::SCHEMA,
     series::SCHEMA,
     tasks::SCHEMA,

@@ -290,6 +290,11 @@ fn reply(method: &str) -> &'static str {
         "stats" => r#"{"pool": {"max-concurrency": 4}, "prefetch_count": 16}"#,
         "active_queues" => r#"[{"name": "celery"}, {"name": "mail"}]"#,
         "registered" => r#"["app.add", "app.mail [rate_limit=1/s]"]"#,
+        "active" => {
+            r#"[{"id": "t1", "name": "app.add", "args": [2, 3], "kwargs": {}, "time_start": 1.5,
+                 "worker_pid": 7, "delivery_info": {"routing_key": "celery"}}]"#
+        }
+        "pool_shrink" => r#"{"error": "pool_shrink is not supported with autoscale"}"#,
         _ => r#"{"ok": "pong"}"#,
     }
 }

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod access;
+mod controls;
 mod harness;
 mod health;
+mod live;
 mod nodes;
 mod refusals;
 mod sending;

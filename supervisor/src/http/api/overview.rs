@@ -35,7 +35,7 @@ pub(in crate::http) struct Overview {
     pub(in crate::http) backlog: Backlog,
     /// How many nodes are in which state.
     pub(in crate::http) nodes: BTreeMap<String, u64>,
-    pub(in crate::http) load: Load,
+    pub(in crate::http) load: LoadView,
     pub(in crate::http) dropped: Dropped,
 }
 
@@ -60,8 +60,9 @@ pub(in crate::http) struct Backlog {
 }
 
 /// How much the nodes have to do.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub(in crate::http) struct Load {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Load)]
+pub(in crate::http) struct LoadView {
     pub(in crate::http) running: u64,
     /// How many tasks the nodes run at most, as far as they said.
     pub(in crate::http) slots: u64,
@@ -167,8 +168,7 @@ pub(in crate::http) fn now(desk: &Desk) -> Overview {
     let total = |window| board.rates.snapshot(window, at).total;
     let up = desk.app.broker().link().borrow().is_up();
     let consuming = board.is_consuming();
-    let (nodes, running, slots) = nodes(desk);
-    let backlog = backlog(desk);
+    let load = board.load(None);
     let metrics = &board.metrics;
     Overview {
         at: moment::of(at),
@@ -182,13 +182,13 @@ pub(in crate::http) fn now(desk: &Desk) -> Overview {
         last_minute: total(Window::Seconds(60)),
         last_ten_minutes: total(Window::Seconds(600)),
         tasks: board.history.totals(),
-        load: Load {
-            running,
-            slots,
-            load: (slots > 0).then(|| (backlog.ready + running) as f64 / slots as f64),
+        backlog: backlog(desk),
+        nodes: nodes(desk),
+        load: LoadView {
+            running: load.running,
+            slots: load.slots,
+            load: load.ratio(),
         },
-        backlog,
-        nodes,
         dropped: Dropped {
             events_missed: metrics.events_missed.get(),
             events_dropped: metrics.events_dropped.get(),
@@ -198,23 +198,14 @@ pub(in crate::http) fn now(desk: &Desk) -> Overview {
     }
 }
 
-/// Counts nodes by state, what they run, and how much they could.
-fn nodes(desk: &Desk) -> (BTreeMap<String, u64>, u64, u64) {
+/// Counts nodes by state.
+fn nodes(desk: &Desk) -> BTreeMap<String, u64> {
     let states = NodeState::ALL.map(|state| (state.as_str().to_owned(), 0));
-    let (mut states, mut running, mut slots) = (BTreeMap::from(states), 0, 0);
+    let mut states = BTreeMap::from(states);
     for node in &desk.board.nodes {
         *states.entry(node.state.as_str().to_owned()).or_default() += 1;
-        // What a node that is gone said last no longer holds.
-        if node.state.is_gone() {
-            continue;
-        }
-        running += node.active.unwrap_or_default();
-        let facts = desk.board.facts.get(node.key());
-        slots += facts
-            .and_then(|facts| facts.concurrency)
-            .unwrap_or_default();
     }
-    (states, running, slots)
+    states
 }
 
 fn backlog(desk: &Desk) -> Backlog {
@@ -223,6 +214,7 @@ fn backlog(desk: &Desk) -> Backlog {
         backlog.queues += 1;
         backlog.ready += depth.status.map_or(0, |(ready, _)| ready);
     }
+    backlog.paused = desk.board.pauses.count() as u64;
     backlog
 }
 

@@ -16,6 +16,18 @@ pub(in crate::http) struct Cursor<T>(pub(in crate::http) T);
 
 const MOST: usize = 1_000;
 
+/// Takes a page of what is left, and says where the next one starts.
+pub(in crate::http) fn cut_page<T, K: ToString>(
+    mut rest: impl Iterator<Item = T>,
+    limit: Option<Limit>,
+    key: impl Fn(&T) -> K,
+) -> (Vec<T>, Option<String>) {
+    let items: Vec<T> = rest.by_ref().take(limit.unwrap_or_default().0).collect();
+    let more = rest.next().and(items.last());
+    let next = more.map(|last| Cursor(key(last)).text());
+    (items, next)
+}
+
 impl Default for Limit {
     fn default() -> Self {
         Self(100)
@@ -76,6 +88,15 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn pages_join_without_holes() {
+        let (items, next) = cut_page(1..=5, Some(Limit(2)), |n| *n);
+        let cursor: Cursor<u64> = read(&next.unwrap()).unwrap();
+        assert_eq!((items, cursor), (vec![1, 2], Cursor(2)));
+        let (items, next) = cut_page(4..=5, Some(Limit(2)), |n| *n);
+        assert_eq!((items, next), (vec![4, 5], None));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::check;
 use crate::actor::{Awaited, Finished, Launched, Root};
 use crate::cluster::{Call, cut};
 use crate::http::extract::{Body, Path};
@@ -149,15 +150,9 @@ async fn revoke(
     Path(id): Path<String>,
     Body(revocation): Body<Revocation>,
 ) -> Result<Response, Problem> {
-    text("id", &id)?;
+    check::name("id", &id)?;
     let signal = revocation.signal.unwrap_or_else(|| "SIGTERM".to_owned());
-    let named = signal.strip_prefix("SIG").is_some_and(|rest| {
-        (1..=10).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric())
-    });
-    if !named {
-        let found = format!("'{}'", cut(&signal, 40));
-        return Err(Problem::field("signal", "a name such as SIGTERM", found));
-    }
+    check::signal("signal", &signal)?;
     let command = Command::revoke([id.as_str()])
         .argument("terminate", revocation.terminate)
         .argument("signal", signal);
@@ -168,16 +163,6 @@ async fn revoke(
         terminate: revocation.terminate,
     };
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
-}
-
-/// A name or id: 1 to 255 bytes without control characters.
-fn text(field: &str, value: &str) -> Result<(), Problem> {
-    if value.is_empty() || value.len() > 255 || value.chars().any(char::is_control) {
-        let found = cut(&value.escape_debug().to_string(), 80);
-        let expected = "1 to 255 bytes without control characters";
-        return Err(Problem::field(field, expected, format!("'{found}'")));
-    }
-    Ok(())
 }
 
 /// A time from now on.
@@ -193,11 +178,13 @@ fn seconds(field: &str, value: Option<f64>) -> Result<(), Problem> {
 
 impl Order {
     fn check(&self, desk: &Desk) -> Result<(), Problem> {
-        text("name", &self.name)?;
+        check::name("name", &self.name)?;
         self.queue
             .as_deref()
-            .map_or(Ok(()), |queue| text("queue", queue))?;
-        self.id.as_deref().map_or(Ok(()), |id| text("id", id))?;
+            .map_or(Ok(()), |queue| check::name("queue", queue))?;
+        self.id
+            .as_deref()
+            .map_or(Ok(()), |id| check::name("id", id))?;
         seconds("countdown", self.countdown)?;
         seconds("expires", self.expires)?;
         let most = desk.config.max_wait.as_millis();

@@ -31,6 +31,8 @@ pub(in crate::http) struct NodeView {
     pub(in crate::http) restarts: u64,
     pub(in crate::http) events_missed: u64,
     pub(in crate::http) concurrency: Option<u64>,
+    /// active / concurrency; 1 is fully busy.
+    pub(in crate::http) load: Option<f64>,
     pub(in crate::http) prefetch: Option<u64>,
     pub(in crate::http) queues: Option<Vec<String>>,
     /// Only when one node is asked for: there may be a thousand names.
@@ -49,9 +51,10 @@ impl NodeView {
             )
         });
         let (silent_seconds, known_seconds) = (since(node.last_seen), since(node.joined));
-        let (concurrency, prefetch) = facts
+        let (asked, prefetch) = facts
             .as_ref()
             .map_or((None, None), |facts| (facts.concurrency, facts.prefetch));
+        let concurrency = node.slots.or(asked);
         let (queues, tasks) = facts.map(|facts| (facts.queues, facts.tasks)).unzip();
         Self {
             name: node.name,
@@ -72,6 +75,9 @@ impl NodeView {
             restarts: node.restarts,
             events_missed: node.gaps.missed,
             concurrency,
+            load: concurrency
+                .filter(|most| *most > 0)
+                .map(|most| node.active.unwrap_or_default() as f64 / most as f64),
             prefetch,
             queues,
             tasks,
