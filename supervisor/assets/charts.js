@@ -1,7 +1,7 @@
 // Charts of `/api/v1/series`, drawn by uPlot. Each `.chart` says what it shows; the
 // figures beside it say the same for those who do not see it.
 
-import { isUtc } from "./times.js";
+import { atClock, isUtc } from "./times.js";
 
 const drawn = new Map();
 const PERIOD = 5000;
@@ -35,6 +35,19 @@ async function refresh() {
   }
 }
 
+// More points than this are averaged, so that a line and not a comb is drawn.
+const POINTS = 150;
+
+function averages(figures, few, scale) {
+  const means = [];
+  for (let at = 0; at < figures.length; at += few) {
+    const known = figures.slice(at, at + few).filter((figure) => figure !== null);
+    const sum = known.reduce((total, figure) => total + figure, 0);
+    means.push(known.length === 0 ? null : (sum / known.length) * scale);
+  }
+  return means;
+}
+
 const size = (place) => ({ width: Math.max(120, place.clientWidth - 8), height: 168 });
 
 function colour(name) {
@@ -53,13 +66,16 @@ const units = {
   seconds: (v) => (v == null ? "–" : v < 1e-3 ? `${(v * 1e6).toFixed(0)} µs` : v < 1 ? `${(v * 1e3).toFixed(v < 0.01 ? 1 : 0)} ms` : v < 120 ? `${v.toFixed(1)} s` : `${(v / 60).toFixed(1)} min`),
 };
 
+const hour = (at) => atClock(new Date(at * 1e3)).slice(0, 5);
+
 function draw(answer) {
   for (const place of document.querySelectorAll(".chart[data-series]")) {
     const wanted = place.dataset.series.split(" ").map((word) => word.split(":"));
     const figures = (key) => key.split(".").reduce((part, name) => part?.[name], answer) ?? [];
     const scale = place.dataset.unit === "rate" ? 1 / answer.step_seconds : 1;
-    const column = (key) => figures(key).map((figure) => (figure === null ? null : figure * scale));
-    const data = [answer.times, ...wanted.map(([key]) => column(key))];
+    const few = Math.max(1, Math.ceil(answer.times.length / POINTS));
+    const times = answer.times.filter((_, at) => at % few === 0);
+    const data = [times, ...wanted.map(([key]) => averages(figures(key), few, scale))];
     place.querySelector(".empty")?.remove();
     const known = drawn.get(place);
     if (known) {
@@ -78,22 +94,21 @@ function options(place, wanted) {
   return {
     ...size(place),
     tzDate: (at) => (isUtc() ? uPlot.tzDate(new Date(at * 1e3), "UTC") : new Date(at * 1e3)),
-    fmtDate: (template) => uPlot.fmtDate(template.replaceAll("{h}", "{HH}").replaceAll("{aa}", "")),
     legend: { live: true },
-    cursor: { y: false, sync: { key: "overview" } },
+    cursor: { y: false, sync: { key: "overview" }, points: { size: 6 } },
     scales: { y: { range: (chart, low, high) => [0, high > 0 ? high * 1.12 : 1] } },
     axes: [
-      { ...axis, size: 24, gap: 2 },
+      { ...axis, size: 24, gap: 4, space: 70, values: (chart, ticks) => ticks.map(hour) },
       { ...axis, size: 52, gap: 4, values: (chart, ticks) => ticks.map(unit) },
     ],
     series: [
-      { label: "at", value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}" },
+      { label: "at", value: (chart, at) => (at === null ? "–" : atClock(new Date(at * 1e3))) },
       ...wanted.map(([, label, kind]) => ({
         label: label.replaceAll("_", " "),
         stroke: colour(kind),
         width: 1.6,
         points: { show: false },
-        spanGaps: false,
+        spanGaps: true,
         value: (chart, value) => unit(value),
       })),
     ],

@@ -12,12 +12,14 @@ const zone = () => (isUtc() ? "UTC" : undefined);
 
 export function exact(date) {
   const text = date.toLocaleString(undefined, { ...parts, ...clock, timeZone: zone(), timeZoneName: "short" });
-  return `${text} (.${String(date.getMilliseconds()).padStart(3, "0")})`;
+  return text;
 }
 
 export function atClock(date) {
   return date.toLocaleTimeString(undefined, { ...clock, timeZone: zone() });
 }
+
+const milliseconds = (date) => `.${String(date.getMilliseconds()).padStart(3, "0")}`;
 
 export function relative(date, now) {
   const seconds = (now - date) / 1000;
@@ -33,19 +35,17 @@ let ahead = 0;
 export const now = () => Date.now() - ahead;
 
 export function renewTimes(root = document) {
-  const page = document.querySelector("main");
   const at = now();
   for (const time of root.querySelectorAll("time[datetime]")) {
     const date = new Date(time.dateTime);
     if (Number.isNaN(date.valueOf())) continue;
-    const text = time.dataset.show === "clock" ? atClock(date)
-      : time.dataset.show === "exact" ? exact(date).replace(/ \(\.\d+\)$/, "")
+    const text = time.dataset.show === "clock" ? atClock(date) + milliseconds(date)
+      : time.dataset.show === "exact" ? exact(date)
       : relative(date, at);
     if (time.textContent !== text) time.textContent = text;
     const title = exact(date);
     if (time.title !== title) time.title = title;
   }
-  return page;
 }
 
 export function hearClock(main) {

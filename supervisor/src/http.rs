@@ -96,9 +96,10 @@ fn router(desk: Desk) -> Router {
         .merge(pages::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(unknown_route)
-        .layer(middleware::from_fn_with_state(desk.clone(), pages::dress))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(desk.clone(), gate::gate))
+        // Outside the gate, because its refusals are shown as pages too.
+        .layer(middleware::from_fn_with_state(desk.clone(), pages::dress))
         .with_state(desk)
 }
 

@@ -84,6 +84,32 @@ const RULES: &[(&str, &str, Option<Role>, &str)] = &[
         "letter.replay",
     ),
     ("DELETE", "/api/v1/letters/{id}", ADMIN, "letter.discard"),
+    // The forms of the pages.
+    ("GET", "/audit", ADMIN, ""),
+    ("POST", "/tasks/revoke", OPERATOR, "task.revoke"),
+    ("POST", "/tasks/replay", OPERATOR, "task.replay"),
+    ("POST", "/tasks/{id}/revoke", OPERATOR, "task.revoke"),
+    ("POST", "/tasks/{id}/replay", OPERATOR, "task.replay"),
+    ("POST", "/nodes/{name}/drain", OPERATOR, "node.drain"),
+    ("POST", "/nodes/{name}/shutdown", ADMIN, "node.shutdown"),
+    ("POST", "/nodes/{name}/control", OPERATOR, "node.control"),
+    ("POST", "/dead-letters/replay", OPERATOR, "letter.replay"),
+    ("POST", "/dead-letters/discard", ADMIN, "letter.discard"),
+    (
+        "POST",
+        "/dead-letters/{id}/replay",
+        OPERATOR,
+        "letter.replay",
+    ),
+    (
+        "POST",
+        "/dead-letters/{id}/discard",
+        ADMIN,
+        "letter.discard",
+    ),
+    ("POST", "/queues/{name}/pause", OPERATOR, "queue.pause"),
+    ("POST", "/queues/{name}/resume", OPERATOR, "queue.resume"),
+    ("POST", "/queues/{name}/purge", ADMIN, "queue.purge"),
     // The paths of Flower.
     (
         "POST",

@@ -38,12 +38,12 @@ pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
     let target = request.uri().path().to_owned();
     let mut response = match admit(&desk, &route, request.headers(), rule, changes, peer).await {
         Err(Refusal { who, problem }) => {
-            if let Some(who) = who.filter(|_| changes) {
+            if let Some(who) = who.as_ref().filter(|_| changes) {
                 let (details, outcome) = (json!({ "reason": problem.detail() }), Outcome::Refused);
-                desk.audit_as(&who, rule.action, &target, details, outcome)
+                desk.audit_as(who, rule.action, &target, details, outcome)
                     .await;
             }
-            problem.into_response()
+            refused(problem, who)
         }
         Ok(who) => {
             request.extensions_mut().insert(who.clone());
@@ -79,6 +79,15 @@ pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
     desk.board
         .metrics
         .request(method, &route, status, start.elapsed().as_secs_f64());
+    response
+}
+
+/// Answers who is not let in; the page about it says who that is.
+fn refused(problem: Problem, who: Option<Identity>) -> Response {
+    let mut response = problem.into_response();
+    if let Some(who) = who {
+        response.extensions_mut().insert(who);
+    }
     response
 }
 

@@ -4,9 +4,16 @@
 //! control is a form. Scripts fetch the same addresses and take over what differs.
 
 mod asset;
+mod audit;
+mod events;
 mod fault;
+mod filter;
 mod form;
+mod help;
+mod letter;
+mod letters;
 mod lights;
+mod moment;
 mod node;
 mod nodes;
 mod overview;
@@ -29,10 +36,25 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/", get(overview::page))
         .route("/nodes", get(nodes::page))
         .route("/nodes/{name}", get(node::page))
+        .route("/nodes/{name}/drain", post(node::drain))
+        .route("/nodes/{name}/shutdown", post(node::shutdown))
+        .route("/nodes/{name}/control", post(node::control))
         .route("/tasks", get(tasks::page))
         .route("/tasks/{id}", get(task::page))
         .route("/tasks/{id}/revoke", post(task::revoke))
         .route("/tasks/{id}/replay", post(task::replay))
         .route("/queues", get(queues::page))
+        .route("/queues/{name}/pause", post(queues::pause))
+        .route("/queues/{name}/resume", post(queues::resume))
+        .route("/queues/{name}/purge", post(queues::purge))
+        .route("/dead-letters", get(letters::page))
+        .route("/dead-letters/replay", post(letters::replay))
+        .route("/dead-letters/discard", post(letters::discard))
+        .route("/dead-letters/{id}", get(letter::page))
+        .route("/dead-letters/{id}/replay", post(letter::replay))
+        .route("/dead-letters/{id}/discard", post(letter::discard))
+        .route("/events", get(events::page))
+        .route("/audit", get(audit::page))
+        .route("/help", get(help::page))
         .route(asset::ROUTE, get(asset::asset))
 }

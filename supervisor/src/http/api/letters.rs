@@ -306,8 +306,18 @@ async fn replay_one(
     Path(id): Path<String>,
     Body(order): Body<ReplayOrder>,
 ) -> Result<Json<LetterView>, Problem> {
-    let letter = find(&desk, &id).await?;
-    replay(&desk, &who, letter, order).await.map(Json)
+    replay_letter(&desk, &who, &id, order).await.map(Json)
+}
+
+/// Sends a letter's message again.
+pub(in crate::http) async fn replay_letter(
+    desk: &Desk,
+    who: &Identity,
+    id: &str,
+    order: ReplayOrder,
+) -> Result<LetterView, Problem> {
+    let letter = find(desk, id).await?;
+    replay(desk, who, letter, order).await
 }
 
 #[utoipa::path(

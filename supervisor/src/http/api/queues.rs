@@ -1,7 +1,7 @@
 //! Queues.
 
-mod pause;
-mod purge;
+pub(in crate::http) mod pause;
+pub(in crate::http) mod purge;
 
 use std::collections::HashMap;
 use std::time::Instant;

@@ -4,9 +4,10 @@ use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::shell::{Place, Shell, Visit, page_with};
+use crate::access::Identity;
 use crate::http::{Desk, Problem};
 
 #[derive(Template)]
@@ -36,12 +37,22 @@ pub(in crate::http) async fn dress(
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    let Ok(visit) = Visit::from_request_parts(&mut parts, &()).await;
+    let Ok(mut visit) = Visit::from_request_parts(&mut parts, &()).await;
     let response = next.run(Request::from_parts(parts, body)).await;
-    match response.extensions().get::<Problem>() {
-        Some(problem) => fault(&desk, &visit, problem),
-        None => response,
+    let Some(problem) = response.extensions().get::<Problem>() else {
+        return response;
+    };
+    if let Some(who) = response.extensions().get::<Identity>() {
+        visit.who = who.clone();
     }
+    let mut page = fault(&desk, &visit, problem);
+    // What else was said to the client: the policy, when to come again, who may pass.
+    for (name, value) in response.headers() {
+        if !page.headers().contains_key(name) {
+            page.headers_mut().append(name, value.clone());
+        }
+    }
+    page
 }
 
 fn fault(desk: &Desk, visit: &Visit, problem: &Problem) -> Response {
@@ -82,12 +93,5 @@ fn fault(desk: &Desk, visit: &Visit, problem: &Problem) -> Response {
     };
     let status = StatusCode::from_u16(problem.status());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = page_with(status, &fault.shell, &fault);
-    // What else the problem says to clients, such as when to come again.
-    for (name, value) in problem.clone().into_response().headers() {
-        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
-            response.headers_mut().append(name, value.clone());
-        }
-    }
-    response
+    page_with(status, &fault.shell, &fault)
 }

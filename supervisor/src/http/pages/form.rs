@@ -1,10 +1,15 @@
 //! Forms that were sent.
 
 use axum::extract::{Form, FromRequest, Request};
+use std::str::FromStr;
+
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::cluster::cut;
 use crate::http::Problem;
+use crate::http::api::page::Cursor;
+use crate::http::extract::Body;
 
 /// The fields of a form, in their order; a name may stand there several times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,6 +85,17 @@ impl Fields {
             .ok_or_else(|| Problem::field(name, "a number", found(text)))
     }
 
+    /// Reads where a list goes on.
+    pub(super) fn cursor<T: FromStr>(&self, name: &str) -> Result<Option<Cursor<T>>, Problem> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let read = serde_json::from_value(Value::from(text)).ok();
+        let expected = "the cursor of a page before";
+        read.map(Some)
+            .ok_or_else(|| Problem::field(name, expected, found(text)))
+    }
+
     /// Insists on the word that a question asks for.
     pub(super) fn confirm(&self, expected: &str) -> Result<(), Problem> {
         let typed = self.get("confirm").unwrap_or_default();
@@ -132,6 +148,13 @@ impl Fields {
             .map(Some)
             .map_err(|error| Problem::field(name, "JSON", format!("{} ({error})", found(text))))
     }
+}
+
+/// Makes the body of a request to the API, which checks it as it checks any other.
+pub(super) fn body<T: DeserializeOwned>(value: Value) -> Result<Body<T>, Problem> {
+    let read = serde_json::from_value(value);
+    read.map(Body)
+        .map_err(|error| Problem::invalid(error.to_string()))
 }
 
 fn found(text: &str) -> String {

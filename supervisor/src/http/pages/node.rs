@@ -1,7 +1,5 @@
 //! The page of one node.
 
-use std::time::Instant;
-
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -12,11 +10,16 @@ use super::shell::{self, May, Place, Shell, Visit};
 use super::task::Fact;
 use super::text::{self, Markup};
 use crate::access::Role;
+use crate::http::api::nodes::running::RunningTask;
 use crate::http::api::page::Limit;
 use crate::http::api::tasks::{self, TaskQuery};
 use crate::http::extract::Path;
 use crate::http::view::NodeView;
-use crate::http::{Desk, Problem};
+use crate::http::{Desk, Problem, api};
+
+mod controls;
+
+pub(super) use self::controls::{control, drain, shutdown};
 
 #[derive(Template)]
 #[template(path = "node.html")]
@@ -27,7 +30,9 @@ struct Page {
     gone: bool,
     figures: Vec<Figure>,
     facts: Vec<Fact>,
-    running: Vec<TaskRow>,
+    /// Whether it said what it runs.
+    answered: bool,
+    running: Vec<Running>,
     recent: Vec<TaskRow>,
     registered: Vec<String>,
     queues: Vec<String>,
@@ -35,6 +40,14 @@ struct Page {
     slots: u64,
     operate: May,
     administer: May,
+}
+
+/// A task that runs there.
+struct Running {
+    id: String,
+    name: String,
+    arguments: String,
+    when: Markup,
 }
 
 /// How many running and recent tasks it lists.
@@ -45,39 +58,35 @@ pub(super) async fn page(
     visit: Visit,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    let Some(node) = desk.board.nodes.get(&name).map(|node| node.clone()) else {
-        let detail = format!("no node is called '{}'", crate::cluster::cut(&name, 100));
-        return Err(Problem::not_found(detail));
-    };
-    let facts = desk.board.facts.get(&name).map(|facts| facts.clone());
-    let mut node = NodeView::new(node, facts, Instant::now());
+    let detail = api::nodes::detail(&desk, &name).await?;
+    let (mut node, running) = (detail.node, detail.running);
     let mut shell = Shell::new(&desk, &visit, Place::Nodes, &name).live("node task");
-    let mut find = |state: Option<&str>| {
-        let query = TaskQuery {
-            worker: Some(name.clone()),
-            state: state.map(str::to_owned),
-            limit: Some(Limit(ROWS)),
-            ..TaskQuery::default()
-        };
-        tasks::search(&desk, &query)
-            .map(|page| page.tasks)
-            .map_err(|problem| {
-                shell
-                    .troubles
-                    .push(shell::Note::new("bad", problem.detail()))
-            })
-            .unwrap_or_default()
+    let query = TaskQuery {
+        worker: Some(name.clone()),
+        limit: Some(Limit(ROWS)),
+        ..TaskQuery::default()
     };
-    let (running, recent) = (find(Some("STARTED")), find(None));
-    let rows = |tasks: &[_]| tasks.iter().map(TaskRow::of).collect();
+    let recent = match tasks::search(&desk, &query) {
+        Ok(page) => page.tasks.iter().map(TaskRow::of).collect(),
+        Err(problem) => {
+            shell = shell.trouble(&problem);
+            Vec::new()
+        }
+    };
     let queues = desk.board.queues_by_name().into_iter();
     let shown = Page {
         state: node.state,
         gone: is_gone(node.state),
         figures: figures(&node),
         facts: facts_of(&node),
-        running: rows(&running),
-        recent: rows(&recent),
+        answered: running.is_some(),
+        running: running
+            .unwrap_or_default()
+            .iter()
+            .take(ROWS)
+            .map(Running::of)
+            .collect(),
+        recent,
         registered: node.tasks.take().unwrap_or_default(),
         queues: node.queues.take().unwrap_or_default(),
         known_queues: queues.map(|(name, _)| name).collect(),
@@ -88,6 +97,17 @@ pub(super) async fn page(
         shell,
     };
     Ok(shell::page(&shown.shell, &shown))
+}
+
+impl Running {
+    fn of(task: &RunningTask) -> Self {
+        Self {
+            id: task.id.clone(),
+            name: task.name.clone(),
+            arguments: text::call(task.args.as_deref(), task.kwargs.as_deref()),
+            when: text::when(task.started_at.as_deref()),
+        }
+    }
 }
 
 fn figures(node: &NodeView) -> Vec<Figure> {

@@ -3,11 +3,16 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use serde_json::json;
 
+use super::form::{Fields, body};
 use super::row;
-use super::shell::{self, May, Place, Shell, Visit};
-use super::text::{self, Markup};
-use crate::access::Role;
+use super::shell::{self, May, Place, Shell, Visit, done, went};
+use super::text::{self, Markup, grouped};
+use crate::access::{Identity, Role};
+use crate::http::api::queues::pause::{self, PauseReport};
+use crate::http::api::queues::purge;
+use crate::http::extract::{Body, Path};
 use crate::http::view::QueueView;
 use crate::http::{Desk, Problem, api};
 
@@ -25,7 +30,7 @@ struct Row {
     state: &'static str,
     paused: bool,
     ready: String,
-    oldest: String,
+    oldest: Markup,
     running: String,
     consumers: String,
     load: String,
@@ -44,10 +49,73 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
     Ok(shell::page(&shown.shell, &shown))
 }
 
+pub(super) async fn pause(
+    State(desk): State<Desk>,
+    who: Identity,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let report = pause::pause(State(desk), who, Path(name.clone()), none()?).await?;
+    let told = told(&report.0, "stopped consuming from it");
+    Ok(went(
+        "/queues",
+        told.0,
+        format!("{name} is paused. {}", told.1),
+    ))
+}
+
+pub(super) async fn resume(
+    State(desk): State<Desk>,
+    who: Identity,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let report = pause::resume(State(desk), who, Path(name.clone()), none()?).await?;
+    let told = told(&report.0, "consume from it again");
+    Ok(went(
+        "/queues",
+        told.0,
+        format!("{name} goes on. {}", told.1),
+    ))
+}
+
+pub(super) async fn purge(
+    State(desk): State<Desk>,
+    who: Identity,
+    Path(name): Path<String>,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let confirm = json!({ "confirm": fields.text("confirm") });
+    let purged = purge::purge(State(desk), who, Path(name.clone()), body(confirm)?).await?;
+    let count = grouped(purged.0.purged);
+    Ok(done(
+        "/queues",
+        format!("{count} messages of {name} are gone."),
+    ))
+}
+
+fn none<T: serde::de::DeserializeOwned>() -> Result<Body<T>, Problem> {
+    body(json!({}))
+}
+
+fn told(report: &PauseReport, did: &str) -> (&'static str, String) {
+    let (all, done) = (
+        report.nodes.len(),
+        report.nodes.iter().filter(|node| node.done).count(),
+    );
+    match all {
+        0 => ("good", "No node consumed from it.".to_owned()),
+        all if done == all => ("good", format!("{all} nodes {did}.")),
+        all => (
+            "warn",
+            format!("{done} of {all} nodes {did}; the others did not answer."),
+        ),
+    }
+}
+
 impl Row {
     fn of(queue: &QueueView) -> Self {
         let waiting = queue.ready.is_some_and(|ready| ready > 0);
         let state = match (queue.exists, queue.consumers) {
+            _ if queue.paused => "paused",
             (Some(false), _) => "missing",
             (None, _) => "not asked yet",
             (_, Some(0)) if waiting => "no consumer",
@@ -57,13 +125,16 @@ impl Row {
         Self {
             name: queue.name.clone(),
             state,
-            paused: false,
+            paused: queue.paused,
             ready: text::count(queue.ready),
-            oldest: text::dash(),
-            running: text::dash(),
+            oldest: text::when(queue.oldest_at.as_deref()),
+            running: grouped(queue.running),
             consumers: text::count(queue.consumers),
-            load: text::dash(),
-            meter: Markup::default(),
+            load: queue.load.map_or_else(text::dash, text::percent),
+            meter: queue
+                .load
+                .map(|load| text::meter(load, 1.0))
+                .unwrap_or_default(),
             read: text::when(queue.age_seconds.and_then(row::ago).as_deref()),
         }
     }

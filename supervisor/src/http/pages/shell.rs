@@ -92,6 +92,8 @@ pub(super) struct May {
     pub(super) reason: &'static str,
 }
 
+const PRODUCT: &str = "celeriac";
+
 const PLACES: [(Place, &str, &str, &str); 9] = [
     (
         Place::Overview,
@@ -173,15 +175,6 @@ impl Visit {
             reason,
         }
     }
-
-    /// Refuses what the visitor's role may not do.
-    pub(super) fn need(&self, role: Role) -> Result<(), Problem> {
-        let may = self.may(role);
-        match may.allowed {
-            true => Ok(()),
-            false => Err(Problem::new(403, "forbidden", may.reason)),
-        }
-    }
 }
 
 impl May {
@@ -248,6 +241,22 @@ impl Shell {
     pub(super) fn trouble(mut self, problem: &Problem) -> Self {
         self.troubles.push(Note::new("bad", problem.detail()));
         self
+    }
+
+    /// What the title ends with.
+    pub(super) fn site(&self) -> String {
+        match self.app == PRODUCT {
+            true => PRODUCT.to_owned(),
+            false => format!("{} · {PRODUCT}", self.app),
+        }
+    }
+
+    /// What stands below the product's name; an app that was not named says nothing.
+    pub(super) fn subtitle(&self) -> &str {
+        match self.app == PRODUCT {
+            true => "control room",
+            false => &self.app,
+        }
     }
 
     pub(super) fn asset(&self, name: &str) -> Markup {
@@ -413,14 +422,12 @@ mod tests {
             query: String::new(),
             note: None,
         };
-        assert!(viewer.need(Role::Operator).is_err());
         assert!(viewer.may(Role::Operator).off().0.contains("disabled"));
         assert!(viewer.may(Role::Admin).why().0.contains("admin"));
         let admin = Visit {
             who: Identity::new("ada", Role::Admin, Via::Password),
             ..viewer
         };
-        assert!(admin.need(Role::Admin).is_ok());
         assert_eq!(admin.may(Role::Admin).off(), Markup::default());
     }
 }

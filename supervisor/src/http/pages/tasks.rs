@@ -4,15 +4,14 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use self::filter::Filter;
+use super::filter::Filter;
 use super::form::Fields;
 use super::row::TaskRow;
 use super::shell::{self, May, Place, Shell, Visit};
 use super::text;
 use crate::access::Role;
+use crate::http::api::tasks::TaskQuery;
 use crate::http::{Desk, Problem, api};
-
-mod filter;
 
 #[derive(Template)]
 #[template(path = "tasks.html")]
@@ -41,15 +40,19 @@ const STATES: [&str; 9] = [
     "PENDING", "RECEIVED", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED", "REJECTED",
     "IGNORED",
 ];
+pub(super) const HOME: &str = "/tasks";
+const FIELDS: [&str; 9] = [
+    "name", "state", "node", "queue", "error", "text", "since", "until", "id",
+];
 /// How many names a field offers.
 const OFFERED: usize = 200;
 
 pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Response, Problem> {
     let fields = Fields::of_query(&visit.query);
-    let filter = Filter::of(&fields);
+    let filter = Filter::of(HOME, &FIELDS, &fields);
     let mut shell = Shell::new(&desk, &visit, Place::Tasks, "Tasks").live("task");
     // A filter that cannot be read is told beside its field; nothing is searched.
-    let (found, wrong) = match filter.query(&fields) {
+    let (found, wrong) = match query(&filter, &fields) {
         Ok(query) => match api::tasks::search(&desk, &query) {
             Ok(page) => (Some(page), String::new()),
             Err(problem) if problem.status() == 400 => (None, problem.detail().to_owned()),
@@ -82,7 +85,7 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
             .iter()
             .map(|&name| Choice {
                 name,
-                here: filter.state.eq_ignore_ascii_case(name),
+                here: filter.get("state").eq_ignore_ascii_case(name),
             })
             .collect(),
         names: desk
@@ -103,4 +106,15 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
         shell,
     };
     Ok(shell::page(&shown.shell, &shown))
+}
+
+/// Makes the question to the history.
+fn query(filter: &Filter, fields: &Fields) -> Result<TaskQuery, Problem> {
+    Ok(TaskQuery {
+        name: filter.some("name"),
+        state: filter.some("state"),
+        worker: filter.some("node"),
+        cursor: fields.cursor("cursor")?,
+        ..TaskQuery::default()
+    })
 }

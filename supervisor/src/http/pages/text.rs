@@ -161,7 +161,7 @@ pub(super) fn exact(moment: Option<&str>) -> Markup {
     time(moment, "exact")
 }
 
-/// Writes the time of day of a moment.
+/// Writes the time of day of a moment, with milliseconds.
 pub(super) fn clock(moment: Option<&str>) -> Markup {
     time(moment, "clock")
 }
@@ -175,7 +175,7 @@ fn time(moment: Option<&str>, show: &str) -> Markup {
     };
     let text = match show {
         "exact" => at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        "clock" => at.strftime("%H:%M:%S").to_string(),
+        "clock" => at.strftime("%H:%M:%S%.3f").to_string(),
         _ => relative(now().duration_since(at)),
     };
     let attribute = if show.is_empty() {

@@ -69,7 +69,7 @@ impl Timeline {
             steps.push(Step {
                 name,
                 tone,
-                at: text::exact(Some(&at.to_string())),
+                at: text::clock(Some(&at.to_string())),
                 after: match passed {
                     None => String::new(),
                     // Clocks of two machines disagree.

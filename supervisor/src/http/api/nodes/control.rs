@@ -247,7 +247,7 @@ impl Limits {
         (status = 504, description = "The node did not answer"),
     ),
 )]
-async fn control(
+pub(in crate::http) async fn control(
     State(desk): State<Desk>,
     who: Identity,
     Path(name): Path<String>,
@@ -281,7 +281,7 @@ async fn control(
         (status = 504, description = "The node did not answer"),
     ),
 )]
-async fn drain(
+pub(in crate::http) async fn drain(
     State(desk): State<Desk>,
     who: Identity,
     Path(name): Path<String>,
@@ -316,7 +316,7 @@ async fn drain(
         (status = 404, description = "No node has this name"),
     ),
 )]
-async fn shutdown(
+pub(in crate::http) async fn shutdown(
     State(desk): State<Desk>,
     who: Identity,
     Path(name): Path<String>,

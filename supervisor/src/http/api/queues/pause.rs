@@ -31,7 +31,7 @@ pub(in crate::http) struct PauseReport {
     queue: String,
     paused: bool,
     /// The nodes that were told.
-    nodes: Vec<PausedNode>,
+    pub(in crate::http) nodes: Vec<PausedNode>,
 }
 
 /// What a node said to it.
@@ -39,7 +39,7 @@ pub(in crate::http) struct PauseReport {
 pub(in crate::http) struct PausedNode {
     node: String,
     /// Whether the node did it; a node that did not answer may have done it too.
-    done: bool,
+    pub(in crate::http) done: bool,
     reply: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
         (status = 503, description = "The store is out of reach; nothing was changed"),
     ),
 )]
-async fn pause(
+pub(in crate::http) async fn pause(
     State(desk): State<Desk>,
     who: Identity,
     Path(name): Path<String>,
@@ -95,7 +95,7 @@ async fn pause(
         (status = 503, description = "The store is out of reach; nothing was changed"),
     ),
 )]
-async fn resume(
+pub(in crate::http) async fn resume(
     State(desk): State<Desk>,
     who: Identity,
     Path(name): Path<String>,

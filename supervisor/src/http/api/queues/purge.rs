@@ -38,7 +38,7 @@ pub(in crate::http) enum Confirm {
 pub(in crate::http) struct Purged {
     queue: String,
     /// How many messages were dropped.
-    purged: u64,
+    pub(in crate::http) purged: u64,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Desk> {
@@ -77,7 +77,7 @@ fn confirmed(name: &str, ready: u64, confirm: &Confirm) -> Result<(), Problem> {
         (status = 409, description = "Another number of messages is ready"),
     ),
 )]
-async fn purge(
+pub(in crate::http) async fn purge(
     State(desk): State<Desk>,
     who: Identity,
     Path(name): Path<String>,
