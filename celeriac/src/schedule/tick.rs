@@ -36,6 +36,6 @@ pub(super) fn jitter(entry: &str, tick: SystemTime, most: Duration) -> Duration 
     let (high, low) = Uuid::new_v3(&JITTER, tick_name(entry, tick).as_bytes()).as_u64_pair();
     // The version and variant are fixed bits: fold them away.
     let random = u128::from(high.rotate_left(32) ^ low);
-    let micros = most.as_micros().min(u128::from(u64::MAX)) * random >> 64;
+    let micros = (most.as_micros().min(u128::from(u64::MAX)) * random) >> 64;
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
