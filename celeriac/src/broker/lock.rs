@@ -21,5 +21,5 @@ pub trait Lock: Send + Sync {
     /// # Cancel safety
     ///
     /// The future can be dropped and made again.
-    fn lost(&mut self) -> BoxFuture<'_, ()>;
+    fn lost(&self) -> BoxFuture<'_, ()>;
 }

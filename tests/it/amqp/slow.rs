@@ -98,7 +98,7 @@ async fn a_holder_that_is_cut_off_stops_before_the_next_one_starts() {
     let relay = Relay::start(url.as_str()).await;
     let (cut_off, other) = (AmqpBroker::open(&relay.url()).unwrap(), open());
     let name = unique("lock");
-    let mut held = cut_off.lock(&name).await.unwrap().unwrap();
+    let held = cut_off.lock(&name).await.unwrap().unwrap();
     assert!(stays_silent(held.lost()).await && held.is_held());
     relay.hold();
     // A proof that was on its way may still have arrived: from here on none does.

@@ -39,15 +39,16 @@ impl Lock for AmqpLock {
         self.until.borrow().is_some_and(|at| Instant::now() < at)
     }
 
-    fn lost(&mut self) -> BoxFuture<'_, ()> {
+    fn lost(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            let mut changes = self.until.clone();
             loop {
-                let until = *self.until.borrow_and_update();
+                let until = *changes.borrow_and_update();
                 let Some(until) = until.filter(|at| Instant::now() < *at) else {
                     return;
                 };
                 tokio::select! {
-                    changed = self.until.changed() => if changed.is_err() { return },
+                    changed = changes.changed() => if changed.is_err() { return },
                     () = sleep_until(until) => {}
                 }
             }

@@ -51,7 +51,7 @@ impl Lock for MemoryLock {
         self.0.is_current()
     }
 
-    fn lost(&mut self) -> BoxFuture<'_, ()> {
+    fn lost(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let mut link = self.0.link.clone();
             // An error means that the connection is gone, and the lock with it.

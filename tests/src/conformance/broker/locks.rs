@@ -23,7 +23,7 @@ pub async fn a_lock_has_one_holder(bench: &dyn Bench) {
     let (first, second) = (bench.open().await, bench.open().await);
     let (name, other) = (unique("lock"), unique("lock"));
     assert!(first.capabilities().lock);
-    let mut held = take(&first, &name).await.unwrap();
+    let held = take(&first, &name).await.unwrap();
     assert!(held.is_held());
     assert!(take(&second, &name).await.is_none());
     assert!(take(&first, &name).await.is_none());
@@ -47,7 +47,7 @@ pub async fn a_dropped_lock_is_free(bench: &dyn Bench) {
 pub async fn a_lock_goes_with_its_connection(bench: &dyn Bench) {
     let (first, second) = (bench.open().await, bench.open().await);
     let name = unique("lock");
-    let mut held = take(&first, &name).await.unwrap();
+    let held = take(&first, &name).await.unwrap();
     first.close().await;
     within("the loss", held.lost()).await;
     assert!(!held.is_held());

@@ -1,0 +1,151 @@
+//! Who leads among several supervisors: by a lock of the broker, by a Lease of Kubernetes,
+//! or everybody.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use celeriac::App;
+use celeriac::broker::{BoxFuture, Lock};
+
+use crate::error::Error;
+
+/// How a leader is elected among several supervisors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LeaderElection {
+    /// By the broker; by nobody with one that gives out no locks and that no other process
+    /// can reach.
+    #[default]
+    Auto,
+    /// By a lock of the broker: the queue `celeriac.leader`.
+    Broker,
+    /// Not at all: this one leads. For one supervisor only; two would send everything twice.
+    None,
+}
+
+impl fmt::Display for LeaderElection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Broker => "broker",
+            Self::None => "none",
+        })
+    }
+}
+
+impl FromStr for LeaderElection {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let all = [Self::Auto, Self::Broker, Self::None];
+        let found = all.into_iter().find(|one| one.to_string() == text);
+        found.ok_or_else(|| Error::config("leader_election", "auto, broker or none", text))
+    }
+}
+
+/// Elects a leader. Who is elected leads for as long as it holds the lock.
+pub(crate) trait Election: fmt::Debug + Send + Sync {
+    /// Returns what kind of election it is.
+    fn kind(&self) -> &'static str;
+
+    /// Stands for election once; `None` when somebody else leads.
+    fn stand(&self) -> BoxFuture<'_, Result<Option<Arc<dyn Lock>>, String>>;
+}
+
+/// Everybody leads.
+#[derive(Debug)]
+struct Alone;
+
+/// Who has a lock of the broker leads.
+#[derive(Debug)]
+struct ByBroker(App);
+
+/// The lock of the broker: a queue that one connection has for itself.
+pub(crate) const LOCK: &str = "celeriac.leader";
+
+/// Returns how to elect.
+///
+/// # Errors
+///
+/// [`Error::Config`] when the broker gives out no locks, and another supervisor could be
+/// on it.
+pub(crate) fn election(how: LeaderElection, app: &App) -> Result<Arc<dyn Election>, Error> {
+    let can = app.broker().capabilities();
+    match how {
+        LeaderElection::None => Ok(Arc::new(Alone)),
+        LeaderElection::Auto if !can.lock && !can.shared => Ok(Arc::new(Alone)),
+        LeaderElection::Auto | LeaderElection::Broker if can.lock => {
+            Ok(Arc::new(ByBroker(app.clone())))
+        }
+        _ => Err(Error::config(
+            "leader_election",
+            "none, and one supervisor only, because this broker gives out no locks",
+            how,
+        )),
+    }
+}
+
+impl Election for Alone {
+    fn kind(&self) -> &'static str {
+        "none"
+    }
+
+    fn stand(&self) -> BoxFuture<'_, Result<Option<Arc<dyn Lock>>, String>> {
+        Box::pin(async { Ok(Some(Arc::new(Self) as _)) })
+    }
+}
+
+impl Lock for Alone {
+    fn is_held(&self) -> bool {
+        true
+    }
+
+    fn lost(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Election for ByBroker {
+    fn kind(&self) -> &'static str {
+        "broker"
+    }
+
+    fn stand(&self) -> BoxFuture<'_, Result<Option<Arc<dyn Lock>>, String>> {
+        Box::pin(async {
+            let taken = self.0.broker().lock(LOCK).await;
+            taken
+                .map(|lock| lock.map(Arc::from))
+                .map_err(|error| error.to_string())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_of_two_on_a_broker_leads() {
+        let app = App::builder("a").broker("memory://").build().unwrap();
+        let election = election(LeaderElection::Auto, &app).unwrap();
+        assert_eq!(election.kind(), "broker");
+        let first = election.stand().await.unwrap().unwrap();
+        assert!(election.stand().await.unwrap().is_none());
+        assert!(first.is_held());
+        drop(first);
+        assert!(election.stand().await.unwrap().is_some());
+    }
+
+    #[test]
+    fn an_unknown_election_is_refused_with_those_that_there_are() {
+        let error = "raft".parse::<LeaderElection>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "leader_election: expected auto, broker or none, found raft"
+        );
+        assert_eq!("none".parse::<LeaderElection>().unwrap(), LeaderElection::None);
+    }
+}
