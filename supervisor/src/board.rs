@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use dashmap::DashMap;
 
+use crate::beat::BeatDesk;
 use crate::cluster::{History, Node, NodeState};
 use crate::feed::Feed;
 use crate::letters::Crashes;
@@ -31,6 +32,7 @@ pub(crate) struct Board {
     pub(crate) queues: DashMap<String, Depth>,
     pub(crate) metrics: Metrics,
     pub(crate) rates: Rates,
+    pub(crate) beat: BeatDesk,
     pub(crate) progress: Arc<Progress>,
     /// Which tasks take their nodes along; the Supervisor actor writes it, and the
     /// Neighbour when it hears of a new process first.
@@ -137,6 +139,7 @@ impl Board {
             queues: DashMap::new(),
             metrics: Metrics::default(),
             rates: Rates::default(),
+            beat: BeatDesk::default(),
             progress: Arc::default(),
             crashes: Mutex::default(),
             replays: tokio::sync::Mutex::default(),

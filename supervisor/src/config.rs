@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::access::{Access, Redaction, Role, Token};
 use crate::error::Error;
 use crate::recorder::Limits;
+use crate::leader::LeaderElection;
 use crate::store::{Place, StoreError};
 
 /// The settings of a supervisor, complete before anything starts.
@@ -33,6 +34,17 @@ pub struct Config {
     /// of an SQLite file, `sqlite:PATH`, or `postgres://user:password@host/database`.
     /// Default `memory:`, which is gone when the process ends.
     pub store: String,
+    /// How a leader is elected among several supervisors: it alone sends the ticks of
+    /// schedules. Default [`LeaderElection::Auto`].
+    pub leader_election: LeaderElection,
+    /// How this supervisor is called among others. Default a name of its own, with its host
+    /// and process.
+    pub name: Option<String>,
+    /// Where people and other supervisors reach this one, such as `http://control-1:9595`.
+    /// Default the address that it listens on, unless that is loopback.
+    pub url: Option<String>,
+    /// Serves HTTP. Default true; without, it only watches and sends ticks.
+    pub serve: bool,
     /// How many tasks are kept in memory, where events are put together and that pages
     /// show live; the oldest go first. Default 10,000.
     pub history: usize,
@@ -95,6 +107,10 @@ impl Default for Config {
             redaction: Redaction::default(),
             allow_anonymous: false,
             store: "memory:".to_owned(),
+            leader_election: LeaderElection::default(),
+            name: None,
+            url: None,
+            serve: true,
             history: 10_000,
             history_max_age: Duration::from_secs(7 * 86_400),
             history_max_tasks: 1_000_000,
@@ -136,6 +152,14 @@ impl Config {
             return Err(Error::config("listen", expected, self.listen));
         }
         self.place()?;
+        for (setting, text) in [("name", &self.name), ("url", &self.url)] {
+            if let Some(text) = text
+                && (text.is_empty() || text.len() > 255 || text.contains(char::is_control))
+            {
+                let expected = "1 to 255 bytes without control characters";
+                return Err(Error::config(setting, expected, format!("{text:?}")));
+            }
+        }
         let counts = [
             ("history", self.history, 10_000_000),
             ("max_nodes", self.max_nodes, 100_000),
@@ -241,6 +265,10 @@ impl fmt::Debug for Config {
             .field("redaction", &self.redaction)
             .field("allow_anonymous", &self.allow_anonymous)
             .field("store", &self.place())
+            .field("leader_election", &self.leader_election)
+            .field("name", &self.name)
+            .field("url", &self.url)
+            .field("serve", &self.serve)
             .field("history", &self.history)
             .field("history_max_age", &self.history_max_age)
             .field("history_max_tasks", &self.history_max_tasks)

@@ -146,6 +146,9 @@ mod tests {
             error.to_string(),
             "leader_election: expected auto, broker or none, found raft"
         );
-        assert_eq!("none".parse::<LeaderElection>().unwrap(), LeaderElection::None);
+        assert_eq!(
+            "none".parse::<LeaderElection>().unwrap(),
+            LeaderElection::None
+        );
     }
 }

@@ -18,6 +18,7 @@ mod feed;
 mod guardian;
 mod http;
 mod letters;
+mod leader;
 mod metrics;
 mod pauses;
 mod progress;
@@ -31,4 +32,5 @@ pub use crate::access::{
 };
 pub use crate::config::Config;
 pub use crate::error::Error;
+pub use crate::leader::LeaderElection;
 pub use crate::supervisor::{Stopped, Supervisor};

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::beat::BeatMetrics;
 use crate::cluster::{Moved, NodeState};
 
 /// What Prometheus sees.
@@ -21,6 +22,7 @@ use crate::cluster::{Moved, NodeState};
 /// their own.
 pub(crate) struct Metrics {
     registry: Registry,
+    pub(crate) beat: BeatMetrics,
     names: Mutex<HashSet<Arc<str>>>,
     tasks: Family<TaskLabels, Counter>,
     runtime: Family<NameLabel, Histogram, fn() -> Histogram>,
@@ -109,6 +111,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("celeriac"),
+            beat: BeatMetrics::default(),
             names: Mutex::default(),
             tasks: Family::default(),
             runtime: Family::new_with_constructor(seconds),
@@ -138,6 +141,7 @@ impl Default for Metrics {
 impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
+        self.beat.register(r);
         let m = (&self.tasks, &self.runtime, &self.history, &self.nodes);
         r.register(
             "task_states",

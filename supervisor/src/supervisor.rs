@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use celeriac::App;
 
 use crate::actor::ActorThread;
+use crate::beat::Station;
 use crate::board::Board;
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Bound, Desk, HttpServer};
+use crate::leader;
 use crate::progress::Watchdog;
 use crate::store::Store;
 
@@ -88,43 +90,63 @@ impl Supervisor {
     /// Dropping the future tells every thread to stop, without waiting for them.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Stopped, Error> {
         self.config.check()?;
-        let bound = Bound::new(&self.config)?;
-        let (start, address, grace) = (Instant::now(), bound.address, self.config.stop_timeout);
+        let bound = match self.config.serve {
+            true => Some(Bound::new(&self.config)?),
+            false => None,
+        };
+        let address = bound.as_ref().map(|bound| bound.address);
+        let station = station(&self.app, &self.config, address)?;
+        let (start, grace) = (Instant::now(), self.config.stop_timeout);
         let store = open(&self.config).await?;
         let board = Arc::new(Board::new(self.config.history, store.clone()));
         board.crashes().set_limit(self.config.crash_limit);
         let limits = self.config.history_limits(store.place());
-        let writer = format!("{}:{}", celeriac::host::name(), address.port());
+        let port = address.map_or(0, |address| address.port());
+        let writer = format!("{}:{port}", celeriac::host::name());
         let recording = board.recorder.start(&store, &board.history, limits, writer);
         match store.paused_queues().await {
             Ok(rows) => board.pauses.restore(rows),
             Err(error) => tracing::warn!(%error, "which queues are paused is not known"),
         }
-        let mut actors =
-            ActorThread::start(self.app.clone(), self.config.clone(), Arc::clone(&board)).await?;
+        let mut actors = ActorThread::start(
+            self.app.clone(),
+            self.config.clone(),
+            Arc::clone(&board),
+            station,
+        )
+        .await?;
         let watchdog = Watchdog::start(Arc::clone(&board.progress), self.config.stall_after)
             .map_err(|source| Error::Start {
                 what: "the watchdog",
                 source,
             })?;
         let desk = Desk::new(self.app, self.config, Arc::clone(&board), actors.root());
-        let mut http = HttpServer::start(bound, desk)?;
+        let mut http = match bound {
+            Some(bound) => Some(HttpServer::start(bound, desk)?),
+            None => None,
+        };
         board.set_started();
-        tracing::info!(%address, "the supervisor serves");
-        if let Some(ready) = self.ready {
+        tracing::info!(?address, "the supervisor runs");
+        if let (Some(ready), Some(address)) = (self.ready, address) {
             ready(address);
         }
+        let served = async {
+            match &mut http {
+                Some(http) => http.ended().await,
+                None => std::future::pending().await,
+            }
+        };
 
         let failure = tokio::select! {
             () = shutdown => None,
             end = &mut actors.ended => Some(end.unwrap_or(Error::Died)),
-            () = http.ended() => Some(Error::Died),
+            () = served => Some(Error::Died),
         };
         tracing::info!(failed = failure.is_some(), "the supervisor stops");
 
         // Requests first: they may still need the actors.
         let deadline = tokio::time::Instant::now() + grace + Duration::from_secs(2);
-        let mut clean = join(http.stop(), deadline).await;
+        let mut clean = join(http.and_then(HttpServer::stop), deadline).await;
         clean &= join(actors.stop(), deadline).await;
         if !recording.stop(deadline).await {
             let lost = board.recorder.figures().waiting;
@@ -148,6 +170,26 @@ impl Supervisor {
             }),
         }
     }
+}
+
+/// Says who this process is among those that stand for election.
+fn station(app: &App, config: &Config, address: Option<SocketAddr>) -> Result<Station, Error> {
+    let name = config.name.clone().unwrap_or_else(|| {
+        let (pid, host) = (std::process::id(), celeriac::host::name());
+        // Two may live in one process.
+        let tag = uuid::Uuid::new_v4().simple().to_string();
+        format!("supervisor-{pid}-{}@{host}", &tag[..4])
+    });
+    let reachable = address.filter(|address| {
+        let ip = address.ip();
+        !ip.is_loopback() && !ip.is_unspecified()
+    });
+    let url = config.url.clone();
+    Ok(Station {
+        name,
+        url: url.or_else(|| reachable.map(|address| format!("http://{address}"))),
+        election: leader::election(config.leader_election, app)?,
+    })
 }
 
 async fn open(config: &Config) -> Result<Store, Error> {

@@ -14,6 +14,7 @@ use celeriac_protocol::{Value, json};
 use uuid::Uuid;
 
 use super::backend::seconds;
+use crate::beat::News;
 use crate::board::Board;
 use crate::cluster::Reading;
 use crate::guardian::Ward;
@@ -146,6 +147,10 @@ fn read(board: &Board, deliveries: Vec<Delivery>) -> Vec<(String, Reading)> {
                         .metrics
                         .event_lag
                         .observe((now - event.timestamp).max(0.0));
+                    if let Some(news) = News::of(&event) {
+                        board.beat.hear(news);
+                        continue;
+                    }
                     readings.push((event.hostname.clone(), Reading::of(event)));
                 }
                 Err(error) => {

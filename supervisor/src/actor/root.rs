@@ -13,6 +13,7 @@ use self::children::Children;
 use super::backend::{Awaited, Finished, Launched, TaskEvents, seconds};
 use super::intake::Batch;
 use super::node_proxy::{Leave, NodeChanged};
+use crate::beat::Station;
 use crate::board::Board;
 use crate::cluster::{Action, Cluster, Reading, Rules};
 use crate::config::Config;
@@ -32,6 +33,7 @@ pub(crate) struct Root {
     config: Config,
     board: Arc<Board>,
     pulse: Pulse,
+    station: Station,
     cluster: Cluster,
     arbiters: Arbiters,
     children: Option<Children>,
@@ -67,6 +69,7 @@ impl Root {
         app: App,
         config: Config,
         board: Arc<Board>,
+        station: Station,
         arbiters: Arbiters,
         end: oneshot::Sender<Error>,
     ) -> Self {
@@ -82,6 +85,7 @@ impl Root {
             config,
             board,
             pulse,
+            station,
             cluster,
             arbiters,
             children,
@@ -217,7 +221,14 @@ impl Actor for Root {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(super::MAILBOX);
         let (app, board, config) = (&self.app, &self.board, &self.config);
-        let children = Children::start(app, board, config, &self.arbiters, &ctx.address());
+        let children = Children::start(
+            app,
+            board,
+            config,
+            &self.station,
+            &self.arbiters,
+            &ctx.address(),
+        );
         self.children = Some(children);
         let queues = std::mem::take(&mut self.config.queues);
         self.learn_queues(queues, ctx);

@@ -9,6 +9,7 @@ use celeriac::App;
 use tokio::sync::oneshot;
 
 use super::root::{Arbiters, Root};
+use crate::beat::Station;
 use crate::board::Board;
 use crate::config::Config;
 use crate::error::Error;
@@ -27,7 +28,12 @@ pub(crate) struct ActorThread {
 
 impl ActorThread {
     /// Starts the system and the actors.
-    pub(crate) async fn start(app: App, config: Config, board: Arc<Board>) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        app: App,
+        config: Config,
+        board: Arc<Board>,
+        station: Station,
+    ) -> Result<Self, Error> {
         let (end, ended) = oneshot::channel();
         let (ready, started) = oneshot::channel();
         let run = move || {
@@ -35,7 +41,7 @@ impl ActorThread {
             let arbiters = [Arbiter::new(), Arbiter::new()];
             let root = runner.block_on(async {
                 let [intake, backend] = arbiters.each_ref().map(Arbiter::handle);
-                Root::new(app, config, board, Arbiters { intake, backend }, end).start()
+                Root::new(app, config, board, station, Arbiters { intake, backend }, end).start()
             });
             let system = runner.block_on(async { System::current() });
             if ready.send((system, root)).is_err() {

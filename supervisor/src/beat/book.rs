@@ -9,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use celeriac::Entry;
 
-pub(crate) use self::due::GRACE;
 use self::due::Turn;
 use super::plan::Planned;
 

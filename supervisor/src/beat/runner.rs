@@ -1,5 +1,6 @@
 //! The loop of the beat: follows a leader, or leads.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
 
 use super::actor::Station;
-use super::book::{Book, Now};
+use super::book::{Book, Mark, Now, Sent};
 use super::desk::View;
 use super::job::{self, Done, Job, Reading};
 use super::news::{Leader, News};
@@ -161,15 +162,22 @@ impl Runner {
         let waits = tasks.into_iter().filter(|task| !task.runs);
         let wait = waits.map(|task| task.again.saturating_duration_since(now));
         let next = wait.filter(|wait| !wait.is_zero()).min().unwrap_or(POLL);
-        let shown = self.shown.map_or(SHOW, |shown| (shown + SHOW).saturating_duration_since(now));
-        if shown.is_zero() { next } else { next.min(shown) }
+        let shown = self
+            .shown
+            .map_or(SHOW, |shown| (shown + SHOW).saturating_duration_since(now));
+        if shown.is_zero() {
+            next
+        } else {
+            next.min(shown)
+        }
     }
 
     /// Begins what there is to do.
     fn begin(&mut self, now: Now) {
         let store = &self.board.store;
         if self.read.begin(now.steady) {
-            self.jobs.push(job::read(store, self.revision, self.lead.is_none()));
+            self.jobs
+                .push(job::read(store, self.revision, self.lead.is_none()));
         }
         if self.lead.as_ref().is_some_and(|lead| !lead.lock.is_held()) {
             self.stand_down("the lock was lost");
@@ -183,13 +191,15 @@ impl Runner {
         let store = &self.board.store;
         if !lead.claimed && lead.claim.begin(now.steady) {
             let holder = lead.holder.clone();
-            self.jobs.push(job::claim(store, holder, lead.term, now.wall));
+            self.jobs
+                .push(job::claim(store, holder, lead.term, now.wall));
         }
         if !lead.asked || !self.loaded {
             return;
         }
         for (entry, ticks) in self.book.due(now) {
-            self.jobs.push(job::send(&self.app, &lead.lock, lead.term, entry, ticks));
+            self.jobs
+                .push(job::send(&self.app, &lead.lock, lead.term, entry, ticks));
         }
         if lead.claimed && self.write.begin(now.steady) {
             let dirty = self.book.take_dirty();
@@ -220,7 +230,11 @@ impl Runner {
             News::Leads(leader) if leader.name == self.station.name => {}
             News::Leads(leader) => {
                 self.seen = self.seen.max(leader.term);
-                if self.lead.as_ref().is_some_and(|lead| lead.term < leader.term) {
+                if self
+                    .lead
+                    .as_ref()
+                    .is_some_and(|lead| lead.term < leader.term)
+                {
                     self.stand_down("another one leads in a later term");
                 }
                 if self.lead.is_none() {
@@ -254,7 +268,11 @@ impl Runner {
                 }
             }
             Done::Wrote(names, written) => {
-                let wait = if written.is_ok() { Duration::ZERO } else { POLL };
+                let wait = if written.is_ok() {
+                    Duration::ZERO
+                } else {
+                    POLL
+                };
                 self.write.over(now.steady, wait);
                 if let Err(error) = written {
                     self.book.still_dirty(&names);
@@ -297,23 +315,23 @@ impl Runner {
 
     fn stand_down(&mut self, why: &str) {
         if let Some(lead) = self.lead.take() {
-            tracing::warn!(name = self.station.name, term = lead.term, why, "this supervisor leads no more");
+            tracing::warn!(
+                name = self.station.name,
+                term = lead.term,
+                why,
+                "this supervisor leads no more"
+            );
             self.seen = self.seen.max(lead.term);
             self.stand.over(Instant::now(), jitter());
             self.leader = None;
         }
     }
 
-    fn claimed(
-        &mut self,
-        claimed: Result<(u64, std::collections::HashMap<String, super::book::Mark>), StoreError>,
-        now: Now,
-    ) {
+    fn claimed(&mut self, claimed: Result<(u64, HashMap<String, Mark>), StoreError>, now: Now) {
         let Some(lead) = &mut self.lead else { return };
         lead.asked = true;
         lead.claim.over(now.steady, POLL);
         match claimed {
-            Ok((term, _)) if lead.claimed && term != lead.term => {}
             Ok((term, marks)) => {
                 lead.term = term;
                 lead.claimed = true;
@@ -342,7 +360,7 @@ impl Runner {
         }
         if self.lead.is_none() && self.write.begin(now.steady) {
             // Where the store is shared, the leader has written all of this.
-            let heard = |(_, mark): &(_, super::book::Mark)| mark.last.is_some();
+            let heard = |(_, mark): &(_, Mark)| mark.last.is_some();
             let dirty: Vec<_> = self.book.take_dirty().into_iter().filter(heard).collect();
             match dirty.is_empty() {
                 true => self.write.over(now.steady, Duration::ZERO),
@@ -359,7 +377,7 @@ impl Runner {
         self.trouble = Some(text);
     }
 
-    fn sent(&mut self, name: &str, sent: Vec<super::book::Sent>, failure: Option<String>, now: Now) {
+    fn sent(&mut self, name: &str, sent: Vec<Sent>, failure: Option<String>, now: Now) {
         if let Some(reason) = &failure {
             tracing::warn!(schedule = name, reason, "a tick could not be sent");
             self.board.metrics.beat.failed.inc();
@@ -385,7 +403,11 @@ impl Runner {
         }
         self.shown = Some(now.steady);
         let leads = self.lead.is_some();
-        let lag = if leads { self.book.lag(now.wall) } else { Duration::ZERO };
+        let lag = if leads {
+            self.book.lag(now.wall)
+        } else {
+            Duration::ZERO
+        };
         let metrics = &self.board.metrics.beat;
         metrics.leads.set(i64::from(leads));
         metrics.lag.set(lag.as_secs_f64());

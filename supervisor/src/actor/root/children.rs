@@ -13,6 +13,7 @@ use crate::actor::backend::Backend;
 use crate::actor::intake::Intake;
 use crate::actor::node_proxy::{self, NodeProxy};
 use crate::actor::survey::Survey;
+use crate::beat::{Beat, Station};
 use crate::board::Board;
 use crate::config::Config;
 use crate::guardian::{Ended, Guardian, Verdict};
@@ -24,6 +25,7 @@ pub(super) struct Children {
     intake: Guardian<Intake>,
     survey: Guardian<Survey>,
     collector: Guardian<Collector>,
+    beat: Guardian<Beat>,
     proxies: HashMap<String, Guardian<NodeProxy>>,
     board: Arc<Board>,
     asker: Asker,
@@ -33,6 +35,7 @@ const BACKEND: &str = "backend";
 const INTAKE: &str = "intake";
 const SURVEY: &str = "survey";
 const COLLECTOR: &str = "collector";
+const BEAT: &str = "beat";
 const PROXY: &str = "node proxy";
 
 impl Children {
@@ -41,6 +44,7 @@ impl Children {
         app: &App,
         board: &Arc<Board>,
         config: &Config,
+        station: &Station,
         arbiters: &Arbiters,
         root: &Addr<Root>,
     ) -> Self {
@@ -71,6 +75,12 @@ impl Children {
             Collector::new(a.clone(), Arc::clone(&b), letters.clone(), ward)
         });
 
+        let (a, b) = shared();
+        let station = station.clone();
+        let beat = Guardian::new(BEAT, None, parent(), move |ward| {
+            Beat::new(a.clone(), Arc::clone(&b), station.clone(), ward)
+        });
+
         let asker = Asker::new(app.clone(), config.enable_events);
         let board = Arc::clone(board);
         let mut all = Self {
@@ -78,12 +88,13 @@ impl Children {
             intake,
             survey,
             collector,
+            beat,
             proxies: HashMap::new(),
             board,
             asker,
         };
         // The Backend first: the Intake's first batch already needs it.
-        for part in [BACKEND, INTAKE, SURVEY, COLLECTOR] {
+        for part in [BACKEND, INTAKE, SURVEY, COLLECTOR, BEAT] {
             all.restart(part, "");
         }
         all
@@ -127,6 +138,7 @@ impl Children {
             INTAKE => self.intake.ended(ended, now),
             SURVEY => self.survey.ended(ended, now),
             COLLECTOR => self.collector.ended(ended, now),
+            BEAT => self.beat.ended(ended, now),
             _ => match self
                 .proxies
                 .get_mut(&*ended.key)
@@ -150,6 +162,7 @@ impl Children {
             INTAKE => drop(self.intake.start()),
             SURVEY => drop(self.survey.start()),
             COLLECTOR => drop(self.collector.start()),
+            BEAT => drop(self.beat.start()),
             _ => drop(self.proxies.get_mut(key).map(Guardian::start)),
         }
     }
