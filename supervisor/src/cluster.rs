@@ -13,7 +13,7 @@ mod task;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-pub(crate) use self::history::{Filter, History, Moved};
+pub(crate) use self::history::{Filter, History, Moved, UNNAMED};
 pub(crate) use self::latest::Said;
 pub(crate) use self::node::{Node, NodeState, Rules};
 use self::queue::Queues;

@@ -6,6 +6,7 @@
 mod access;
 mod api;
 mod extract;
+mod flower;
 mod gate;
 mod health;
 mod listener;
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     live: Live,
     doorman: access::Doorman,
     audit_log: access::AuditLog,
+    inspector: flower::Inspector,
 }
 
 impl std::ops::Deref for Desk {
@@ -62,6 +64,7 @@ impl Desk {
         Self(Arc::new(Inner {
             doorman: access::Doorman::new(&config),
             audit_log: access::AuditLog::default(),
+            inspector: flower::Inspector::default(),
             app,
             config,
             store,
@@ -94,6 +97,7 @@ fn router(desk: Desk) -> Router {
     router
         .merge(openapi::route(&document))
         .merge(pages::routes())
+        .merge(flower::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(unknown_route)
         .layer(DefaultBodyLimit::max(BODY))

@@ -249,6 +249,11 @@ impl Task {
         standing.state.is_ready().then_some(weight.said.at)
     }
 
+    /// Returns the Lamport clock of the event that decided the state.
+    pub(crate) fn clock(&self) -> Option<u64> {
+        self.standing.as_ref().map(|(weight, _)| weight.said.clock)
+    }
+
     /// Returns when the event happened that decided the state.
     pub(crate) fn changed_at(&self) -> Option<f64> {
         let standing = self.standing.as_ref().map(|(weight, _)| weight.said.at);

@@ -211,8 +211,8 @@ fn is_path(text: &str) -> bool {
     !text.is_empty() && text.chars().all(known)
 }
 
-/// Reads the pairs of a query.
-fn url_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+/// Reads the pairs of a query or of a form.
+pub(in crate::http) fn url_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     type Pairs = Vec<(String, String)>;
     let uri: Option<axum::http::Uri> = format!("/?{query}").parse().ok();
     let pairs = uri.and_then(|uri| axum::extract::Query::<Pairs>::try_from_uri(&uri).ok());

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::access::Outcome;
 use super::listener::Peer;
-use super::{Desk, Problem};
+use super::{Desk, Problem, flower};
 use crate::access::rules::{self, Rule};
 use crate::access::{Identity, Provenance, Role, Via};
 
@@ -26,7 +26,7 @@ pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
     let route = matched.map_or_else(|| "(unknown)".to_owned(), |path| path.as_str().to_owned());
     // A request may ask to wait for a result; the handler holds it to `max_wait`.
     let limit = desk.config.request_timeout
-        + if route == "/api/v1/tasks" && method == "POST" {
+        + if (route == "/api/v1/tasks" && method == "POST") || flower::may_wait(&route) {
             desk.config.max_wait
         } else {
             std::time::Duration::ZERO

@@ -1,5 +1,7 @@
 //! Who may do what, and what is written down of it.
 
+use std::time::Duration;
+
 use celeriac_protocol::event::{EventKind, TaskReceived};
 use celeriac_supervisor::{Access, Config, Redaction, Role, Token, TrustedProxy, User};
 use serde_json::Value;
@@ -31,7 +33,11 @@ fn guarded() -> Config {
         proxy: Some(proxy),
         ..Access::default()
     };
-    Config { access, ..config() }
+    Config {
+        access, // Nothing runs here that could end.
+        max_wait: Duration::from_millis(100),
+        ..config()
+    }
 }
 
 async fn audit(fixture: &Fixture, query: &str) -> Vec<Value> {
