@@ -127,6 +127,7 @@ fn run(
             }
             Command::Top(args) => command::top::run(&settings, args, output).await,
             Command::Events(args) => command::events::run(&settings, args, output).await,
+            Command::Letters(args) => command::letters::run(&settings, args, output).await,
             Command::Graph(args) => command::graph::run(&settings, args, output).await,
             Command::Migrate(args) => command::migrate::run(&settings, args, output).await,
             Command::Check

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod call;
+mod letters;
 mod remote;
 mod schedules;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use self::call::Call;
+pub(crate) use self::letters::{Discard, Letters, LettersCommand, List, Replay, Which};
 pub(crate) use self::remote::{Asked, Drawing, Events, Graph, Migrate, Remote, Top};
 pub(crate) use self::schedules::{Preview, Schedules, SchedulesCommand};
 use crate::settings::Layer;
@@ -154,6 +156,8 @@ pub(crate) enum Command {
     Queues(Queues),
     /// Drop all waiting messages of queues
     Purge(Purge),
+    /// Look at dead letters, send them again, discard them
+    Letters(Letters),
     /// Show when tasks run by themselves
     Schedules(Schedules),
     /// Bring messages from one broker to another

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod events;
 pub(crate) mod graph;
 pub(crate) mod hash_password;
+pub(crate) mod letters;
 pub(crate) mod migrate;
 pub(crate) mod node;
 pub(crate) mod queues;

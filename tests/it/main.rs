@@ -10,4 +10,5 @@ mod cli;
 mod faults;
 mod house_rules;
 mod isolation;
+mod letters;
 mod remote;

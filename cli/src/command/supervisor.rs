@@ -47,6 +47,18 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(store) = settings.text("store") {
         config.store = store.to_owned();
     }
+    if let Some(queues) = settings.list("dead_letter_queues") {
+        config.dead_letter_queues = queues;
+    }
+    if let Some(letters) = settings.parse("letters", "a number of dead letters")? {
+        config.letters = letters;
+    }
+    if let Some(span) = settings.duration("letters_for")? {
+        config.letters_for = span;
+    }
+    if let Some(limit) = settings.parse("crash_limit", "a number, 0 for no limit")? {
+        config.crash_limit = limit;
+    }
     if let Some(anonymous) = settings.flag("allow_anonymous")? {
         config.allow_anonymous = anonymous;
     }

@@ -280,6 +280,23 @@ pub(crate) struct Layer {
     #[arg(skip)]
     #[serde(skip_serializing)]
     pub(crate) api_token: Vec<TokenTable>,
+    /// Further queues whose messages are dead letters, such as the broker's own
+    #[arg(long, global = true, value_name = "NAMES", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) dead_letter_queues: Option<String>,
+    /// How many dead letters are kept [default: 100000]
+    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) letters: Option<String>,
+    /// How long dead letters are kept [default: 90d]
+    #[arg(long, global = true, value_name = "DURATION", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) letters_for: Option<String>,
+    /// How often a node may end while a task runs before that task is put away; 0 for
+    /// any number [default: 3]
+    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) crash_limit: Option<String>,
     /// Where history, schedules and dead letters are kept: memory:, the path of an SQLite
     /// file, or postgres://user:password@host/database [default: celeriac.db in
     /// $STATE_DIRECTORY, $XDG_STATE_HOME/celeriac or ~/.local/state/celeriac; memory: for up]

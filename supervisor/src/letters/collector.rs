@@ -114,7 +114,9 @@ impl Work {
                         let drain = tokio::spawn(self.clone().drain(queue.clone()));
                         drains.insert(queue, Drain(drain.abort_handle()));
                     }
-                    Some(false) => drop(absent.insert(queue, Instant::now())),
+                    Some(false) => {
+                        absent.insert(queue, Instant::now());
+                    }
                     None => {}
                 }
             }

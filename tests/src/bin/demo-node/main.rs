@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             .task(panic)
             .task(retry)
             .task(reject)
+            .task(abort)
             .task(ignore)
             .task(progress)
             .task(parent)
@@ -109,6 +110,12 @@ async fn retry(ctx: Context, times: u32) -> Result<u32, TaskError> {
 #[task(name = "demo.reject")]
 async fn reject() -> Result<(), TaskError> {
     Err(TaskError::reject("asked to refuse it"))
+}
+
+/// Takes its node along.
+#[task(name = "demo.abort")]
+async fn abort() {
+    std::process::abort()
 }
 
 #[task(name = "demo.ignore")]
