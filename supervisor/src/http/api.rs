@@ -8,6 +8,7 @@ pub(super) mod nodes;
 pub(super) mod overview;
 pub(super) mod page;
 pub(super) mod queues;
+pub(super) mod schedules;
 pub(super) mod send;
 mod span;
 pub(super) mod tasks;
@@ -25,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
         .merge(nodes::routes())
         .merge(overview::routes())
         .merge(queues::routes())
+        .merge(schedules::routes())
         .merge(send::routes())
         .merge(tasks::routes())
 }

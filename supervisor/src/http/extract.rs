@@ -114,7 +114,7 @@ fn inner(text: &str) -> &str {
 ///
 /// serde writes `path: invalid type: string "1m", expected f64 at line 1 column 5`,
 /// `unknown field`, `missing field`, or the text of a type's own parser.
-fn wrong(whole: &str, text: &str, query: Option<&str>) -> Problem {
+pub(in crate::http) fn wrong(whole: &str, text: &str, query: Option<&str>) -> Problem {
     let (path, said) = match text.split_once(": ") {
         Some((path, said)) if is_path(path) => (path, said),
         _ => ("", text),
