@@ -18,6 +18,7 @@ mod error;
 mod letters;
 mod pauses;
 mod place;
+mod postgres;
 mod row;
 pub(crate) mod schedules;
 mod schema;
@@ -36,6 +37,7 @@ pub(crate) use self::error::StoreError;
 pub(crate) use self::letters::After;
 pub(crate) use self::pauses::PauseRow;
 pub(crate) use self::place::Place;
+use self::postgres::Postgres;
 pub(crate) use self::row::Row;
 pub(crate) use self::series::{HOUR, MINUTE, MINUTES_KEPT, Point, Span, Tally};
 use self::sqlite::Sqlite;
@@ -60,6 +62,7 @@ struct Inner {
 #[derive(Debug)]
 enum Driver {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
 /// How long a write may wait for its turn and take.
@@ -78,8 +81,8 @@ impl Store {
             Place::Memory | Place::Sqlite(_) => {
                 Driver::Sqlite(Sqlite::open(place, schema::MIGRATIONS).await?)
             }
-            Place::Postgres(_) => {
-                return Err(StoreError::unavailable("PostgreSQL is not built in yet"));
+            Place::Postgres(url) => {
+                Driver::Postgres(Postgres::open(url, schema::MIGRATIONS).await?)
             }
         };
         Ok(Self(Arc::new(Inner {
@@ -111,6 +114,7 @@ impl Store {
         }
         let written = match &self.0.driver {
             Driver::Sqlite(sqlite) => sqlite.write(statements, WRITE).await,
+            Driver::Postgres(postgres) => postgres.write(statements, WRITE).await,
         };
         self.note(written.as_ref().err());
         written
@@ -154,6 +158,7 @@ impl Store {
     pub(crate) async fn read(&self, statement: Statement) -> Result<Vec<Row>, StoreError> {
         match &self.0.driver {
             Driver::Sqlite(sqlite) => sqlite.read(statement, READ).await,
+            Driver::Postgres(postgres) => postgres.read(statement, READ).await,
         }
     }
 
@@ -161,6 +166,8 @@ impl Store {
     pub(crate) async fn tidy(&self) -> Result<(), StoreError> {
         match &self.0.driver {
             Driver::Sqlite(sqlite) => sqlite.tidy().await,
+            // It tidies up by itself.
+            Driver::Postgres(_) => Ok(()),
         }
     }
 
@@ -168,6 +175,7 @@ impl Store {
     pub(crate) async fn close(&self) {
         match &self.0.driver {
             Driver::Sqlite(sqlite) => sqlite.close().await,
+            Driver::Postgres(postgres) => postgres.close().await,
         }
     }
 }

@@ -10,6 +10,9 @@ missing_packages() {
   if needing redis && [ -z "${CELERIAC_TEST_REDIS_URL:-}" ]; then
     command -v redis-server >/dev/null || echo redis-server
   fi
+  if needing postgres && [ -z "${CELERIAC_TEST_POSTGRES_URL:-}" ]; then
+    compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql
+  fi
   if needing chromium && ! command -v chromium chromium-browser google-chrome >/dev/null; then
     echo chromium
   fi
@@ -57,6 +60,7 @@ and may be filled with test data:
   CELERIAC_TEST_AMQP_URL=amqp://guest:guest@127.0.0.1:5672//
   CELERIAC_TEST_RABBITMQ_API=http://guest:guest@127.0.0.1:15672
   CELERIAC_TEST_REDIS_URL=redis://127.0.0.1:6379/0
+  CELERIAC_TEST_POSTGRES_URL=postgres://user:password@127.0.0.1/database (who may make databases)
 tests/README.md has the rest.
 EXPLAIN
   exit 64

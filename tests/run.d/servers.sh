@@ -15,6 +15,11 @@ prepare() {
     start_redis
     echo "export CELERIAC_TEST_REDIS_URL=redis://127.0.0.1:$redis_port/0" >>"$environment"
   fi
+  if needing postgres && [ -z "${CELERIAC_TEST_POSTGRES_URL:-}" ]; then
+    start_postgres
+    echo "export CELERIAC_TEST_POSTGRES_URL=postgres://celeriac@127.0.0.1:$postgres_port/postgres" \
+      >>"$environment"
+  fi
   if needing python; then
     prepare_python
     echo "export CELERIAC_TEST_PYTHON='$root/$venv/bin/python'" >>"$environment"
@@ -62,6 +67,39 @@ start_redis() {
     kill -KILL "$redis_pid" 2>/dev/null || true
   done
   echo "redis-server: expected it to answer within 10 s, found nothing on port $redis_port (try $tries)"
+  return 1
+}
+
+start_postgres() {
+  local bin home=$scratch/postgres tries as_user=()
+  bin=$(compgen -G '/usr/lib/postgresql/*/bin' | sort --version-sort | tail -n 1)
+  mkdir "$home"
+  if [ "$(id -u)" = 0 ]; then
+    # The server refuses to run as root; its package made this user.
+    as_user=(setpriv --reuid postgres --regid postgres --clear-groups)
+    chown postgres: "$home"
+    chmod o+x "$scratch"
+  fi
+  # Its data is thrown away, so nothing waits for the disk.
+  (cd "$home" && "${as_user[@]}" "$bin/initdb" --pgdata "$home/data" --username celeriac \
+    --auth trust --encoding UTF8 --locale C --no-sync >>"$scratch/log/postgres.log" 2>&1)
+  for tries in 1 2 3 4 5; do
+    postgres_port=$((12000 + RANDOM % 8000))
+    (cd "$home" && exec setsid "${as_user[@]}" "$bin/postgres" -D "$home/data" -p "$postgres_port" \
+      -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off \
+      -c max_connections=300) </dev/null >>"$scratch/log/postgres.log" 2>&1 &
+    postgres_pid=$!
+    for _ in $(seq 100); do
+      kill -0 "$postgres_pid" 2>/dev/null || continue 2
+      # Its own file says so: somebody else's server may answer on the port.
+      if [ "$(sed -n 8p "$home/data/postmaster.pid" 2>/dev/null | tr -d ' ')" = ready ]; then
+        return 0
+      fi
+      sleep 0.1
+    done
+    kill -KILL "$postgres_pid" 2>/dev/null || true
+  done
+  echo "postgres: expected it to be ready within 10 s, found nothing on port $postgres_port (try $tries)"
   return 1
 }
 

@@ -151,6 +151,7 @@ impl From<StoreError> for Problem {
             StoreError::TooLong(_) => Self::new(504, "timeout", error.to_string()),
             StoreError::Conflict(_) => Self::conflict(error.to_string()),
             StoreError::Unavailable(_)
+            | StoreError::Denied(_)
             | StoreError::ReadOnly(_)
             | StoreError::Full(_)
             | StoreError::Unknown(_)

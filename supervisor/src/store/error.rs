@@ -14,6 +14,9 @@ pub(crate) enum StoreError {
     /// The store cannot be reached or used now.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The store's server does not let us in.
+    #[error("the store refuses the connection: {0}")]
+    Denied(String),
     /// The store can be read but not written.
     #[error("the store is read-only: {0}")]
     ReadOnly(String),
@@ -60,6 +63,7 @@ impl StoreError {
         matches!(
             self,
             Self::Unavailable(_)
+                | Self::Denied(_)
                 | Self::ReadOnly(_)
                 | Self::Full(_)
                 | Self::TooLong(_)

@@ -47,11 +47,16 @@ impl FromStr for Place {
 
 /// Only a URL has a password that could be shown.
 fn masked(text: &str) -> String {
-    if text.contains("://") {
-        celeriac::broker::mask(text)
-    } else {
-        text.to_owned()
+    if !text.contains("://") {
+        return text.to_owned();
     }
+    let text = celeriac::broker::mask(text);
+    let Some(at) = text.find("password=") else {
+        return text;
+    };
+    let (before, after) = text.split_at(at);
+    let rest = after.find('&').map_or("", |end| &after[end..]);
+    format!("{before}password=**{rest}")
 }
 
 /// Shows a password as `**`.
@@ -108,5 +113,12 @@ mod tests {
         let place: Place = "postgres://u:secret@h/d".parse().unwrap();
         assert_eq!(place.to_string(), "postgres://u:**@h/d");
         assert!(!format!("{place:?}").contains("secret"));
+        let place: Place = "postgres://u@h/d?password=secret&sslmode=disable"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            place.to_string(),
+            "postgres://u@h/d?password=**&sslmode=disable"
+        );
     }
 }

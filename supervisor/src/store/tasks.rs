@@ -3,7 +3,7 @@
 mod record;
 mod search;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod upsert;
 
 pub(crate) use self::record::{Step, StepKind, TaskRecord};

@@ -147,7 +147,7 @@ pub(super) fn statement(
 
     // Said to every arm, also when it says so itself: a condition more costs little, one
     // forgotten would be a wrong answer.
-    let mut any_of = |column: &str, values: &[String], query: &mut Query| {
+    let any_of = |column: &str, values: &[String], query: &mut Query| {
         let values: Vec<_> = values.iter().map(|value| query.put(&**value)).collect();
         format!("{column} || '' IN ({})", values.join(", "))
     };
