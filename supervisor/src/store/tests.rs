@@ -202,7 +202,8 @@ const BROKEN: Step = &[&["CREATE TABLE c (x BIGINT)", "CREATE NONSENSE"]];
 #[tokio::test]
 async fn a_schema_is_brought_up_to_date_and_a_newer_one_is_refused() {
     let folder = files::Folder::new();
-    let open = |steps| async { Sqlite::open(&folder.place(), steps).await };
+    let place = &folder.place();
+    let open = |steps| Sqlite::open(place, steps);
     open(&[FIRST]).await.unwrap().close().await;
     let newer = open(&[FIRST, SECOND]).await.unwrap();
     let rows = newer
