@@ -1,6 +1,7 @@
 //! Heartbeats and the event stream.
 
 pub(crate) mod election;
+pub(crate) mod tempo;
 mod vitals;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use celeriac::clock;
 use celeriac::protocol::Message;
 use celeriac::protocol::event::{Event, EventKind, WorkerStatus};
 use celeriac::protocol::naming::{self, defaults::EVENT_BATCH};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::vitals::Vitals;
@@ -46,8 +47,8 @@ const ANSWER_FREQ: f64 = 5.0;
 pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
     let mut receiver = shared.events.receiver.lock().await;
     let mut link = shared.app.broker().link();
-    let mut ticks = interval(shared.config.heartbeat);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut told = shared.tempo.changes();
+    let (mut next, mut promised) = (Instant::now(), None);
     let (mut seen, mut greeted) = (None, None);
     let mut batch = Vec::with_capacity(EVENT_BATCH);
     let mut due = Instant::now();
@@ -75,7 +76,23 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
             biased;
             () = stop.cancelled() => break,
             Ok(()) = link.changed() => {}
-            _ = ticks.tick(), if up => {
+            // What a heartbeat promises of the next one has to hold: a new tempo is told
+            // by a heartbeat before it counts.
+            Ok(()) = told.changed(), if up => {
+                if promised.is_some_and(|old| old != shared.tempo.interval(Instant::now())) {
+                    next = Instant::now();
+                }
+            }
+            () = sleep_until(next), if up => {
+                let now = Instant::now();
+                let interval = shared.tempo.interval(now);
+                let changed = promised.replace(interval).is_some_and(|old| old != interval);
+                let pause = if changed {
+                    tempo::offset(shared.name(), interval)
+                } else {
+                    interval
+                };
+                next = now + pause;
                 let status = Vitals::read(&shared).status(&shared);
                 pulse.during(say(&shared, EventKind::WorkerHeartbeat(status))).await;
             }

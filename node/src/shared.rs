@@ -24,6 +24,7 @@ use crate::config::{Autoscale, Config, MAX_DEFAULT_THREADS as MAX_THREADS};
 use crate::counters::Counters;
 use crate::events::Events;
 use crate::execution::limits::TaskLimits;
+use crate::heart::tempo::Tempo;
 use crate::isolation::Pool;
 use crate::jobs::Jobs;
 use crate::mailroom::Samples;
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) timetable: Timetable,
     pub(crate) parked: Parked,
     pub(crate) events: Events,
+    pub(crate) tempo: Tempo,
     pub(crate) counters: Arc<Counters>,
     pub(crate) pulses: Pulses,
     pub(crate) samples: Samples,
@@ -178,6 +180,7 @@ impl Shared {
             timetable: Timetable::default(),
             parked: Parked::default(),
             events: Events::new(config.events),
+            tempo: Tempo::new(config.heartbeat),
             counters: Arc::new(Counters::new(app.registry())),
             pulses: Pulses::default(),
             samples: Samples::default(),

@@ -251,3 +251,26 @@ async fn who_stands_for_election_is_answered() {
     stop.cancel();
     answering.await.unwrap();
 }
+
+// S37.
+#[tokio::test]
+async fn a_new_tempo_is_promised_before_it_counts() {
+    let shared = node(false);
+    let mut ear = listener(&shared).await;
+    let stop = CancellationToken::new();
+    let beating = tokio::spawn(beat(Arc::clone(&shared), stop.clone(), Arc::default()));
+    let freq = |event: &Event| match &event.kind {
+        EventKind::WorkerHeartbeat(status) | EventKind::WorkerOnline(status) => status.freq,
+        other => panic!("{other:?}"),
+    };
+    for (_, event) in heard(&mut *ear, 3).await {
+        assert_eq!(freq(&event), 0.1);
+    }
+    let told = Instant::now();
+    shared.tempo.tell(Duration::from_secs(20), told);
+    while freq(&heard(&mut *ear, 1).await[0].1) != 20.0 {}
+    // That came at once, and not with the next interval.
+    assert!(told.elapsed() < Duration::from_secs(5));
+    stop.cancel();
+    beating.await.unwrap();
+}

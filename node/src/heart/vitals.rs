@@ -2,6 +2,7 @@
 
 use celeriac::protocol::Table;
 use celeriac::protocol::event::{Load, WorkerStatus};
+use tokio::time::Instant;
 
 use crate::job::Stage;
 use crate::metrics::process::load_average;
@@ -36,7 +37,7 @@ impl Vitals {
 
     /// Fills the fields of the worker events.
     pub(super) fn status(self, shared: &Shared) -> WorkerStatus {
-        self.with_freq(shared.config.heartbeat.as_secs_f64())
+        self.with_freq(shared.tempo.interval(Instant::now()).as_secs_f64())
     }
 
     pub(super) fn with_freq(self, freq: f64) -> WorkerStatus {

@@ -104,6 +104,7 @@ fn find(method: &str) -> Option<Command> {
         "disable_events" => command(&[], change::disable_events),
         "heartbeat" => command(&[], change::heartbeat),
         "drain" => command(&[], change::drain),
+        "heartbeat_interval" => command(&["seconds"], change::heartbeat_interval),
         "shutdown" => command(&[], change::shutdown),
         "election" => command(&[], change::election),
         _ => return None,

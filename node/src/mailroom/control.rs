@@ -1,12 +1,14 @@
 //! Commands that change something.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use celeriac::broker::ExchangeKind;
 use celeriac::protocol::control;
 use celeriac::protocol::{Exception, Value, repr};
 use celeriac::routing::TaskQueue;
 use celeriac::task::RateLimit;
+use tokio::time::Instant;
 
 use super::arguments::{Arguments, wrong};
 use super::command::Answer;
@@ -14,6 +16,7 @@ use crate::config::Autoscale;
 use crate::execution::limits::RunLimits;
 use crate::heart;
 use crate::job::Stage;
+use crate::heart::tempo::BOUNDS;
 use crate::shared::{Command, Phase, Shared};
 use crate::shutdown::Wish;
 
@@ -261,6 +264,24 @@ pub(super) fn drain(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
     Ok(Some(control::ok(format!("drains; {running} tasks run"))))
 }
 
+/// Slows the heartbeats down, for a while: what a supervisor of a large fleet asks for.
+pub(super) fn heartbeat_interval(shared: &Arc<Shared>, arguments: Arguments<'_>) -> Answer {
+    let asked = arguments.get("seconds").unwrap_or(&Value::Null);
+    let seconds = asked.as_f64().filter(|seconds| BOUNDS.contains(seconds));
+    let seconds = seconds.ok_or_else(|| wrong("seconds", "a number from 1 to 60", asked))?;
+    let now = Instant::now();
+    let before = shared.tempo.interval(now);
+    shared.tempo.tell(Duration::from_secs_f64(seconds), now);
+    let interval = shared.tempo.interval(now);
+    if interval != before {
+        tracing::info!(?interval, "heartbeat interval set");
+    }
+    let seconds = interval.as_secs_f64();
+    Ok(Some(control::ok(format!(
+        "heartbeat interval is {seconds} s"
+    ))))
+}
+
 /// Ends the node as the first SIGTERM does; nobody gets a reply.
 pub(super) fn shutdown(shared: &Arc<Shared>, _: Arguments<'_>) -> Answer {
     tracing::warn!("shutdown asked for by remote control");
@@ -277,8 +298,6 @@ pub(super) fn election(_: &Arc<Shared>, _: Arguments<'_>) -> Answer {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
-    use std::time::Duration;
 
     use super::*;
 

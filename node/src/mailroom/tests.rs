@@ -884,3 +884,24 @@ async fn what_is_on_its_way_back_to_the_broker_is_scheduled() {
     assert_eq!(found.as_array().unwrap()[0].as_str(), Some("scheduled"));
     claim.settle(Settlement::Acknowledge);
 }
+
+// S37.
+#[tokio::test]
+async fn heartbeats_are_slowed_down_within_bounds() {
+    let (shared, _commands) = office();
+    let own = shared.tempo.interval(tokio::time::Instant::now());
+    for wrong in [
+        "{}",
+        r#"{"seconds": 0.5}"#,
+        r#"{"seconds": 61}"#,
+        r#"{"seconds": "5"}"#,
+    ] {
+        let error = text(asked(&shared, "heartbeat_interval", wrong).await);
+        assert!(error.contains("seconds"), "{error}");
+        assert_eq!(shared.tempo.interval(tokio::time::Instant::now()), own);
+    }
+    let answer = text(asked(&shared, "heartbeat_interval", r#"{"seconds": 30}"#).await);
+    assert!(answer.contains("heartbeat interval is 30 s"), "{answer}");
+    let now = tokio::time::Instant::now();
+    assert_eq!(shared.tempo.interval(now), Duration::from_secs(30));
+}
