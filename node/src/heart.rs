@@ -15,6 +15,7 @@ use celeriac::protocol::naming::{self, defaults::EVENT_BATCH};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::tempo::Rhythm;
 use self::vitals::Vitals;
 use crate::events::TaskEvent;
 use crate::pulse::{BEAT, Pulse};
@@ -48,7 +49,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
     let mut receiver = shared.events.receiver.lock().await;
     let mut link = shared.app.broker().link();
     let mut told = shared.tempo.changes();
-    let (mut next, mut promised) = (Instant::now(), None);
+    let (mut next, mut rhythm) = (Instant::now(), Rhythm::default());
     let (mut seen, mut greeted) = (None, None);
     let mut batch = Vec::with_capacity(EVENT_BATCH);
     let mut due = Instant::now();
@@ -79,20 +80,14 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
             // What a heartbeat promises of the next one has to hold: a new tempo is told
             // by a heartbeat before it counts.
             Ok(()) = told.changed(), if up => {
-                if promised.is_some_and(|old| old != shared.tempo.interval(Instant::now())) {
+                if rhythm.promised().is_some_and(|old| old != shared.tempo.interval(Instant::now())) {
                     next = Instant::now();
                 }
             }
             () = sleep_until(next), if up => {
                 let now = Instant::now();
                 let interval = shared.tempo.interval(now);
-                let changed = promised.replace(interval).is_some_and(|old| old != interval);
-                let pause = if changed {
-                    tempo::offset(shared.name(), interval)
-                } else {
-                    interval
-                };
-                next = now + pause;
+                next = now + rhythm.beat(shared.name(), interval);
                 let status = Vitals::read(&shared).status(&shared);
                 pulse.during(say(&shared, EventKind::WorkerHeartbeat(status))).await;
             }

@@ -3,16 +3,19 @@
 //! Nothing here reads a clock or does I/O. Events and ticks come in with the time they
 //! came at; what is to be done comes out as [`Action`]s.
 
+mod audit;
 mod history;
 mod latest;
 mod node;
 mod queue;
 mod reading;
 mod task;
+mod tempo;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+pub(crate) use self::audit::{Findings, Held, Open};
 pub(crate) use self::history::{Filter, History, Moved, UNNAMED};
 pub(crate) use self::latest::Said;
 pub(crate) use self::node::{Node, NodeState, Rules};
@@ -29,6 +32,10 @@ pub(crate) struct Cluster {
     max_nodes: usize,
     nodes: BTreeMap<String, Node>,
     queues: Queues,
+    /// Since when nodes are listened to without a break.
+    listening: Option<Instant>,
+    /// When the interval of heartbeats was looked at last.
+    paced: Option<Instant>,
     /// Nodes that were left out because the table was full.
     pub(crate) refused: u64,
     /// Events that nodes say they sent and that never came.
@@ -36,7 +43,7 @@ pub(crate) struct Cluster {
 }
 
 /// What the owner of the model is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
     /// A node is here for the first time, or again after it was forgotten.
     Joined { node: String },
@@ -50,9 +57,18 @@ pub(crate) enum Action {
     },
     /// A node has been gone for so long that it is dropped.
     Forgotten { node: String },
+    /// Events of a node are missing: what is known of its tasks may be wrong.
+    Gap { node: String },
+    /// These nodes are to be asked whether they live.
+    Ping { nodes: Vec<String> },
+    /// These nodes are to beat with this interval, in seconds.
+    Pace { nodes: Vec<String>, seconds: f64 },
     /// A queue was named for the first time.
     Queue { name: String },
 }
+
+/// How often the interval of heartbeats is looked at.
+const PACING: Duration = Duration::from_secs(1);
 
 impl Cluster {
     pub(crate) fn new(rules: Rules, max_nodes: usize) -> Self {
@@ -62,6 +78,8 @@ impl Cluster {
             max_nodes,
             nodes: BTreeMap::new(),
             queues,
+            listening: None,
+            paced: None,
             refused: 0,
             missed: 0,
         }
@@ -87,13 +105,14 @@ impl Cluster {
             }),
             Reading::Task {
                 sender,
+                said,
                 by_worker: true,
                 ..
             } => {
                 // Only beats make nodes: events may come from a name that never beats,
                 // such as a worker without heartbeats, and would be lost at once.
                 self.change(sender, false, now, |node| {
-                    node.task_event(now);
+                    node.task_event(said.clock, now);
                     false
                 })
             }
@@ -127,19 +146,46 @@ impl Cluster {
         }
     }
 
+    /// Lets time pass in which nobody listened to the nodes: their silence says nothing.
+    pub(crate) fn deaf(&mut self, now: Instant) {
+        self.listening = None;
+        self.nodes.values_mut().for_each(|node| node.forgive(now));
+    }
+
     /// Lets time pass.
     pub(crate) fn tick(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         let rules = self.rules;
+        let mut silent = Vec::new();
         self.nodes.retain(|name, node| {
             judge(node, now, rules, &mut actions);
+            if node.ping(now) {
+                silent.push(name.clone());
+            }
             let forget = node.is_forgettable(now, rules);
             if forget {
                 actions.push(Action::Forgotten { node: name.clone() });
             }
             !forget
         });
+        if !silent.is_empty() {
+            actions.push(Action::Ping { nodes: silent });
+        }
+        actions.extend(self.pace(now));
         actions
+    }
+
+    fn pace(&mut self, now: Instant) -> Option<Action> {
+        let listening = *self.listening.get_or_insert(now);
+        let since = |at| now.saturating_duration_since(at);
+        if self.paced.is_some_and(|at| since(at) < PACING) {
+            return None;
+        }
+        self.paced = Some(now);
+        let alive = self.nodes.values().filter(|node| !node.state.is_gone());
+        let seconds = tempo::affordable(alive.count());
+        let nodes = tempo::tell(self.nodes.values_mut(), seconds, since(listening), now);
+        (!nodes.is_empty()).then_some(Action::Pace { nodes, seconds })
     }
 
     pub(crate) fn node(&self, name: &str) -> Option<&Node> {
@@ -175,7 +221,13 @@ impl Cluster {
         if let Some(node) = self.nodes.get_mut(name) {
             let missed = node.gaps.missed;
             let restarted = change(node);
-            self.missed += node.gaps.missed - missed;
+            let missed = node.gaps.missed - missed;
+            self.missed += missed;
+            if missed > 0 {
+                actions.push(Action::Gap {
+                    node: name.to_owned(),
+                });
+            }
             if restarted {
                 actions.push(Action::Restarted {
                     node: name.to_owned(),
@@ -216,5 +268,7 @@ fn judge(node: &mut Node, now: Instant, rules: Rules, actions: &mut Vec<Action>)
     }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -55,8 +55,9 @@ pub struct Config {
     pub history_max_tasks: u64,
     /// How many nodes are tracked; further ones are counted and left out. Default 5,000.
     pub max_nodes: usize,
-    /// How long a suspect node may stay silent before it counts as lost. Default 30 s.
-    pub lost_after: Duration,
+    /// How many of its own heartbeats a node may be silent for, without an answer to pings,
+    /// before it counts as lost; 2 to 100. Default 3.
+    pub lost_beats: u32,
     /// How long a node that is lost or offline stays listed. Default 1 h.
     pub forget_after: Duration,
     /// Queues to watch from the start; those that nodes and events name are added.
@@ -115,7 +116,7 @@ impl Default for Config {
             history_max_age: Duration::from_secs(7 * 86_400),
             history_max_tasks: 1_000_000,
             max_nodes: 5_000,
-            lost_after: Duration::from_secs(30),
+            lost_beats: 3,
             forget_after: Duration::from_secs(3_600),
             queues: vec![celeriac_protocol::naming::DEFAULT_QUEUE.to_owned()],
             dead_letter_queues: Vec::new(),
@@ -177,7 +178,6 @@ impl Config {
             }
         }
         let spans = [
-            ("lost_after", self.lost_after),
             ("forget_after", self.forget_after),
             ("queue_interval", self.queue_interval),
             ("broker_timeout", self.broker_timeout),
@@ -215,6 +215,10 @@ impl Config {
                 expected,
                 self.history_max_tasks,
             ));
+        }
+        if !(2..=100).contains(&self.lost_beats) {
+            let found = self.lost_beats;
+            return Err(Error::config("lost_beats", "2 to 100", found));
         }
         // Loops turn once a second when idle, so a shorter window would kill the healthy.
         if self.stall_after < Duration::from_secs(3) {
@@ -273,7 +277,7 @@ impl fmt::Debug for Config {
             .field("history_max_age", &self.history_max_age)
             .field("history_max_tasks", &self.history_max_tasks)
             .field("max_nodes", &self.max_nodes)
-            .field("lost_after", &self.lost_after)
+            .field("lost_beats", &self.lost_beats)
             .field("forget_after", &self.forget_after)
             .field("queues", &self.queues)
             .field("dead_letter_queues", &self.dead_letter_queues)
@@ -368,9 +372,9 @@ mod tests {
                 },
             ),
             (
-                "lost_after",
+                "lost_beats",
                 Config {
-                    lost_after: Duration::ZERO,
+                    lost_beats: 1,
                     ..Config::default()
                 },
             ),

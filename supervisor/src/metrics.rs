@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     pub(crate) events_malformed: Counter,
     pub(crate) events_missed: Counter,
     pub(crate) events_dropped: Counter,
+    pub(crate) tasks_corrected: Counter,
     pub(crate) event_lag: Histogram,
     letters: Family<OutcomeLabel, Counter>,
     restarts: Family<PartLabel, Counter>,
@@ -123,6 +124,7 @@ impl Default for Metrics {
             events_malformed: Counter::default(),
             events_missed: Counter::default(),
             events_dropped: Counter::default(),
+            tasks_corrected: Counter::default(),
             event_lag: seconds(),
             letters: Family::default(),
             restarts: Family::default(),
@@ -166,6 +168,8 @@ impl Metrics {
         r.register("events_missed", missed, self.events_missed.clone());
         let dropped = "Events dropped because the part that keeps them was being restarted";
         r.register("events_dropped", dropped, self.events_dropped.clone());
+        let corrected = "Tasks whose outcome came from the result backend, not from an event";
+        r.register("tasks_corrected", corrected, self.tasks_corrected.clone());
         let lag = "Time from the sending of an event to its intake";
         r.register("event_lag_seconds", lag, self.event_lag.clone());
         let letters = "Dead letters that were kept, replayed, discarded, dropped or refused";

@@ -57,10 +57,39 @@ impl Tempo {
     }
 }
 
-/// Returns how long after a change of tempo a node beats again, given its name: from half
-/// an interval to a whole one. All nodes hear of a change at once; without this they
-/// would go on beating at once.
-pub(super) fn offset(node: &str, interval: Duration) -> Duration {
+/// When to beat next.
+///
+/// A heartbeat promises the interval to the next one. When that grows, the promise is
+/// made twice, the second time within the old interval: a listener that missed the first
+/// would take the node for silent. After that each node shifts by another part of the
+/// interval, because all hear of a change at once and would go on beating at once.
+#[derive(Debug, Default)]
+pub(super) struct Rhythm {
+    promised: Option<Duration>,
+    settling: bool,
+}
+
+impl Rhythm {
+    /// Returns what the last heartbeat promised.
+    pub(super) const fn promised(&self) -> Option<Duration> {
+        self.promised
+    }
+
+    /// Notes that a heartbeat promises `interval`; returns when the next one is due.
+    pub(super) fn beat(&mut self, node: &str, interval: Duration) -> Duration {
+        match self.promised.replace(interval) {
+            Some(old) if old != interval => {
+                self.settling = true;
+                old.min(interval)
+            }
+            _ if std::mem::take(&mut self.settling) => offset(node, interval),
+            _ => interval,
+        }
+    }
+}
+
+/// Returns a part of an interval, from half to whole, that goes with a node's name.
+fn offset(node: &str, interval: Duration) -> Duration {
     let hash = node.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
@@ -83,6 +112,18 @@ mod tests {
         assert_eq!(tempo.interval(now + MEMORY), seconds(2));
         tempo.tell(seconds(1), now);
         assert_eq!(tempo.interval(now), seconds(2), "never above its own rate");
+    }
+
+    #[test]
+    fn a_longer_interval_is_promised_twice() {
+        let [short, long] = [2, 10].map(Duration::from_secs);
+        let mut rhythm = Rhythm::default();
+        assert_eq!(rhythm.beat("w", short), short);
+        assert_eq!(rhythm.beat("w", long), short);
+        let shifted = rhythm.beat("w", long);
+        assert!(shifted >= long / 2 && shifted < long);
+        assert_eq!(rhythm.beat("w", long), long);
+        assert_eq!(rhythm.beat("w", short), short);
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use celeriac::App;
 use celeriac::control::Command;
-use celeriac_protocol::Value;
-use tokio::sync::Semaphore;
+use celeriac_protocol::{ResultDocument, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::board::Facts;
+use crate::cluster::Held;
 
 /// Asks single nodes questions; cloning shares the places.
 ///
@@ -18,6 +19,7 @@ use crate::board::Facts;
 pub(super) struct Asker {
     app: App,
     places: Arc<Semaphore>,
+    audits: Arc<Semaphore>,
     enable_events: bool,
 }
 
@@ -25,6 +27,10 @@ pub(super) struct Asker {
 const PLACES: usize = 8;
 /// How long a node may take to answer.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long an answer to a ping is waited for.
+const PONG: Duration = Duration::from_secs(1);
+/// How long the result backend may take to answer.
+const FETCH: Duration = Duration::from_secs(10);
 /// Lists of names are cut to so many.
 const NAMES: usize = 1_000;
 
@@ -34,14 +40,70 @@ impl Asker {
         Self {
             app,
             places,
+            audits: Arc::new(Semaphore::new(1)),
             enable_events,
         }
     }
 
-    /// Tells whether a node answers at all.
-    pub(super) async fn answers(&self, node: &str) -> bool {
-        let _place = self.places.acquire().await;
-        self.ask(node, "ping").await.is_some()
+    /// Pings nodes, all with one message, and returns those that answered.
+    pub(super) async fn ping(&self, nodes: Vec<String>) -> Vec<String> {
+        let control = self.app.control().to(nodes).within(PONG);
+        match control.ask(Command::ping()).await {
+            Ok(replies) => replies.into_keys().collect(),
+            Err(error) => {
+                tracing::debug!(%error, "nodes could not be pinged");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Tells nodes how often to beat, all with one message.
+    pub(super) async fn pace(&self, nodes: Vec<String>, seconds: f64) {
+        let count = nodes.len();
+        let command = Command::new("heartbeat_interval").argument("seconds", seconds);
+        match self.app.control().to(nodes).cast(command).await {
+            Ok(()) => tracing::info!(nodes = count, seconds, "told nodes how often to beat"),
+            Err(error) => tracing::debug!(%error, "nodes could not be told how often to beat"),
+        }
+    }
+
+    /// Asks a node for all the tasks it has; `None` when it does not tell. One node at a
+    /// time over all proxies.
+    pub(super) async fn holdings(&self, node: &str) -> Option<Held> {
+        let control = self.app.control().to([node]).within(ANSWER);
+        let ask = async |command| {
+            let replies = control.ask(command).await;
+            replies.ok().and_then(|mut replies| replies.remove(node))
+        };
+        // In the order in which a task moves on, so that none slips through between.
+        let scheduled = ask(Command::scheduled()).await?;
+        let reserved = ask(Command::reserved()).await?;
+        let active = ask(Command::active(true)).await?;
+        Some(Held::read(node, &active, &reserved, &scheduled))
+    }
+
+    /// Waits until this is the one audit that goes on.
+    pub(super) async fn audit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.audits).acquire_owned().await.ok()
+    }
+
+    /// Fetches stored results in the order of the ids; `None` when they cannot be had.
+    pub(super) async fn results(&self, ids: &[String]) -> Option<Vec<Option<ResultDocument>>> {
+        let backend = self.app.backend();
+        if !backend.capabilities().fetch {
+            return Some(vec![None; ids.len()]);
+        }
+        match tokio::time::timeout(FETCH, backend.fetch(ids)).await {
+            Ok(Ok(documents)) => Some(documents),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "results could not be fetched");
+                None
+            }
+            Err(_) => {
+                tracing::debug!("the result backend did not answer in time");
+                None
+            }
+        }
     }
 
     /// Asks for everything worth knowing; `None` when the node answers nothing at all.

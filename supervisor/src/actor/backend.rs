@@ -7,6 +7,7 @@ use actix::prelude::*;
 use celeriac::{App, AsyncResult};
 use celeriac_protocol::{Exception, ResultDocument, State, Value};
 
+use super::node_proxy::Audited;
 use crate::access::Redaction;
 use crate::board::Board;
 use crate::cluster::{Call, Fact, Moved, Reading, Route, Said, cut};
@@ -93,7 +94,10 @@ impl Backend {
     fn merge(&self, id: &Arc<str>, said: Said, sender: &Arc<str>, fact: Fact) {
         let fact = self.hide(id, fact);
         let mut evicted = None;
-        let moved = self.board.history.merge(id, said, sender, fact, &mut evicted);
+        let moved = self
+            .board
+            .history
+            .merge(id, said, sender, fact, &mut evicted);
         let now = celeriac::clock::now();
         self.board.recorder.note(id, moved.as_ref(), evicted, now);
         let Some(moved) = moved else {
@@ -193,6 +197,21 @@ impl Handler<Awaited> for Backend {
                 Err(error) => tracing::debug!(%error, "gave up waiting for a result"),
             }
         }));
+    }
+}
+
+impl Handler<Audited> for Backend {
+    type Result = ();
+
+    fn handle(&mut self, audited: Audited, ctx: &mut Context<Self>) {
+        let history = &self.board.history;
+        audited.present.iter().for_each(|id| history.find(id));
+        for document in &audited.outcomes {
+            self.board.metrics.tasks_corrected.inc();
+            self.finished(document);
+        }
+        audited.lost.iter().for_each(|open| history.lose(open));
+        self.handle(TaskEvents(audited.running), ctx);
     }
 }
 

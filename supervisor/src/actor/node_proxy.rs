@@ -1,23 +1,28 @@
 //! The NodeProxy actor: stands for one remote node.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod audit;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) use self::audit::Audited;
 use super::asker::Asker;
-use super::root::{Answered, QueuesNamed};
+use super::root::QueuesNamed;
 use crate::board::{Board, Facts};
 use crate::cluster::NodeState;
 use crate::guardian::Ward;
 use actix::prelude::*;
 
-/// Stands for one remote node: asks it what it can do, and pings it when it is silent.
+/// Stands for one remote node: asks it what it can do, and what it has.
 ///
 /// ```text
-///  joined, restarted, every five minutes --> ask stats, queues, tasks
-///  suspect                               --> ping; an answer is a sign of life
-///  lost, offline                         --> nothing
+///  joined, back, restarted, every five minutes --> ask stats, queues, tasks
+///  back, restarted, gone, events are missing   --> audit: what does it really run?
+///  lost, offline                               --> ask nothing
 /// ```
 ///
+/// Celery's workers do not count their events, so each node that is thought to have tasks
+/// is also audited when it is asked again.
 pub(crate) struct NodeProxy {
     node: String,
     asker: Asker,
@@ -25,13 +30,17 @@ pub(crate) struct NodeProxy {
     tell: Tell,
     state: NodeState,
     question: Option<SpawnHandle>,
+    auditing: bool,
+    /// Something happened while an audit went on.
+    again: bool,
+    audited: Option<Instant>,
     _ward: Ward,
 }
 
 /// Whom a proxy tells what it learned: the Root.
 #[derive(Clone)]
 pub(crate) struct Tell {
-    pub(crate) answered: Recipient<Answered>,
+    pub(crate) audited: Recipient<Audited>,
     pub(crate) queues: Recipient<QueuesNamed>,
 }
 
@@ -45,6 +54,9 @@ pub(crate) struct NodeChanged {
 
 /// How often a node is asked about itself again.
 const REFRESH: Duration = Duration::from_secs(300);
+/// Audits of one node are this far apart at least: a node that floods loses events with
+/// every heartbeat.
+const PAUSE: Duration = Duration::from_secs(10);
 
 impl NodeProxy {
     pub(crate) fn new(
@@ -65,6 +77,9 @@ impl NodeProxy {
             tell,
             state,
             question: None,
+            auditing: false,
+            again: false,
+            audited: None,
             _ward: ward,
         }
     }
@@ -92,15 +107,39 @@ impl NodeProxy {
         })));
     }
 
-    /// Asks a silent node whether it lives: its heartbeats may be off or lost.
-    fn ping(&mut self, ctx: &mut Context<Self>) {
-        let (asker, node, tell) = (self.asker.clone(), self.node.clone(), self.tell.clone());
-        let ask = async move {
-            if asker.answers(&node).await {
-                let _ = tell.answered.send(Answered { node }).await;
-            }
+    /// Corrects what is thought of the node's tasks, once in ten seconds at most.
+    fn audit(&mut self, ctx: &mut Context<Self>) {
+        if self.auditing {
+            self.again = true;
+            return;
+        }
+        (self.auditing, self.again) = (true, false);
+        let since = self.audited.map(|at| at.elapsed());
+        let pause = since.map_or(Duration::ZERO, |since| PAUSE.saturating_sub(since));
+        let (asker, board) = (self.asker.clone(), Arc::clone(&self.board));
+        let (node, tell) = (self.node.clone(), self.tell.audited.clone());
+        let work = async move {
+            tokio::time::sleep(pause).await;
+            audit::run(asker, board, node, tell).await;
         };
-        ctx.spawn(ask.into_actor(self));
+        ctx.spawn(work.into_actor(self).map(|(), proxy, ctx| {
+            proxy.auditing = false;
+            proxy.audited = Some(Instant::now());
+            if proxy.again {
+                proxy.audit(ctx);
+            }
+        }));
+    }
+
+    /// Asks again from time to time, in a large fleet less often: each question reaches
+    /// every node, and those that it is not for drop it.
+    fn refresh(&mut self, ctx: &mut Context<Self>) {
+        self.inquire(ctx);
+        if !self.board.history.open_on(&self.node, 1).is_empty() {
+            self.audit(ctx);
+        }
+        let fleet = u32::try_from(self.board.nodes.len()).unwrap_or(u32::MAX);
+        ctx.run_later(REFRESH * (fleet / 100).clamp(1, 100), Self::refresh);
     }
 }
 
@@ -131,7 +170,7 @@ impl Actor for NodeProxy {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.inquire(ctx);
-        ctx.run_interval(REFRESH, Self::inquire);
+        ctx.run_later(REFRESH, Self::refresh);
     }
 }
 
@@ -141,15 +180,29 @@ impl Handler<NodeChanged> for NodeProxy {
     fn handle(&mut self, changed: NodeChanged, ctx: &mut Context<Self>) {
         let was_gone = self.state.is_gone();
         self.state = changed.state;
-        if changed.state == NodeState::Suspect {
-            self.ping(ctx);
+        if changed.state.is_gone() {
+            self.audit(ctx);
         } else if changed.restarted || was_gone {
+            self.audit(ctx);
             // What is on its way was asked of the process before.
             if let Some(question) = self.question.take() {
                 ctx.cancel_future(question);
             }
             self.inquire(ctx);
         }
+    }
+}
+
+/// Events of the node are missing, or nobody listened to it for a while.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Audit;
+
+impl Handler<Audit> for NodeProxy {
+    type Result = ();
+
+    fn handle(&mut self, _: Audit, ctx: &mut Context<Self>) {
+        self.audit(ctx);
     }
 }
 

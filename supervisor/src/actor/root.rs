@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use self::children::Children;
 use super::backend::{Awaited, Finished, Launched, TaskEvents, seconds};
 use super::intake::Batch;
-use super::node_proxy::{Leave, NodeChanged};
+use super::node_proxy::{Audit, Audited, Leave, NodeChanged};
 use crate::beat::Station;
 use crate::board::Board;
 use crate::cluster::{Action, Cluster, Reading, Rules};
@@ -39,6 +39,10 @@ pub(crate) struct Root {
     children: Option<Children>,
     /// Told when the Root cannot go on; its drop tells that the Root is gone.
     end: Option<oneshot::Sender<Error>>,
+    /// When time was let pass last.
+    ticked: Option<Instant>,
+    /// Whether nobody could be heard at the last turn.
+    deaf: bool,
     /// What was added to the counters already: refused nodes, missed events.
     counted: (u64, u64),
 }
@@ -49,20 +53,15 @@ pub(crate) struct Arbiters {
     pub(crate) backend: ArbiterHandle,
 }
 
-/// A node answered a question.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(crate) struct Answered {
-    pub(crate) node: String,
-}
-
 /// A node consumes these queues.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct QueuesNamed(pub(crate) Vec<String>);
 
 /// How often time is let pass in the model.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(250);
+/// A turn that comes so late means that this process stood still, and heard nobody.
+const STALL: Duration = Duration::from_secs(2);
 
 impl Root {
     pub(crate) fn new(
@@ -74,7 +73,7 @@ impl Root {
         end: oneshot::Sender<Error>,
     ) -> Self {
         let rules = Rules {
-            lost_after: config.lost_after,
+            lost_beats: config.lost_beats,
             forget_after: config.forget_after,
         };
         let cluster = Cluster::new(rules, config.max_nodes);
@@ -90,14 +89,51 @@ impl Root {
             arbiters,
             children,
             end,
+            ticked: None,
+            deaf: false,
             counted,
         }
     }
 
+    /// Lets time pass in the model, unless nobody could be heard: then the silence of the
+    /// nodes is this process's own, and what they said meanwhile is missing.
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.pulse.beat();
-        let actions = self.cluster.tick(Instant::now());
+        let now = Instant::now();
+        let stalled = self.ticked.is_some_and(|last| now - last > STALL);
+        self.ticked = Some(now);
+        let hears = self.board.is_consuming() && self.app.broker().link().borrow().is_up();
+        if stalled || !hears {
+            self.cluster.deaf(now);
+        }
+        if !hears {
+            self.deaf = true;
+            return;
+        }
+        if std::mem::take(&mut self.deaf)
+            && let Some(children) = &self.children
+        {
+            for proxy in children.proxies() {
+                let told = async move { proxy.send(Audit).await };
+                ctx.spawn(told.into_actor(self).map(|_, _, _| ()));
+            }
+        }
+        let actions = self.cluster.tick(now);
         self.perform(actions, ctx);
+    }
+
+    fn ping(&self, nodes: Vec<String>, ctx: &mut Context<Self>) {
+        let Some(asker) = self.children.as_ref().map(Children::asker) else {
+            return;
+        };
+        let ask = async move { asker.ping(nodes).await };
+        ctx.spawn(ask.into_actor(self).map(|answered, root, ctx| {
+            let now = Instant::now();
+            for node in answered {
+                let actions = root.cluster.alive(&node, now);
+                root.perform(actions, ctx);
+            }
+        }));
     }
 
     fn perform(&mut self, actions: Vec<Action>, ctx: &mut Context<Self>) {
@@ -132,6 +168,20 @@ impl Root {
                     if let Some(proxy) = self.children.as_mut().and_then(|all| all.leave(&node)) {
                         let told = async move { proxy.send(Leave).await };
                         ctx.spawn(told.into_actor(self).map(|_, _, _| ()));
+                    }
+                }
+                Action::Gap { node } => {
+                    tracing::debug!(node, "events of a node are missing");
+                    if let Some(proxy) = self.children.as_ref().and_then(|all| all.proxy(&node)) {
+                        let told = async move { proxy.send(Audit).await };
+                        ctx.spawn(told.into_actor(self).map(|_, _, _| ()));
+                    }
+                }
+                Action::Ping { nodes } => self.ping(nodes, ctx),
+                Action::Pace { nodes, seconds } => {
+                    if let Some(asker) = self.children.as_ref().map(Children::asker) {
+                        let told = async move { asker.pace(nodes, seconds).await };
+                        ctx.spawn(told.into_actor(self));
                     }
                 }
                 Action::Queue { name } => {
@@ -269,15 +319,6 @@ impl Handler<Batch> for Root {
     }
 }
 
-impl Handler<Answered> for Root {
-    type Result = ();
-
-    fn handle(&mut self, Answered { node }: Answered, ctx: &mut Context<Self>) {
-        let actions = self.cluster.alive(&node, Instant::now());
-        self.perform(actions, ctx);
-    }
-}
-
 impl Handler<QueuesNamed> for Root {
     type Result = ();
 
@@ -302,7 +343,7 @@ macro_rules! hand_on {
     )*};
 }
 
-hand_on!(Launched, Awaited, Finished);
+hand_on!(Launched, Awaited, Finished, Audited);
 
 impl Handler<Ended> for Root {
     type Result = ();

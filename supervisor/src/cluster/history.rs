@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use celeriac_protocol::State;
 use dashmap::DashMap;
 
+use super::audit::Open;
 use super::latest::Said;
 use super::task::{Fact, Task};
 
@@ -125,6 +126,37 @@ impl History {
 
     pub(crate) fn get(&self, id: &str) -> Option<Task> {
         self.0.tasks.get(id).map(|task| task.clone())
+    }
+
+    /// Returns the tasks that are not ready and were told of last by `node`, `most` at
+    /// most.
+    pub(crate) fn open_on(&self, node: &str, most: usize) -> Vec<Open> {
+        let tasks = self.0.tasks.iter();
+        tasks
+            .filter(|task| task.is_open_on(node))
+            .filter_map(|task| {
+                let (id, said) = (Arc::clone(&task.id), task.said()?);
+                Some(Open { id, said })
+            })
+            .take(most)
+            .collect()
+    }
+
+    /// Notes that a node does not have a task any more of which no result is known,
+    /// unless there was news of it since.
+    pub(crate) fn lose(&self, open: &Open) {
+        if let Some(mut task) = self.0.tasks.get_mut(&open.id)
+            && task.said() == Some(open.said)
+        {
+            task.lost_with_node = true;
+        }
+    }
+
+    /// Notes that a node has a task after all.
+    pub(crate) fn find(&self, id: &str) {
+        if let Some(mut task) = self.0.tasks.get_mut(id) {
+            task.lost_with_node = false;
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,18 +1,22 @@
 //! What is known of one remote node.
 
+mod silence;
+
 use std::time::{Duration, Instant};
+
+use self::silence::Pings;
 
 /// What is known of one remote node, a celeriac node or a Python worker.
 ///
 /// ```text
-///                  any sign of life
+///                any sign of life: an event, an answered ping
 ///           +------------------------------+
-///           v                              |
-///  join -> Online --silent > 2 x freq--> Suspect --silent for lost_after--> Lost
-///           |  ^                           ^                                 |
-///    says it drains                        | (draining nodes fall silent     |
-///           v  | says it does not          |  the same way)                  |
-///         Draining ------------------------+             sign of life: Online or Draining
+///           v                              |     silent for 3 heartbeats, and
+///  join -> Online --silent for 2-------> Suspect --no ping answered--> Lost
+///           |  ^    heartbeats             ^                            |
+///    says it drains                        |                            |
+///           v  | says it does not          |                            |
+///         Draining ------------------------+   sign of life: Online or Draining
 ///
 ///  worker-offline: any --> Offline --worker-online, or a later heartbeat--> Online
 ///  Lost or Offline for forget_after: the node is forgotten
@@ -20,7 +24,10 @@ use std::time::{Duration, Instant};
 ///
 /// The state is no stored fact: it is what [`Node::judge`] makes of what the node said
 /// last and of how long it has been silent by this process's own steady clock. Clocks
-/// of other machines take no part in it.
+/// of other machines take no part in it. A heartbeat's time is the interval that the
+/// node itself promised. Messages get lost, so silence alone proves nothing: a node is
+/// pinged as soon as a heartbeat is overdue, again and again, and lost only when that
+/// stays unanswered as well.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
     pub(crate) name: String,
@@ -45,7 +52,10 @@ pub(crate) struct Node {
     /// How often it came back as another process under the same name.
     pub(crate) restarts: u64,
     pub(crate) gaps: Gaps,
+    /// The heartbeat interval that it was told last, in seconds, and when.
+    pub(super) told: Option<(f64, Instant)>,
     said: Said,
+    pings: Pings,
 }
 
 /// The state of a node; see the drawing at [`Node`].
@@ -95,7 +105,8 @@ pub(crate) struct Beat {
 /// When silence becomes suspicion, loss and oblivion.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    pub(crate) lost_after: Duration,
+    /// How many heartbeats a node may be silent for before it counts as lost; at least 2.
+    pub(crate) lost_beats: u32,
     pub(crate) forget_after: Duration,
 }
 
@@ -104,10 +115,22 @@ pub(crate) struct Rules {
 /// Python workers do not number their events; for them nothing can be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Gaps {
-    base: Option<u64>,
+    /// What the node had sent at its first report, and the clock of that.
+    base: Option<(u64, u64)>,
     seen: u64,
+    /// What seemed to be missing at the last report.
+    open: u64,
+    /// What was missing for good, of this process and of those before.
     pub(crate) missed: u64,
+    /// What this process accounts for.
+    settled: u64,
+    /// The latest clock of an event, and which of the clocks before it came, one bit each.
+    newest: u64,
+    window: u128,
 }
+
+/// A heartbeat this many seconds older than the last one may be of the process before.
+const STRAGGLER: f64 = 60.0;
 
 /// Celery's default, for events that do not say.
 const DEFAULT_FREQ: f64 = 2.0;
@@ -156,7 +179,9 @@ impl Node {
             last_seen: now,
             restarts: 0,
             gaps: Gaps::default(),
+            told: None,
             said: Said::Working,
+            pings: Pings::default(),
         }
     }
 
@@ -164,24 +189,35 @@ impl Node {
     /// process than before.
     pub(crate) fn beat(&mut self, beat: &Beat, online: bool, now: Instant) -> bool {
         let restarted = matches!((self.pid, beat.pid), (Some(old), Some(new)) if old != new);
+        let before = self.heartbeat_at.map_or(0.0, |at| at - beat.timestamp);
+        // The process before, overtaken by the one of now. When its clock is further
+        // behind, the clock was set, and the new process is to be believed.
+        if restarted && !online && (0.0..STRAGGLER).contains(&before) && before > 0.0 {
+            return false;
+        }
         // The farewell overtook this heartbeat on the way: the node is gone all the same.
         if self.said == Said::Goodbye && !online && !restarted && beat.clock <= self.clock {
             return false;
         }
         if restarted {
             self.restarts += 1;
+            self.told = None;
             self.gaps = Gaps {
                 missed: self.gaps.missed,
                 ..Gaps::default()
             };
+        }
+        self.alive(now);
+        self.pid = beat.pid.or(self.pid);
+        // Overtaken on the way: the later one has said what counts.
+        if !restarted && !online && beat.clock < self.clock {
+            return false;
         }
         self.said = if beat.draining {
             Said::Draining
         } else {
             Said::Working
         };
-        self.last_seen = now;
-        self.pid = beat.pid.or(self.pid);
         self.clock = beat.clock;
         self.heartbeat_at = Some(beat.timestamp);
         // Beats that answer a request say less than others; what was known stays.
@@ -196,7 +232,7 @@ impl Node {
             self.software = Some(software.clone());
         }
         if let Some(sent) = beat.sent {
-            self.gaps.compare(sent);
+            self.gaps.compare(sent, beat.clock);
         }
         restarted
     }
@@ -218,12 +254,13 @@ impl Node {
     /// Takes in a sign of life that says nothing more: a task event, an answered ping.
     pub(crate) fn alive(&mut self, now: Instant) {
         self.last_seen = now;
+        self.pings = Pings::default();
     }
 
     /// Counts a task event, for the comparison with what the node says it sent.
-    pub(crate) fn task_event(&mut self, now: Instant) {
-        self.last_seen = now;
-        self.gaps.seen += 1;
+    pub(crate) fn task_event(&mut self, clock: u64, now: Instant) {
+        self.alive(now);
+        self.gaps.see(clock);
     }
 
     /// Returns the state that the rules give at `now`.
@@ -231,8 +268,9 @@ impl Node {
         let silence = now.saturating_duration_since(self.last_seen);
         match self.said {
             Said::Goodbye => NodeState::Offline,
-            _ if silence > self.patience() + rules.lost_after => NodeState::Lost,
-            _ if silence > self.patience() => NodeState::Suspect,
+            _ if silence > self.beats(rules.lost_beats) && self.pings.prove(now) => NodeState::Lost,
+            // Lost once stays lost until there is a sign of life, which clears the pings.
+            _ if silence > self.beats(rules.lost_beats - 1) => NodeState::Suspect,
             Said::Draining => NodeState::Draining,
             Said::Working => NodeState::Online,
         }
@@ -244,31 +282,86 @@ impl Node {
         self.judge(now, rules).is_gone() && silence > rules.forget_after
     }
 
-    /// How long it may stay silent: twice the interval it promised, as Celery counts.
-    /// A promise of nothing or of years is not believed.
-    fn patience(&self) -> Duration {
+    /// Notes a ping if one is due, to be sent by the caller.
+    pub(crate) fn ping(&mut self, now: Instant) -> bool {
+        let silence = now.saturating_duration_since(self.last_seen);
+        let silent = silence > self.beats(1).mul_f64(silence::FIRST);
+        let due = silent && !self.state.is_gone() && self.pings.is_due(self.beats(1), now);
+        if due {
+            self.pings.send(now);
+        }
+        due
+    }
+
+    /// Does not count the silence until now: nobody listened.
+    pub(crate) fn forgive(&mut self, now: Instant) {
+        if !self.state.is_gone() {
+            self.alive(now);
+        }
+    }
+
+    /// Returns whether it is a celeriac node: one that takes our own commands.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.software
+            .as_ref()
+            .is_some_and(|software| software.ident == "celeriac")
+    }
+
+    /// Returns the time of so many heartbeats, as the node promised them. A promise of
+    /// nothing or of years is not believed.
+    fn beats(&self, count: u32) -> Duration {
         let freq = if self.freq.is_finite() {
             self.freq.clamp(0.5, 3_600.0)
         } else {
             DEFAULT_FREQ
         };
-        Duration::from_secs_f64(freq * 2.0)
+        Duration::from_secs_f64(freq * f64::from(count))
     }
 }
 
 impl Gaps {
-    /// Compares what came with what the node says it has sent, both since the first
-    /// such report: what was sent before is not missing.
-    fn compare(&mut self, sent: u64) {
-        match self.base {
-            Some(base) if sent >= base => {
-                let expected = sent - base;
-                self.missed += expected.saturating_sub(self.seen);
-            }
-            _ => {}
+    /// Counts an event, unless it came already: each has its own clock.
+    fn see(&mut self, clock: u64) {
+        // Sent before the first report, and overtaken by it.
+        if self.base.is_some_and(|(_, first)| clock < first) {
+            return;
         }
-        self.base = Some(sent);
-        self.seen = 0;
+        let ahead = clock.saturating_sub(self.newest);
+        if ahead > 0 {
+            let shift = u32::try_from(ahead).unwrap_or(u32::MAX);
+            self.window = self.window.checked_shl(shift).unwrap_or(0) | 1;
+            self.newest = clock;
+        } else {
+            let behind = u32::try_from(self.newest - clock).unwrap_or(u32::MAX);
+            let bit = 1_u128.checked_shl(behind).unwrap_or(0);
+            if self.window & bit != 0 {
+                return;
+            }
+            self.window |= bit;
+        }
+        self.seen += 1;
+    }
+
+    /// Compares what came with what the node says it has sent, both since the first
+    /// such report: what was sent before is not missing. What is still missing at the
+    /// report after counts: events may have been overtaken by one report.
+    fn compare(&mut self, sent: u64, clock: u64) {
+        let Some((base, _)) = self.base.filter(|(base, _)| sent >= *base) else {
+            // The first report, or a counter that started again.
+            *self = Self {
+                base: Some((sent, clock)),
+                missed: self.missed,
+                newest: self.newest,
+                window: self.window,
+                ..Self::default()
+            };
+            return;
+        };
+        let absent = (sent - base).saturating_sub(self.seen + self.settled);
+        let lost = absent.min(self.open);
+        self.missed += lost;
+        self.settled += lost;
+        self.open = absent - lost;
     }
 }
 

@@ -246,6 +246,16 @@ fn text(text: Option<String>) -> Option<String> {
     })
 }
 
+/// Cuts what becomes a key or a label.
+pub(crate) fn cut_name(text: &str) -> String {
+    cut(text, NAME)
+}
+
+/// Cuts a text for display.
+pub(crate) fn cut_text(text: &str) -> String {
+    cut(text, TEXT)
+}
+
 /// Cuts at a character's border, and says so.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {

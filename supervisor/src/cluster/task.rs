@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use celeriac_protocol::State;
 
-pub(crate) use self::step::{Step, StepKind};
 use self::step::Steps;
+pub(crate) use self::step::{Step, StepKind};
 use super::latest::{Latest, Said};
 
 /// What is known of one task, put together from events that may come late, twice, out
@@ -36,6 +36,10 @@ pub(crate) struct Task {
     started: Option<f64>,
     standing: Option<(Weight, Standing)>,
     steps: Steps,
+    /// Whether the node that had it has it no more, and nobody knows how it ended. The
+    /// state stays what was heard last: the broker delivers the task again unless it was
+    /// acknowledged early, and then its events tell. They clear this.
+    pub(crate) lost_with_node: bool,
 }
 
 /// What was called: from `task-sent` and `task-received`.
@@ -125,6 +129,7 @@ impl Task {
             started: None,
             standing: None,
             steps: Steps::default(),
+            lost_with_node: false,
         }
     }
 
@@ -162,6 +167,7 @@ impl Task {
             .is_none_or(|(known, _)| weight > *known)
         {
             self.standing = Some((weight, standing));
+            self.lost_with_node = false;
         }
     }
 
@@ -169,6 +175,20 @@ impl Task {
         self.standing
             .as_ref()
             .map_or(&State::Pending, |(_, standing)| &standing.state)
+    }
+
+    /// Returns the word that decided the state.
+    pub(crate) fn said(&self) -> Option<Said> {
+        self.standing.as_ref().map(|(weight, _)| weight.said)
+    }
+
+    /// Tells whether a node is thought to have it.
+    pub(crate) fn is_open_on(&self, node: &str) -> bool {
+        let with_a_node = matches!(
+            self.state(),
+            State::Received | State::Started | State::Custom(_)
+        );
+        with_a_node && self.worker().is_some_and(|worker| **worker == *node)
     }
 
     pub(crate) fn standing(&self) -> Option<&Standing> {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 const RULES: Rules = Rules {
-    lost_after: Duration::from_secs(30),
+    lost_beats: 3,
     forget_after: Duration::from_secs(600),
 };
 
@@ -34,6 +34,15 @@ fn apply(cluster: &mut Cluster, event: Event, now: Instant) -> Vec<Action> {
     cluster.apply(&sender, &Reading::of(event), now, 0.0)
 }
 
+/// Lets time pass in small steps, as the owner of the model does.
+fn pass(cluster: &mut Cluster, from: Instant, until: Instant) {
+    let mut now = from;
+    while now < until {
+        now += Duration::from_millis(500);
+        cluster.tick(now);
+    }
+}
+
 fn changed(node: &str, from: NodeState, to: NodeState) -> Action {
     Action::Changed {
         node: node.to_owned(),
@@ -54,21 +63,31 @@ fn the_life_of_a_node_is_told_in_actions() {
     );
     assert_eq!(apply(&mut cluster, beat("w1", 1, 2), at(2)), []);
     assert_eq!(cluster.tick(at(5)), []);
+    let ping = || Action::Ping { nodes: vec![w1()] };
+    assert_eq!(cluster.tick(at(6)), [ping()]);
     assert_eq!(
         cluster.tick(at(7)),
-        [changed("w1", NodeState::Online, NodeState::Suspect)]
+        [changed("w1", NodeState::Online, NodeState::Suspect), ping()]
     );
-    assert_eq!(cluster.tick(at(8)), []);
+    assert_eq!(cluster.tick(at(7)), []);
     assert_eq!(
-        cluster.alive("w1", at(9)),
+        cluster.alive("w1", at(8)),
         [changed("w1", NodeState::Suspect, NodeState::Online)]
     );
+    let mut told = Vec::new();
+    for second in 9..50 {
+        told.extend(cluster.tick(at(second)));
+    }
+    let lost = told.pop();
     assert_eq!(
-        cluster.tick(at(50)),
-        [changed("w1", NodeState::Online, NodeState::Lost)]
+        lost,
+        Some(changed("w1", NodeState::Suspect, NodeState::Lost))
     );
+    let suspect = changed("w1", NodeState::Online, NodeState::Suspect);
+    told.retain(|action| *action != suspect);
+    assert_eq!(told, vec![ping(); told.len()]);
     assert_eq!(
-        apply(&mut cluster, beat("w1", 2, 1), at(60)),
+        apply(&mut cluster, beat("w1", 2, 3), at(60)),
         [
             Action::Restarted { node: w1() },
             changed("w1", NodeState::Lost, NodeState::Online)
@@ -77,7 +96,7 @@ fn the_life_of_a_node_is_told_in_actions() {
     let farewell = event(
         "w1",
         2,
-        3,
+        4,
         EventKind::WorkerOffline(WorkerStatus::default()),
     );
     assert_eq!(
@@ -106,7 +125,7 @@ fn task_events_show_life_but_make_no_node() {
     assert_eq!(cluster.nodes().count(), 0);
     apply(&mut cluster, beat("w1", 1, 6), start);
     let later = start + Duration::from_secs(100);
-    cluster.tick(later);
+    pass(&mut cluster, start, later);
     assert_eq!(
         apply(&mut cluster, started(), later),
         [changed("w1", NodeState::Lost, NodeState::Online)],
@@ -151,7 +170,7 @@ fn a_full_table_drops_who_is_gone_and_refuses_who_is_too_many() {
         []
     );
     assert_eq!(cluster.refused, 1);
-    cluster.tick(start + Duration::from_secs(100));
+    pass(&mut cluster, start, start + Duration::from_secs(100));
     assert_eq!(
         apply(
             &mut cluster,

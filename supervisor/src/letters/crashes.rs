@@ -70,7 +70,11 @@ impl Crashes {
                 _ => self.found(node),
             },
             Action::Forgotten { node } => self.left(node),
-            Action::Joined { .. } | Action::Queue { .. } => {}
+            Action::Joined { .. }
+            | Action::Queue { .. }
+            | Action::Gap { .. }
+            | Action::Ping { .. }
+            | Action::Pace { .. } => {}
         }
         Vec::new()
     }

@@ -41,7 +41,6 @@ pub fn config() -> Config {
     Config {
         listen: ([127, 0, 0, 1], 0).into(),
         queue_interval: Duration::from_millis(50),
-        lost_after: Duration::from_secs(3),
         stop_timeout: Duration::from_secs(5),
         ..Config::default()
     }

@@ -104,6 +104,15 @@ impl Children {
         self.backend.child().cloned()
     }
 
+    pub(super) fn asker(&self) -> Asker {
+        self.asker.clone()
+    }
+
+    pub(super) fn proxies(&self) -> Vec<Addr<NodeProxy>> {
+        let proxies = self.proxies.values();
+        proxies.filter_map(|proxy| proxy.child().cloned()).collect()
+    }
+
     pub(super) fn proxy(&self, node: &str) -> Option<Addr<NodeProxy>> {
         self.proxies.get(node)?.child().cloned()
     }
@@ -111,7 +120,7 @@ impl Children {
     /// Starts the proxy of a node that joined.
     pub(super) fn join(&mut self, node: &str, root: &Addr<Root>) {
         let tell = node_proxy::Tell {
-            answered: root.clone().recipient(),
+            audited: root.clone().recipient(),
             queues: root.clone().recipient(),
         };
         let (asker, board) = (self.asker.clone(), Arc::clone(&self.board));

@@ -1,7 +1,7 @@
 use super::*;
 
 const RULES: Rules = Rules {
-    lost_after: Duration::from_secs(30),
+    lost_beats: 3,
     forget_after: Duration::from_secs(600),
 };
 
@@ -21,22 +21,73 @@ fn node(now: Instant) -> Node {
     node
 }
 
+/// Lets time pass as the model does; says how many pings went out.
+fn wait(node: &mut Node, from: Instant, until: Instant) -> u32 {
+    let (mut now, mut pings) = (from, 0);
+    while now < until {
+        now = (now + Duration::from_millis(250)).min(until);
+        node.state = node.judge(now, RULES);
+        pings += u32::from(node.ping(now));
+    }
+    pings
+}
+
+// S38.
 #[test]
 fn silence_leads_from_online_over_suspect_to_lost() {
     let start = Instant::now();
-    let node = node(start);
-    let cases = [
-        (0.0, NodeState::Online),
-        (4.0, NodeState::Online),
-        (4.1, NodeState::Suspect),
-        (34.0, NodeState::Suspect),
-        (34.1, NodeState::Lost),
-        (10_000.0, NodeState::Lost),
-    ];
-    for (seconds, state) in cases {
-        let now = start + Duration::from_secs_f64(seconds);
-        assert_eq!(node.judge(now, RULES), state, "after {seconds} s");
+    let at = |seconds| start + Duration::from_secs_f64(seconds);
+    let mut node = node(start);
+    assert_eq!(wait(&mut node, start, at(3.0)), 0);
+    assert!(
+        wait(&mut node, at(3.0), at(4.0)) >= 3,
+        "pinged before it is suspected"
+    );
+    assert_eq!(node.state, NodeState::Online);
+    wait(&mut node, at(4.0), at(4.25));
+    assert_eq!(node.state, NodeState::Suspect);
+    // Within three heartbeats and one more turn.
+    let pings = wait(&mut node, at(4.25), at(6.75));
+    assert_eq!(node.state, NodeState::Lost);
+    assert!((7..=9).contains(&pings), "{pings}");
+    assert_eq!(
+        wait(&mut node, at(6.75), at(500.0)),
+        0,
+        "the lost are left alone"
+    );
+    assert_eq!(node.state, NodeState::Lost);
+}
+
+// S38.
+#[test]
+fn one_answered_ping_in_time_keeps_a_node() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs_f64(seconds);
+    let mut node = node(start);
+    for turn in 0..100 {
+        let turn = f64::from(turn) * 5.9;
+        wait(&mut node, at(turn), at(turn + 5.9));
+        assert_ne!(node.state, NodeState::Lost);
+        node.alive(at(turn + 5.9));
     }
+}
+
+#[test]
+fn nobody_is_lost_while_nobody_listens() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs_f64(seconds);
+    let mut node = node(start);
+    wait(&mut node, start, at(5.5));
+    node.forgive(at(5.5));
+    wait(&mut node, at(5.5), at(9.0));
+    assert_eq!(node.state, NodeState::Online);
+    wait(&mut node, at(9.0), at(13.0));
+    node.forgive(at(13.0));
+    assert_eq!(
+        node.judge(at(13.0), RULES),
+        NodeState::Lost,
+        "it was lost before"
+    );
 }
 
 #[test]
@@ -45,12 +96,13 @@ fn any_sign_of_life_brings_a_node_back() {
     let later = start + Duration::from_secs(100);
     let signs: [fn(&mut Node, Instant); 3] = [
         |node, now| assert!(!node.beat(&beat(1, 11), false, now)),
-        |node, now| node.task_event(now),
+        |node, now| node.task_event(11, now),
         |node, now| node.alive(now),
     ];
     for sign in signs {
         let mut node = node(start);
-        assert_eq!(node.judge(later, RULES), NodeState::Lost);
+        wait(&mut node, start, later);
+        assert_eq!(node.state, NodeState::Lost);
         sign(&mut node, later);
         assert_eq!(node.judge(later, RULES), NodeState::Online);
     }
@@ -118,15 +170,17 @@ fn absurd_promises_are_not_believed() {
             start,
         );
         assert_eq!(node.judge(start, RULES), NodeState::Online, "{freq}");
-        let later = start + Duration::from_secs(7_200 + 31);
-        assert_eq!(node.judge(later, RULES), NodeState::Lost, "{freq}");
+        let later = start + Duration::from_secs(3 * 3_600 + 2);
+        wait(&mut node, start, later);
+        assert_eq!(node.state, NodeState::Lost, "{freq}");
     }
 }
 
 #[test]
 fn only_who_is_gone_is_forgotten() {
     let start = Instant::now();
-    let node = node(start);
+    let mut node = node(start);
+    wait(&mut node, start, start + Duration::from_secs(500));
     assert!(!node.is_forgettable(start + Duration::from_secs(599), RULES));
     assert!(node.is_forgettable(start + Duration::from_secs(601), RULES));
 }
@@ -152,15 +206,52 @@ fn missing_events_are_counted_between_reports() {
         0,
         "what was sent before we listened is not missing"
     );
-    for _ in 0..5 {
-        node.task_event(start);
+    for clock in [9, 101, 102, 102, 105, 104, 103, 101] {
+        node.task_event(clock, start);
     }
     assert_eq!(report(&mut node, 1_005), 0);
-    node.task_event(start);
-    assert_eq!(report(&mut node, 1_010), 4);
+    node.task_event(107, start);
+    assert_eq!(report(&mut node, 1_010), 0, "they may have been overtaken");
+    node.task_event(106, start);
+    assert_eq!(report(&mut node, 1_010), 3);
+    assert_eq!(report(&mut node, 1_010), 3, "what is settled counts once");
     assert_eq!(
         report(&mut node, 3),
-        4,
+        3,
         "a counter that went back starts again"
     );
+}
+
+#[test]
+fn a_heartbeat_of_the_process_before_is_no_restart() {
+    let start = Instant::now();
+    let mut node = node(start);
+    let mut young = beat(2, 1);
+    young.timestamp = 20.0;
+    assert!(node.beat(&young, true, start));
+    let mut straggler = beat(1, 11);
+    straggler.timestamp = 19.5;
+    assert!(!node.beat(&straggler, false, start));
+    assert_eq!((node.restarts, node.pid), (1, Some(2)));
+    // A host whose clock is an hour behind is no straggler.
+    let mut elsewhere = beat(3, 1);
+    elsewhere.timestamp = 20.0 - 3_600.0;
+    assert!(node.beat(&elsewhere, false, start));
+    assert_eq!((node.restarts, node.pid), (2, Some(3)));
+}
+
+#[test]
+fn a_heartbeat_that_was_overtaken_changes_nothing_but_shows_life() {
+    let start = Instant::now();
+    let later = start + Duration::from_secs(3);
+    let mut node = node(start);
+    let draining = Beat {
+        draining: true,
+        active: Some(1),
+        ..beat(1, 12)
+    };
+    node.beat(&draining, false, start);
+    node.beat(&beat(1, 11), false, later);
+    assert_eq!(node.judge(later, RULES), NodeState::Draining);
+    assert_eq!((node.active, node.last_seen), (Some(1), later));
 }
