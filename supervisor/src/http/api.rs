@@ -1,7 +1,7 @@
 //! The API, version 1.
 
 pub(super) mod audit;
-mod check;
+pub(super) mod check;
 pub(super) mod events;
 pub(super) mod letters;
 pub(super) mod nodes;

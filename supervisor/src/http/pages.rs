@@ -40,6 +40,8 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/nodes/{name}/shutdown", post(node::shutdown))
         .route("/nodes/{name}/control", post(node::control))
         .route("/tasks", get(tasks::page))
+        .route("/tasks/revoke", post(tasks::revoke))
+        .route("/tasks/replay", post(tasks::replay))
         .route("/tasks/{id}", get(task::page))
         .route("/tasks/{id}/revoke", post(task::revoke))
         .route("/tasks/{id}/replay", post(task::replay))

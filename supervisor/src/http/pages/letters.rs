@@ -28,7 +28,8 @@ struct Letters {
     matching: u64,
     /// Whether there is something to do about them.
     acts: bool,
-    bulk: [Act; 2],
+    operate: May,
+    administer: May,
     paged: bool,
     newest: String,
     next: Option<String>,
@@ -44,14 +45,6 @@ struct Choice {
     key: &'static str,
     name: String,
     here: bool,
-}
-
-struct Act {
-    key: &'static str,
-    name: &'static str,
-    means: &'static str,
-    class: &'static str,
-    may: May,
 }
 
 struct Row {
@@ -130,22 +123,8 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
             })
             .collect(),
         acts: state.is_empty() || state == "kept",
-        bulk: [
-            Act {
-                key: "replay",
-                name: "Replay",
-                means: "Each message is sent again as it was, with its id.",
-                class: "primary",
-                may: visit.may(Role::Operator),
-            },
-            Act {
-                key: "discard",
-                name: "Discard",
-                means: "They are put away for good; their tasks are not run again.",
-                class: "danger",
-                may: visit.may(Role::Admin),
-            },
-        ],
+        operate: visit.may(Role::Operator),
+        administer: visit.may(Role::Admin),
         letters: letters.iter().map(Row::of).collect(),
         matching,
         paged: fields.get("cursor").is_some(),

@@ -2,23 +2,27 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
+use celeriac::control::Command;
+use serde_json::json;
 
+use super::form::Fields;
 use super::row::UNNAMED;
-use super::shell::{self, May, Place, Shell, Visit};
+use super::shell::{self, May, Place, Shell, Visit, done};
 use super::text::{self, Markup};
 use super::timeline::Timeline;
-use crate::access::Role;
+use crate::access::{Identity, Role};
 use crate::http::extract::Path;
 use crate::http::view::TaskView;
 use crate::http::{Desk, Problem, api};
 
 mod graph;
-mod replay;
+mod literal;
+pub(super) mod replay;
 
 use self::graph::Graph;
 use self::replay::Replay;
-pub(super) use self::replay::{replay, revoke};
 
 #[derive(Template)]
 #[template(path = "task.html")]
@@ -59,16 +63,81 @@ pub(super) async fn page(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let task = api::tasks::look_up(&desk, &id).await?;
-    let replay = Replay::of(&task);
-    show(&desk, &visit, task, replay).await
+    let replay = Replay::of(&desk, &task).await;
+    Ok(show(&desk, &visit, task, replay, StatusCode::OK))
 }
 
-async fn show(
+pub(super) async fn replay(
+    State(desk): State<Desk>,
+    visit: Visit,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    let task = api::tasks::look_up(&desk, &id).await?;
+    match replay::by_form(&desk, &visit.who, &task, &fields).await {
+        Ok(id) => Ok(done(
+            &address(&id),
+            "The task was sent again; this is its page.",
+        )),
+        // What was typed stays, with what is wrong about it.
+        Err(problem) if problem.status() == 400 => {
+            let replay = Replay::of(&desk, &task).await.refused(&fields, &problem);
+            Ok(show(&desk, &visit, task, replay, StatusCode::BAD_REQUEST))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+pub(super) async fn revoke(
+    State(desk): State<Desk>,
+    who: Identity,
+    Path(id): Path<String>,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    call_off(&desk, &who, std::slice::from_ref(&id), &fields).await?;
+    let text = match fields.is_ticked("terminate") {
+        true => "Every node was told to stop the task, and not to start it again.",
+        false => "Every node was told not to start the task.",
+    };
+    Ok(done(&address(&id), text))
+}
+
+/// Tells every node to call tasks off, as a form says.
+pub(super) async fn call_off(
+    desk: &Desk,
+    who: &Identity,
+    ids: &[String],
+    fields: &Fields,
+) -> Result<(), Problem> {
+    let terminate = fields.is_ticked("terminate");
+    let signal = fields.get("signal").unwrap_or("SIGTERM");
+    api::check::signal("signal", signal)?;
+    let command = Command::revoke(ids.iter().map(String::as_str))
+        .argument("terminate", terminate)
+        .argument("signal", signal);
+    desk.app.control().cast(command).await?;
+    let (target, details) = match ids {
+        [id] => (id.clone(), json!({ "terminate": terminate })),
+        ids => (
+            format!("{} tasks", ids.len()),
+            json!({ "terminate": terminate, "ids": ids }),
+        ),
+    };
+    desk.audit(who, "task.revoke", &target, details).await;
+    Ok(())
+}
+
+fn address(id: &str) -> String {
+    format!("/tasks/{}", text::url(id))
+}
+
+fn show(
     desk: &Desk,
     visit: &Visit,
     task: TaskView,
     replay: Replay,
-) -> Result<Response, Problem> {
+    status: StatusCode,
+) -> Response {
     let graph = Graph::of(&[], &task.id);
     let shown = Page {
         timeline: Timeline::of(&task, text::now()),
@@ -85,7 +154,7 @@ async fn show(
         .live("task"),
         task: Shown::of(task),
     };
-    Ok(shell::page(&shown.shell, &shown))
+    shell::page_with(status, &shown.shell, &shown)
 }
 
 impl Shown {

@@ -13,6 +13,10 @@ use crate::access::Role;
 use crate::http::api::tasks::TaskQuery;
 use crate::http::{Desk, Problem, api};
 
+mod bulk;
+
+pub(super) use self::bulk::{replay, revoke};
+
 #[derive(Template)]
 #[template(path = "tasks.html")]
 struct Tasks {

@@ -1,0 +1,410 @@
+"""The control room's pages in a browser.
+
+Screenshots of each page are kept in `pages/` among the logs of the run: light, dark, and
+as wide as a phone.
+"""
+
+import hashlib
+import json
+import re
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from browser import Browser
+from processes import eventually
+
+HERE = Path(__file__).parent
+ASSETS = HERE.parent.parent / "supervisor" / "assets"
+CHECKS = (HERE / "page_checks.js").read_text()
+
+
+@pytest.fixture
+def shots(log_folder):
+    folder = log_folder / "pages"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def browser(log_folder, unique, tmp_path):
+    started = Browser(log_folder / f"{unique('chromium')}.log", tmp_path)
+    started.look()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def cluster(node, supervisor, client, redis_url, unique):
+    """A supervisor, a node with a queue of its own, and a client of it."""
+    queue = unique("day")
+    room = supervisor(redis_url, "--store", "memory:")
+    worker = node(redis_url, "-E=true", program="demo-node", queues=[queue], default_queue=queue, concurrency=2)
+    app = client(redis_url, queue)
+    app.conf.task_send_sent_event = True
+    eventually(lambda: api(room, f"/api/v1/nodes/{worker.name}").get("concurrency") == 2, "the node to be known")
+    eventually(lambda: api(room, f"/api/v1/queues/{queue}").get("consumers") == 1, "the queue to be known", 60)
+    return Cluster(room, worker, queue, app)
+
+
+class Cluster:
+    def __init__(self, room, worker, queue, app):
+        self.room, self.worker, self.queue, self.app = room, worker, queue, app
+
+    def send(self, name, *args):
+        return self.app.tasks[name].delay(*args)
+
+    def state(self, id):
+        return api(self.room, f"/api/v1/tasks/{id}").get("state")
+
+    def until(self, id, state):
+        return eventually(lambda: self.state(id) == state, f"{id} as {state}")
+
+
+def api(room, path):
+    status, text = room.get(path)
+    return json.loads(text) if status == 200 else {}
+
+
+def quiet(browser):
+    """Insists that no page complained: no error, no refusal of the content policy."""
+    browser.run("1")
+    complaints = [one for one in browser.complaints if "favicon" not in one]
+    assert complaints == [], "\n".join(complaints)
+
+
+def note(browser, part):
+    browser.until(f"(document.querySelector('main .note') || {{}}).textContent?.includes({json.dumps(part)})", f"the note '{part}'")
+
+
+def follow(browser, selector):
+    """Clicks a link and waits for its page."""
+    browser.run("window.left = true")
+    browser.click(selector)
+    browser.until("!window.left && document.readyState === 'complete'", f"the page behind {selector}")
+
+
+@pytest.mark.timeout(300)
+def test_an_operators_day(cluster, browser, shots):
+    room, worker, queue = cluster.room, cluster.worker, cluster.queue
+    broken = cluster.send("demo.add", 1, "two")
+    cluster.until(broken.id, "FAILURE")
+    cluster.send("demo.add", 1, 2).get(timeout=60)
+
+    # In the morning the overview says that something fails.
+    browser.open(room.url + "/")
+    browser.until("document.querySelector('.attention')?.textContent.includes('demo.add')", "the failure on the overview")
+    follow(browser, ".attention a[href*='FAILURE']")
+    assert browser.address() == "/tasks?state=FAILURE"
+    follow(browser, f"a[href='/tasks/{broken.id}']")
+    traceback = browser.text("#traceback")
+    assert "two" in traceback, traceback
+    browser.screenshot(shots / "day-failure.png")
+
+    # Its arguments were wrong. A mistake in the form is named and sends nothing.
+    browser.click("#ask-replay > summary")
+    browser.fill("#replay-args", "[1, ")
+    browser.click("#ask-replay form button")
+    browser.until("document.querySelector('#replay-wrong')?.textContent.includes('args: expected')", "the mistake, named")
+    assert browser.run("document.querySelector('#replay-args').value") == "[1, "
+    browser.fill("#replay-args", "[1, 2]")
+    browser.click("#ask-replay form button")
+    note(browser, "sent again")
+    again = browser.run("document.querySelector('#task-id').textContent")
+    cluster.until(again, "SUCCESS")
+    browser.until("document.querySelector('main .pill').textContent === 'SUCCESS'", "the page to follow by itself")
+    assert browser.text("#result") == "3"
+
+    # A task runs for too long.
+    endless = cluster.send("demo.sleep", 600)
+    cluster.until(endless.id, "STARTED")
+    browser.open(f"{room.url}/nodes/{worker.name}")
+    browser.until(f"document.querySelector('a[href=\"/tasks/{endless.id}\"]')", "the task on its node's page")
+    browser.screenshot(shots / "day-node.png")
+    follow(browser, f"a[href='/tasks/{endless.id}']")
+    browser.click("#ask-revoke > summary")
+    browser.click("#revoke-terminate")
+    browser.click("#ask-revoke form button")
+    note(browser, "told")
+    cluster.until(endless.id, "REVOKED")
+
+    # A queue is paused, purged, and goes on.
+    browser.open(room.url + "/queues")
+    row = f"tr[id='{queue}']"
+    browser.click(f"{row} form[action$='/pause'] button")
+    note(browser, "is paused")
+    browser.until(f"document.querySelector(\"{row}\").textContent.includes('paused')", "the queue as paused")
+    eventually(lambda: api(room, f"/api/v1/queues/{queue}").get("consumers") == 0, "no consumer", 60)
+    lost = [cluster.send("demo.add", n, n) for n in range(3)]
+    eventually(lambda: api(room, f"/api/v1/queues/{queue}").get("ready") == 3, "three messages", 60)
+    browser.until(f"document.querySelector(\"{row} td[data-label=Ready]\").textContent.trim() === '3'", "three on the page")
+    browser.click(f"{row} details.ask summary")
+    browser.fill(f"{row} details.ask input", "another")
+    browser.click(f"{row} details.ask form button")
+    browser.until("document.querySelector('main').textContent.includes('confirm: expected')", "the wrong name to be refused")
+    browser.open(room.url + "/queues")
+    browser.click(f"{row} details.ask summary")
+    browser.fill(f"{row} details.ask input", queue)
+    browser.click(f"{row} details.ask form button")
+    note(browser, "3 messages")
+    browser.click(f"{row} form[action$='/resume'] button")
+    note(browser, "goes on")
+    assert cluster.send("demo.add", 4, 5).get(timeout=60) == 9
+    assert all(cluster.state(one.id) == "PENDING" for one in lost)
+
+    schedule(cluster, browser, shots)
+
+    # In the evening the node is drained, and ends.
+    browser.open(f"{room.url}/nodes/{worker.name}")
+    browser.click("form[action$='/drain'] button")
+    note(browser, "It drains")
+    eventually(lambda: not worker.running, "the node to end")
+    browser.until("document.querySelector('main .pill').textContent.match(/offline|draining/)", "the node's state")
+
+    # All of it is in the audit log.
+    browser.open(room.url + "/audit")
+    actions = {row["Action"] for row in browser.rows("main table")}
+    expected = {"task.revoke", "queue.pause", "queue.resume", "queue.purge", "node.drain", "schedule.create"}
+    assert expected <= actions, actions
+    # The refusals that were asked for are 400s, which a browser logs.
+    browser.complaints = [one for one in browser.complaints if "status of 400" not in one]
+    quiet(browser)
+
+
+def schedule(cluster, browser, shots):
+    """A schedule is made, corrected, run and switched off."""
+    room = cluster.room
+    browser.open(room.url + "/schedules")
+    follow(browser, "a[href='/schedules/new']")
+    browser.fill("#e-name", "count")
+    browser.fill("#e-task", "demo.add")
+    browser.fill("#e-args", "[20, 22]")
+    browser.fill("#e-queue", cluster.queue)
+    browser.fill("#e-crontab", "61 * * * *")
+    browser.until("document.querySelector('#wrong-crontab')?.textContent", "what is wrong with the line, while it is written")
+    browser.fill("#e-crontab", "30 3 * * mon-fri")
+    browser.until("document.querySelectorAll('#next-runs li').length === 10", "the next ten runs, before it is saved")
+    browser.screenshot(shots / "day-schedule.png")
+    browser.click("form[data-preview] button.primary")
+    note(browser, "count")
+    browser.until("location.pathname === '/schedules/count'", "the page of the schedule")
+    browser.until("document.querySelectorAll('#next-runs li').length === 10", "its next runs")
+    browser.fill("#e-crontab", "0 4 * * *")
+    browser.click("form[data-preview] button.primary")
+    note(browser, "saved")
+    eventually(lambda: api(room, "/api/v1/schedules/count").get("crontab") == "0 4 * * *", "the change to be stored")
+    browser.click(".head form[action$='/run'] button")
+    note(browser, "sent")
+    eventually(lambda: any(task["state"] == "SUCCESS" and task["args"] and "20" in task["args"]
+                           for task in api(room, "/api/v1/tasks?name=demo.add").get("tasks", [])), "the task of the schedule")
+    browser.open(room.url + "/schedules")
+    browser.click("#s-count form[action$='/disable'] button")
+    note(browser, "disabled")
+    browser.until("document.querySelector('#s-count').textContent.includes('off')", "the schedule to be off")
+
+
+def pages(cluster, failed, done):
+    return {
+        "overview": "/",
+        "nodes": "/nodes",
+        "node": f"/nodes/{cluster.worker.name}",
+        "tasks": "/tasks",
+        "tasks-filtered": "/tasks?state=FAILURE&name=demo",
+        "tasks-none": "/tasks?name=nothing-is-called-so",
+        "task-failed": f"/tasks/{failed}",
+        "task-done": f"/tasks/{done}",
+        "queues": "/queues",
+        "schedules": "/schedules",
+        "schedule-new": "/schedules/new",
+        "dead-letters": "/dead-letters",
+        "events": "/events",
+        "audit": "/audit",
+        "help": "/help",
+        "missing": "/tasks/there-is-none",
+    }
+
+
+@pytest.mark.timeout(300)
+def test_every_page_is_in_order_light_dark_and_on_a_phone(cluster, browser, shots):
+    from celery import chord
+
+    add, echo = cluster.app.tasks["demo.add"], cluster.app.tasks["demo.tsum"] if "demo.tsum" in cluster.app.tasks else cluster.app.tasks["demo.echo"]
+    failed = cluster.send("demo.fail", "no paper in the tray of the second floor's printer, and nobody there to put some in")
+    done = chord([add.s(n, n) for n in range(5)])(echo.s())
+    cluster.until(failed.id, "FAILURE")
+    cluster.until(done.id, "SUCCESS")
+    running = cluster.send("demo.sleep", 600)
+    cluster.until(running.id, "STARTED")
+    for width, height, theme in ((1400, 1000, "light"), (1400, 1000, "dark"), (360, 740, "light"), (360, 740, "dark")):
+        browser.look(width, height, theme, motion=False)
+        for name, path in pages(cluster, failed.id, done.id).items():
+            browser.open(cluster.room.url + path)
+            browser.until("document.documentElement.dataset.scripts !== undefined", "the scripts of the page")
+            if name == "overview":
+                browser.until("document.querySelectorAll('.chart canvas').length === 3", "three charts")
+            wrong = browser.run(CHECKS)
+            form = "phone-" if width < 600 else ""
+            browser.screenshot(shots / f"{name}-{form}{theme}.png")
+            assert wrong == [], f"{path}, {width} wide, {theme}:\n" + "\n".join(wrong)
+    browser.complaints = [one for one in browser.complaints if "status of 404" not in one]
+    quiet(browser)
+
+
+@pytest.mark.timeout(300)
+def test_the_main_way_needs_no_mouse(cluster, browser):
+    failed = cluster.send("demo.fail", "by keys alone")
+    cluster.until(failed.id, "FAILURE")
+    browser.open(cluster.room.url + "/")
+    focused = "document.activeElement"
+    browser.press("Tab")
+    assert browser.run(f"{focused}.className") == "skip"
+    browser.press("Enter")
+    assert browser.run("location.hash") == "#main"
+    browser.press("?")
+    assert browser.run("document.querySelector('#keys').open")
+    browser.press("Escape")
+    assert not browser.run("document.querySelector('#keys').open")
+    browser.run("window.left = true")
+    browser.press("g", "t")
+    browser.until("!window.left && location.pathname === '/tasks' && document.querySelector('tbody tr')", "the tasks")
+    browser.press("/")
+    browser.until(f"{focused}.id === 'f-name'", "the filter to have the focus")
+    browser.write("demo.fail")
+    browser.until("location.search === '?name=demo.fail'", "the filter in the address")
+    browser.press("Escape", "j")
+    browser.until(f"{focused}.closest('tbody') !== null", "the first row to have the focus")
+    # The focus can be seen.
+    assert browser.run(f"getComputedStyle({focused}).outlineStyle") == "solid"
+    browser.run("window.left = true")
+    browser.press("Enter")
+    browser.until(f"!window.left && location.pathname === '/tasks/{failed.id}'", "the task")
+    # Every control of the page is reached with Tab, in the order of the page.
+    reached = []
+    browser.run("document.querySelector('main').focus()")
+    for _ in range(40):
+        browser.press("Tab")
+        reached.append(browser.run(f"{focused}.id || {focused}.textContent.trim().slice(0, 20)"))
+    for control in ("Replay…", "traceback", "Copy the traceback", "args"):
+        assert control in reached, (control, reached)
+    browser.run("document.querySelector('#ask-replay > summary').focus()")
+    browser.press("Enter")
+    browser.until(f"{focused}.id === 'replay-args'", "the form to open with the focus in it")
+    browser.press("Escape")
+    browser.run(f"{focused}.blur(); document.querySelector('#ask-replay > summary').focus()")
+    browser.press("Escape")
+    assert not browser.run("document.querySelector('#ask-replay').open")
+    quiet(browser)
+
+
+@pytest.mark.timeout(300)
+def test_pages_change_while_they_are_looked_at(cluster, browser):
+    browser.open(cluster.room.url + "/tasks")
+    cluster.send("demo.add", 1, 1).get(timeout=60)
+    browser.until("document.querySelectorAll('tbody tr').length === 1", "the first task to arrive")
+    browser.click("tbody input[data-row]")
+    ticked = browser.run("document.querySelector('tbody tr').id")
+    more = [cluster.send("demo.add", n, n) for n in range(5)]
+    for result in more:
+        result.get(timeout=60)
+    # Somebody chooses rows: they stay where they are, and a button says what came.
+    browser.until("!document.querySelector('.arrivals').hidden && document.querySelector('.arrivals').textContent.includes('5 new')", "the news")
+    assert browser.run("[...document.querySelectorAll('tbody tr')].map(row => row.id)") == [ticked]
+    assert browser.run("document.querySelector('tbody input').checked")
+    browser.click(".arrivals button")
+    browser.until("document.querySelectorAll('tbody tr').length === 6", "all of them")
+    # What somebody writes stays.
+    browser.fill("#f-error", "half a wo")
+    cluster.send("demo.add", 9, 9).get(timeout=60)
+    browser.until("document.querySelector('#f-error').value === 'half a wo'", "the half word")
+
+    browser.open(cluster.room.url + "/events")
+    browser.until("document.querySelector('#events-state').textContent === 'live'", "the stream")
+    cluster.send("demo.add", 7, 7).get(timeout=60)
+    browser.until("[...document.querySelectorAll('#events tr')].some(row => row.textContent.includes('SUCCESS'))", "the event")
+    browser.press("l")
+    browser.until("document.querySelector('#pause').getAttribute('aria-pressed') === 'true'", "the pause")
+    quiet(browser)
+
+
+@pytest.mark.timeout(300)
+def test_pages_work_without_scripts(cluster, browser):
+    broken = cluster.send("demo.add", 1, "two")
+    cluster.until(broken.id, "FAILURE")
+    browser.scripts(False)
+    # Scripts of the test run all the same, but none of the page.
+    browser.open(f"{cluster.room.url}/tasks?state=FAILURE")
+    assert browser.run("document.documentElement.dataset.scripts") is None
+    assert broken.id in browser.run("document.querySelector('tbody').innerHTML")
+    follow(browser, f"a[href='/tasks/{broken.id}']")
+    browser.click("#ask-replay > summary")
+    browser.fill("#replay-args", "[40, 2]")
+    follow(browser, "#ask-replay form button")
+    assert "sent again" in browser.text("main .note")
+    cluster.until(browser.run("document.querySelector('#task-id').textContent"), "SUCCESS")
+
+
+@pytest.mark.timeout(120)
+def test_times_and_theme_are_the_viewers_choice(cluster, browser):
+    cluster.send("demo.add", 1, 1).get(timeout=60)
+    browser.open(cluster.room.url + "/tasks")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = browser.run(ground)
+    browser.click("#theme")
+    browser.click("#theme")
+    assert browser.run("document.querySelector('#theme').textContent") == "Dark"
+    dark = browser.run(ground)
+    assert dark != light
+    browser.click("#zone")
+    browser.until("document.querySelector('tbody time')?.title.endsWith('UTC')", "times in UTC")
+    browser.open(cluster.room.url + "/nodes")
+    assert browser.run(ground) == dark
+    assert browser.run("document.querySelector('#zone').textContent") == "UTC"
+    quiet(browser)
+
+
+@pytest.mark.timeout(120)
+def test_files_are_kept_by_browsers_and_their_sums_are_right(supervisor, redis_url):
+    room = supervisor(redis_url, "--store", "memory:")
+    page = room.get("/")[1]
+    paths = set(re.findall(r"/assets/[0-9a-f]{16}/[a-z.-]+", page))
+    assert len(paths) >= 5, page
+    for path in paths:
+        with urllib.request.urlopen(room.url + path, timeout=5) as answer:
+            assert "immutable" in answer.headers["cache-control"], path
+            tag = answer.headers["etag"]
+        request = urllib.request.Request(room.url + path, headers={"If-None-Match": tag})
+        with pytest.raises(urllib.error.HTTPError) as unchanged:
+            urllib.request.urlopen(request, timeout=5)
+        assert unchanged.value.code == 304
+    with urllib.request.urlopen(f"{room.url}/assets/another/control-room.css", timeout=5) as answer:
+        assert answer.headers["cache-control"] == "no-store"
+    listed = re.findall(r"^\| `([^`]+)` \|.*\| `([0-9a-f]{64})` \|$", (ASSETS / "README.md").read_text(), re.M)
+    assert len(listed) == 2
+    for name, digest in listed:
+        assert hashlib.sha256((ASSETS / name).read_bytes()).hexdigest() == digest, name
+
+
+@pytest.mark.timeout(120)
+def test_errors_are_pages_for_browsers_and_problems_for_programs(supervisor, redis_url):
+    room = supervisor(redis_url, "--store", "memory:")
+
+    def ask(path, accept, **options):
+        request = urllib.request.Request(room.url + path, headers={"Accept": accept}, **options)
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.status, answer.headers, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers, error.read().decode()
+
+    for path in ("/nowhere", "/tasks/none", "/nodes/none", "/schedules/none", "/dead-letters/none"):
+        status, headers, text = ask(path, "text/html")
+        assert (status, headers.get_content_type()) == (404, "text/html"), path
+        assert "<h1>Not found</h1>" in text
+        assert "default-src 'none'" in headers["content-security-policy"]
+        status, headers, text = ask(path, "*/*")
+        assert (status, headers.get_content_type()) == (404, "application/problem+json"), path
+    status, headers, text = ask("/queues/none/purge", "text/html", data=b"confirm=other", method="POST")
+    assert status in (400, 404) and "<h1>" in text
+    status, _, text = ask("/tasks?since=soon", "text/html")
+    assert status == 200 and "since: expected a moment" in text
