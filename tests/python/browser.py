@@ -82,7 +82,7 @@ class Browser:
         self.until("!window.left && document.readyState === 'complete'", url)
 
     def until(self, script, what):
-        return eventually(lambda: self.run(script), f"{what} in the browser ({script})")
+        return eventually(lambda: self.run(f"Boolean({script})"), f"{what} in the browser ({script})")
 
     def look(self, width=1400, height=1000, theme="light", motion=True):
         """Makes the page so wide and high, light or dark, with or without motion."""

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Write};
+use std::time::SystemTime;
 
 use askama::filters::HtmlSafe;
 use jiff::{SignedDuration, Timestamp};
@@ -156,6 +157,22 @@ pub(super) fn when(moment: Option<&str>) -> Markup {
     time(moment, "")
 }
 
+/// Writes a moment of the clock in the relative form.
+pub(super) fn at(moment: SystemTime) -> Markup {
+    let moment = Timestamp::try_from(moment).map(|at| at.to_string()).ok();
+    when(moment.as_deref())
+}
+
+/// Writes a moment as the clocks of a zone show it; UTC where the zone is not known.
+pub(super) fn civil(moment: SystemTime, zone: Option<&str>) -> Markup {
+    let Ok(moment) = Timestamp::try_from(moment) else {
+        return Markup(dash());
+    };
+    let zone = zone.and_then(|name| jiff::tz::TimeZone::get(name).ok());
+    let zoned = moment.to_zoned(zone.unwrap_or(jiff::tz::TimeZone::UTC));
+    Markup(zoned.strftime("%a %Y-%m-%d %H:%M:%S %Z").to_string())
+}
+
 /// Writes a moment exactly.
 pub(super) fn exact(moment: Option<&str>) -> Markup {
     time(moment, "exact")
@@ -215,7 +232,7 @@ fn relative(past: SignedDuration) -> String {
 pub(super) fn tone(state: &str) -> &'static str {
     match state {
         "SUCCESS" | "online" | "on" | "leading" | "done" | "replayed" => "good",
-        "FAILURE" | "REJECTED" | "lost" | "failed" | "late" | "no consumer" | "missing" => "bad",
+        "FAILURE" | "REJECTED" | "lost" | "failed" | "late" | "no consumer" | "failing" => "bad",
         "STARTED" | "PROGRESS" | "running" => "busy",
         "RETRY" | "REVOKED" | "suspect" | "draining" | "paused" | "refused" | "growing" => "warn",
         _ => "",
