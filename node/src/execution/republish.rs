@@ -67,8 +67,10 @@ pub(crate) fn dead(job: &Job, queue: &str, cause: &Cause) -> Publication {
             body: job.body.clone(),
         },
     };
-    // It would expire in the dead-letter queue as well.
+    // It would expire in the dead-letter queue as well, and RabbitMQ takes a user's name
+    // from that user only.
     message.properties.expiration = None;
+    message.properties.user_id = None;
     cause.write(&mut message.headers);
     let publication = Publication::to_exchange(naming::DEAD_EXCHANGE, queue, message);
     Publication {
