@@ -59,14 +59,20 @@ impl Jobs {
 
     /// Finds a redelivered message among the jobs that are here or were.
     ///
+    /// `twice` says that the same message may have been sent twice: then one that is here
+    /// is enough, though its own receipt is good.
+    ///
     /// A scan: redeliveries are rare, and an index would cost every task.
-    pub(crate) fn recognise(&self, id: &str, turn: Turn, receipt: Receipt) -> Known {
+    pub(crate) fn recognise(&self, id: &str, turn: Turn, twice: bool, receipt: Receipt) -> Known {
         let mut receipt = receipt;
         for entry in &self.table {
             let job = entry.value();
             if job.id() == id && Turn::of(job.headers()) == turn {
                 match job.renew(receipt) {
                     Ok(()) => return Known::Here,
+                    Err(back) if twice && job.stage() != Stage::Settled => {
+                        return Known::Ended(back);
+                    }
                     Err(back) => receipt = back,
                 }
             }
@@ -147,10 +153,21 @@ mod tests {
         retries: 0,
     };
 
+    // S43: a tick that was sent twice runs once where the first one still runs.
+    #[tokio::test]
+    async fn a_tick_that_is_here_is_known_when_it_was_sent_twice() {
+        let jobs = Arc::<Jobs>::default();
+        let here = claim(&jobs, "tick");
+        let known = |twice| jobs.recognise("tick", FIRST, twice, Receipt::settled());
+        assert!(matches!(known(true), Known::Ended(_)));
+        here.finish(Settlement::Acknowledge);
+        assert!(matches!(known(true), Known::Ended(_)));
+    }
+
     #[tokio::test]
     async fn a_message_that_was_ended_here_is_known_when_it_comes_again() {
         let jobs = Arc::<Jobs>::default();
-        let known = |id: &str| match jobs.recognise(id, FIRST, Receipt::settled()) {
+        let known = |id: &str| match jobs.recognise(id, FIRST, false, Receipt::settled()) {
             Known::Ended(_) => true,
             Known::No(_) => false,
             Known::Here => panic!("no job is here"),

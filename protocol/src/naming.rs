@@ -92,6 +92,10 @@ pub mod header {
     pub const DEATH: &str = "x-death";
     /// How often a quorum queue delivered the message before.
     pub const DELIVERY_COUNT: &str = "x-delivery-count";
+    /// Which tick of which schedule a task is: `<entry>@<RFC 3339>`.
+    pub const TICK: &str = "celeriac-tick";
+    /// In which term the leader sent a tick.
+    pub const TERM: &str = "celeriac-term";
 }
 
 /// Names of queue arguments that RabbitMQ understands.

@@ -5,7 +5,7 @@ mod options;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use celeriac_protocol::{Table, Value};
+use celeriac_protocol::{Table, Value, naming};
 
 pub use self::options::Options;
 use super::{Misfire, Schedule, SunEvent, span, tick};
@@ -295,7 +295,7 @@ impl Entry {
     pub fn call_at(&self, tick: SystemTime) -> Call<Value> {
         self.call()
             .id(tick::tick_id(&self.name, tick).to_string())
-            .header("celeriac-tick", tick::tick_name(&self.name, tick))
+            .header(naming::header::TICK, tick::tick_name(&self.name, tick))
     }
 }
 

@@ -35,7 +35,7 @@ impl Intake {
         for delivery in batch {
             let redelivered = delivery.redelivered;
             match self.read(delivery) {
-                Some(claim) if redelivered => again.push(claim),
+                Some(claim) if redelivered || is_tick(claim.headers()) => again.push(claim),
                 Some(claim) => self.admit(claim),
                 None => {}
             }
@@ -58,8 +58,8 @@ impl Intake {
         self.shared.counters.requeued.add(dropped as u64);
     }
 
-    /// Takes messages that were delivered before, here or elsewhere: some may have a
-    /// success stored, and some may be what ended the node before.
+    /// Takes messages that were delivered before, here or elsewhere, or whose tick another
+    /// leader may have sent before: some may have a success stored, and some may be what ended the node before.
     async fn take_again(&mut self, claims: Vec<Claim>) {
         self.shared.acquainted(LOOK_WITHIN).await;
         let mut stored = self.successes(&claims).await;
@@ -138,12 +138,13 @@ impl Intake {
                 Some(error),
             ),
         };
-        let receipt = match redelivered && error.is_none() {
+        let tick = is_tick(&headers);
+        let receipt = match (redelivered || tick) && error.is_none() {
             false => receipt,
             true => match self
                 .shared
                 .jobs
-                .recognise(&headers.id, Turn::of(&headers), receipt)
+                .recognise(&headers.id, Turn::of(&headers), tick, receipt)
             {
                 Known::No(receipt) => receipt,
                 Known::Here => {
@@ -306,6 +307,12 @@ impl Intake {
                 expires: headers.expires.map(|expires| expires.to_string()),
             }))]);
     }
+}
+
+/// Tells whether the task is a tick of a schedule. Its id is that of the tick, so that one
+/// which two leaders sent is known, like a message that is delivered twice.
+fn is_tick(headers: &TaskHeaders) -> bool {
+    headers.extra(naming::header::TICK).is_some()
 }
 
 fn without_delay(routing_key: String) -> String {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use celeriac::broker::{BoxFuture, Lock};
 use celeriac::{App, Entry};
+use celeriac_protocol::naming;
 
 use super::BEAT;
 use super::book::{Mark, Sent};
@@ -126,8 +127,8 @@ pub(super) fn send(
             if !lock.is_held() {
                 break;
             }
-            let term_header = i64::try_from(term).unwrap_or(i64::MAX);
-            let call = entry.call_at(tick).header("celeriac-term", term_header);
+            let number = i64::try_from(term).unwrap_or(i64::MAX);
+            let call = entry.call_at(tick).header(naming::header::TERM, number);
             match call.send(&app).await {
                 Ok(result) => sent.push(Sent {
                     tick,
