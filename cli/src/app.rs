@@ -70,7 +70,7 @@ fn run(
     let tasks = |builder| tasks(builder, &settings);
     let quiet = !matches!(
         cli.command,
-        Command::Up(_) | Command::Node | Command::Supervisor
+        Command::Up(_) | Command::Node | Command::Supervisor | Command::Beat(_)
     );
     // A client says at its end what went wrong; every try on the way is for those who ask.
     logging::start(&settings, if quiet { "error" } else { "info" })?;
@@ -113,7 +113,8 @@ fn run(
         match cli.command {
             Command::Up(args) => command::up::run(&settings, &args, &tasks).await,
             Command::Node => command::node::run(&settings, &tasks).await,
-            Command::Supervisor => command::supervisor::run(&settings).await,
+            Command::Supervisor => command::supervisor::run(&settings, &tasks).await,
+            Command::Beat(args) => command::supervisor::beat(&settings, args, &tasks).await,
             Command::Call(args) => command::call::run(&settings, *args, &tasks, output).await,
             Command::Result(args) => command::result::run(&settings, args, output).await,
             Command::Status(args) => command::status::run(&settings, args, output).await,

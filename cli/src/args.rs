@@ -46,7 +46,7 @@ pub(crate) struct Cli {
 /// setting, so that an alias or a script may set all; its help shows those it reads.
 const SHOWN: [(&str, &[&str]); 3] = [
     ("Node", &["node", "up", "check"]),
-    ("Supervisor", &["supervisor", "up", "check"]),
+    ("Supervisor", &["supervisor", "beat", "up", "check"]),
     ("Built-in tasks", &["node", "up", "check"]),
 ];
 
@@ -136,6 +136,8 @@ pub(crate) enum Command {
     Node,
     /// Run the supervisor: health, metrics, API and pages
     Supervisor,
+    /// Send the tasks of schedules, as the supervisor does, without the rest
+    Beat(Beat),
     /// Call a task by name
     Call(Box<Call>),
     /// Show the result of a task
@@ -173,6 +175,16 @@ pub(crate) enum Command {
     },
     /// Print the effective settings, secrets masked, and check them
     Check,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Beat {
+    /// File that keeps what was sent; the same as --store
+    #[arg(short = 's', long, value_name = "FILE")]
+    pub(crate) schedule: Option<String>,
+    /// Taken for Celery's scripts; changes are seen within a second anyway
+    #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
+    pub(crate) max_interval: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

@@ -4,18 +4,54 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use celeriac_supervisor::{Access, Config, Redaction, Role, Supervisor, TrustedProxy};
+use celeriac_supervisor::{Access, Config, LeaderElection, Redaction, Role, Supervisor, TrustedProxy};
 
+use crate::app::Tasks;
+use crate::args;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::signals::Signals;
 
-pub(crate) async fn run(settings: &Settings) -> Result<(), Error> {
+pub(crate) async fn run(settings: &Settings, tasks: Tasks<'_>) -> Result<(), Error> {
+    serve(settings, config(settings)?, tasks).await
+}
+
+/// `celeriac beat`: what a supervisor does for schedules, without HTTP unless an address is
+/// given.
+pub(crate) async fn beat(
+    settings: &Settings,
+    args: args::Beat,
+    tasks: Tasks<'_>,
+) -> Result<(), Error> {
     let mut config = config(settings)?;
+    config.serve = settings.text("listen").is_some();
+    if let Some(span) = args.max_interval {
+        tracing::debug!(?span, "the beat looks at its clock once a second at least");
+    }
+    if let Some(file) = args.schedule {
+        if settings.text("store").is_some_and(|store| store != file) {
+            let text = "--schedule and --store: expected one of them, found both";
+            return Err(Error::Usage(text.to_owned()));
+        }
+        config.store = file;
+        return launch(settings, config, tasks).await;
+    }
+    serve(settings, config, tasks).await
+}
+
+async fn serve(settings: &Settings, mut config: Config, tasks: Tasks<'_>) -> Result<(), Error> {
     if settings.text("store").is_none() {
         config.store = default_store(|name| std::env::var_os(name))?;
     }
-    let app = super::builder(settings)?.build()?;
+    launch(settings, config, tasks).await
+}
+
+async fn launch(settings: &Settings, config: Config, tasks: Tasks<'_>) -> Result<(), Error> {
+    config
+        .check()
+        .map_err(|error| Error::Usage(error.to_string()))?;
+    // With its tasks the program brings its schedules.
+    let app = super::worker(settings, tasks)?;
     let signals = Signals::listen()?;
     let stopped = Supervisor::new(app.clone(), config)
         .on_ready(|address| tracing::info!(%address, "supervisor listens"))
@@ -70,6 +106,14 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     }
     if let Some(history) = settings.parse("history", "a number of tasks")? {
         config.history = history;
+    }
+    if let Some(election) = settings.with("leader_election", |text| {
+        text.parse::<LeaderElection>().map_err(|error| error.to_string())
+    })? {
+        config.leader_election = election;
+    }
+    if let Some(url) = settings.text("advertise") {
+        config.url = Some(url.to_owned());
     }
     config.access = access(settings)?;
     config.redaction = redaction(settings)?;

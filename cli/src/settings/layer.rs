@@ -218,6 +218,16 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "BOOL", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) allow_anonymous: Option<String>,
+    /// How one of several supervisors is elected to send the ticks of schedules: auto,
+    /// broker or none [default: auto]
+    #[arg(long, global = true, value_name = "HOW", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) leader_election: Option<String>,
+    /// URL at which people reach this supervisor, told to the others [default: the address,
+    /// unless it is loopback]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) advertise: Option<String>,
     /// Header in which a trusted proxy says who asks, such as X-Forwarded-User [default: none]
     #[arg(long, global = true, value_name = "HEADER", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
