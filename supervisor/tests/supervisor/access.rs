@@ -298,3 +298,41 @@ async fn hidden_arguments_are_nowhere_to_be_seen() {
     assert!(fixture.get("/api/v1/tasks/b").await.body.contains("'bob'"));
     fixture.stop().await;
 }
+
+// S49: secrets of the settings are nowhere to be seen.
+#[tokio::test]
+async fn secrets_of_the_settings_are_not_shown() {
+    let mut planted = guarded();
+    planted.token = Some("hush-0123456789abcdef".to_owned());
+    planted
+        .access
+        .users
+        .push(User::with_password("eve", Role::Admin, "hush horse").unwrap());
+    let secret = Token::with_secret("ci", Role::Admin, "hush-ci-0123456789").unwrap();
+    planted.access.tokens.push(secret);
+    let shown = format!("{planted:?}");
+    assert!(
+        !shown.contains("hush") && !shown.contains("argon2"),
+        "{shown}"
+    );
+    let fixture = Fixture::with(planted).await;
+    let document = request(fixture.address, "GET", "/api/v1/openapi.json", &[ADMIN], "").await;
+    let document = document.json();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let reads = paths.filter(|(_, item)| item.get("get").is_some());
+    let reads = reads.map(|(path, _)| path.replace("{name}", "x").replace("{id}", "x"));
+    // What never ends is no page to read.
+    let reads = reads.filter(|path| !path.ends_with("/events"));
+    let more = ["/", "/api/workers", "/api/tasks", "/nowhere"].map(str::to_owned);
+    for path in reads.chain(more) {
+        for headers in [
+            &[ADMIN][..],
+            &["Authorization: Bearer hush-wrong-0123456789"],
+        ] {
+            let answer = request(fixture.address, "GET", &path, headers, "").await;
+            assert!(!answer.body.contains("hush"), "{path}: {}", answer.body);
+            assert!(!answer.body.contains("argon2"), "{path}: {}", answer.body);
+        }
+    }
+    fixture.stop().await;
+}
