@@ -56,7 +56,7 @@ impl Identity {
         }
     }
 
-    pub(crate) const fn from_peer(mut self, peer: Option<IpAddr>) -> Self {
+    pub(crate) const fn at_peer(mut self, peer: Option<IpAddr>) -> Self {
         self.peer = peer;
         self
     }

@@ -109,12 +109,12 @@ async fn admit(
 ) -> Result<Identity, Refusal> {
     let shown_to_all = route == "/metrics" && desk.doorman.shows_metrics_to_all();
     let Some(role) = rule.role.filter(|_| !shown_to_all) else {
-        return Ok(Identity::new("anybody", Role::Viewer, Via::Anonymous).from_peer(peer));
+        return Ok(Identity::new("anybody", Role::Viewer, Via::Anonymous).at_peer(peer));
     };
     let identified = desk.doorman.identify(headers, peer, Instant::now()).await;
     let who = identified
         .map_err(|problem| Refusal { who: None, problem })?
-        .from_peer(peer);
+        .at_peer(peer);
     let refuse = |problem| Refusal {
         who: Some(who.clone()),
         problem,
