@@ -12,12 +12,10 @@ fn doorman(change: impl FnOnce(&mut Config)) -> Doorman {
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    let pairs = pairs.iter().map(|(name, value)| {
-        let name = axum::http::HeaderName::from_static(name);
-        (name, value.parse().unwrap())
-    });
     let mut headers = HeaderMap::new();
-    pairs.for_each(|(name, value)| drop(headers.append(name, value)));
+    for (name, value) in pairs {
+        headers.append(*name, value.parse().unwrap());
+    }
     headers
 }
 
