@@ -236,6 +236,8 @@ impl Board {
             nodes: NodeState::ALL.map(count).to_vec(),
             queues: queues.collect(),
             history: i64::try_from(self.history.len()).unwrap_or(i64::MAX),
+            recorded: self.recorder.figures(),
+            store_up: self.store.trouble().is_none(),
             broker_up,
             turns: self.progress.turns(),
         })

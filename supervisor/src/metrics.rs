@@ -1,5 +1,7 @@
 //! What Prometheus sees.
 
+mod history;
+
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,8 +14,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use self::history::HistoryMetrics;
 use crate::beat::BeatMetrics;
 use crate::cluster::{Moved, NodeState};
+use crate::recorder::Recorded;
 
 /// What Prometheus sees.
 ///
@@ -40,6 +44,7 @@ pub(crate) struct Metrics {
     restarts: Family<PartLabel, Counter>,
     queue_ready: Family<QueueLabel, Gauge>,
     queue_consumers: Family<QueueLabel, Gauge>,
+    stored: HistoryMetrics,
     broker_up: Gauge,
     turns: Family<PartLabel, Gauge>,
     requests: Family<RequestLabels, Counter>,
@@ -52,6 +57,8 @@ pub(crate) struct Scrape {
     pub(crate) nodes: Vec<(NodeState, i64)>,
     pub(crate) queues: Vec<(String, Option<(i64, i64)>)>,
     pub(crate) history: i64,
+    pub(crate) recorded: Recorded,
+    pub(crate) store_up: bool,
     pub(crate) broker_up: bool,
     pub(crate) turns: Vec<(&'static str, u64)>,
 }
@@ -118,6 +125,7 @@ impl Default for Metrics {
             runtime: Family::new_with_constructor(seconds),
             queue_time: Family::new_with_constructor(seconds),
             history: Gauge::default(),
+            stored: HistoryMetrics::default(),
             nodes: Family::default(),
             nodes_refused: Counter::default(),
             events: Counter::default(),
@@ -157,7 +165,8 @@ impl Metrics {
         );
         let waited = "How long tasks waited from their sending, or arrival, to their start";
         r.register("task_queue_time_seconds", waited, self.queue_time.clone());
-        r.register("history_tasks", "Tasks in the history", m.2.clone());
+        r.register("history_tasks", "Tasks held in memory", m.2.clone());
+        self.stored.register(r);
         r.register("nodes", "Known nodes, by state", m.3.clone());
         let refused = "Events of nodes that were left out because the table was full";
         r.register("nodes_refused", refused, self.nodes_refused.clone());
@@ -281,6 +290,7 @@ impl Metrics {
             self.turns.get_or_create(&PartLabel { part }).set(turns);
         }
         self.history.set(scrape.history);
+        self.stored.set(&scrape.recorded, scrape.store_up);
         self.broker_up.set(i64::from(scrape.broker_up));
         let mut text = String::new();
         // Writing to a string cannot fail; a label that refuses to be written could.

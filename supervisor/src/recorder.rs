@@ -13,6 +13,8 @@
 
 mod dirty;
 mod retention;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};

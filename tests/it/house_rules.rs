@@ -24,6 +24,8 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ("actix", &["celeriac-node", "celeriac-supervisor"]),
     ("actix-rt", &["celeriac-node", "celeriac-supervisor"]),
     ("clap", &["celeriac-cli"]),
+    ("rusqlite", &["celeriac-supervisor"]),
+    ("tokio-postgres", &["celeriac-supervisor"]),
 ];
 
 /// Lines of a source file before its tests.

@@ -83,6 +83,9 @@ pub(super) async fn readyz(State(desk): State<Desk>) -> Response {
     if !desk.board.is_consuming() {
         reasons.push("events are not being consumed".to_owned());
     }
+    if let Some(error) = desk.store.trouble() {
+        reasons.push(format!("nothing can be kept: {error}"));
+    }
     answer(reasons)
 }
 

@@ -37,6 +37,21 @@ pub(in crate::http) struct Overview {
     pub(in crate::http) nodes: BTreeMap<String, u64>,
     pub(in crate::http) load: LoadView,
     pub(in crate::http) dropped: Dropped,
+    pub(in crate::http) store: StoreView,
+}
+
+/// The store of tasks, schedules and dead letters.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Store)]
+pub(in crate::http) struct StoreView {
+    /// Where it is, without its password.
+    pub(in crate::http) place: String,
+    /// Why it cannot be written now; `null` when it can.
+    pub(in crate::http) error: Option<String>,
+    /// How many tasks it has, as last counted.
+    pub(in crate::http) tasks: u64,
+    /// How many tasks wait to be written.
+    pub(in crate::http) waiting: u64,
 }
 
 /// The broker as the supervisor sees it.
@@ -81,6 +96,11 @@ pub(in crate::http) struct Dropped {
     pub(in crate::http) events_malformed: u64,
     /// Events of nodes beyond the most that are followed.
     pub(in crate::http) nodes_refused: u64,
+    /// States of tasks that were not stored because the store was slow or down; a later
+    /// state of the same task may be.
+    pub(in crate::http) history_dropped: u64,
+    /// Final states of tasks that were not stored.
+    pub(in crate::http) history_lost: u64,
 }
 
 /// Which figures.
@@ -164,6 +184,7 @@ fn window(query: &SeriesQuery) -> Result<Window, Problem> {
 
 /// Returns the state of the cluster now. Reads memory only.
 pub(in crate::http) fn now(desk: &Desk) -> Overview {
+    let (recorded, trouble) = (desk.board.recorder.figures(), desk.store.trouble());
     let (board, at) = (&desk.board, celeriac::clock::now());
     let total = |window| board.rates.snapshot(window, at).total;
     let up = desk.app.broker().link().borrow().is_up();
@@ -173,7 +194,7 @@ pub(in crate::http) fn now(desk: &Desk) -> Overview {
     Overview {
         at: moment::of(at),
         app: desk.app.name().to_owned(),
-        ready: up && consuming,
+        ready: up && consuming && trouble.is_none(),
         broker: BrokerView {
             url: desk.app.broker().url().to_owned(),
             up,
@@ -194,6 +215,14 @@ pub(in crate::http) fn now(desk: &Desk) -> Overview {
             events_dropped: metrics.events_dropped.get(),
             events_malformed: metrics.events_malformed.get(),
             nodes_refused: metrics.nodes_refused.get(),
+            history_dropped: recorded.dropped,
+            history_lost: recorded.lost,
+        },
+        store: StoreView {
+            place: desk.store.place().to_string(),
+            error: trouble.map(|error| error.to_string()),
+            tasks: recorded.stored,
+            waiting: recorded.waiting,
         },
     }
 }
