@@ -6,11 +6,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::api::nodes::running::RunningCache;
+use super::api::tasks::Keys;
 
 /// What handlers share beside the board.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) running: RunningCache,
+    pub(super) keys: Keys,
     streams: Arc<Semaphore>,
     closing: watch::Sender<bool>,
     /// Tells the numbers of this process's feed from those of one before it.
@@ -26,6 +28,7 @@ impl Default for Live {
         let since = since.as_ref().map_or(0, Duration::as_millis);
         Self {
             running: RunningCache::default(),
+            keys: Keys::default(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             closing: watch::Sender::new(false),
             epoch: u64::try_from(since).unwrap_or_default(),

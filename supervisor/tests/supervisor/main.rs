@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod access;
+mod bad_input;
+mod batches;
 mod controls;
 mod harness;
 mod health;

@@ -74,8 +74,11 @@ async fn a_task_is_sent_and_its_result_waited_for() {
         task["sent_at"].as_str() <= task["finished_at"].as_str(),
         "{task}"
     );
-    let listed = fixture.json("/api/v1/tasks?state=SUCCESS").await;
-    assert_eq!(listed["tasks"][0]["id"], "my-id");
+    eventually("listed", async || {
+        let listed = fixture.json("/api/v1/tasks?state=SUCCESS").await;
+        (listed["tasks"][0]["id"] == "my-id").then_some(())
+    })
+    .await;
     fixture.stop().await;
 }
 

@@ -52,6 +52,13 @@ async fn lists_are_filtered_and_paged() {
     events.push(succeeded("w1@host", 99, "t24"));
     fixture.say(&events).await;
     task(&fixture, "t24", "SUCCESS").await;
+    eventually("stored", async || {
+        let page = fixture.json("/api/v1/tasks?state=SUCCESS").await;
+        let all = fixture.json("/api/v1/tasks").await;
+        let stored = all["tasks"].as_array().unwrap().len() == 25;
+        (stored && page["tasks"][0]["id"] == "t24").then_some(())
+    })
+    .await;
 
     let (mut ids, mut path) = (Vec::new(), "/api/v1/tasks?limit=10".to_owned());
     loop {
@@ -116,7 +123,11 @@ async fn the_page_shows_what_is_known_and_escapes_it() {
     let overview = fixture.get("/").await;
     assert_eq!(overview.status, 200, "{}", overview.body);
     assert!(overview.body.contains("w1@host"));
-    let page = fixture.get("/tasks").await;
+    let page = eventually("stored", async || {
+        let page = fixture.get("/tasks").await;
+        page.body.contains("alert(1)").then_some(page)
+    })
+    .await;
     assert!(page.head.contains("text/html"), "{}", page.head);
     assert!(
         page.head

@@ -47,6 +47,14 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
+impl<T: std::str::FromStr> Cursor<T> {
+    /// Reads what clients got as `next_cursor`.
+    pub(in crate::http) fn read(text: &str) -> Option<Self> {
+        let inside = URL_SAFE_NO_PAD.decode(text).ok()?;
+        String::from_utf8(inside).ok()?.parse().ok().map(Self)
+    }
+}
+
 impl<T: ToString> Cursor<T> {
     /// Writes the cursor as clients get it.
     pub(in crate::http) fn text(&self) -> String {
@@ -57,10 +65,7 @@ impl<T: ToString> Cursor<T> {
 impl<'de, T: std::str::FromStr> Deserialize<'de> for Cursor<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let inside = URL_SAFE_NO_PAD.decode(&text).ok();
-        let inside = inside.and_then(|inside| String::from_utf8(inside).ok());
-        let inside = inside.and_then(|inside| inside.parse().ok());
-        inside.map(Self).ok_or_else(|| {
+        Self::read(&text).ok_or_else(|| {
             let found = cut(&text, 60);
             let wrong = format!("expected next_cursor of the page before, found '{found}'");
             serde::de::Error::custom(wrong)

@@ -1,24 +1,28 @@
 //! Sending tasks, and calling them off.
 
-use std::time::Duration;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
 
 use actix::{Handler, Message};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use celeriac::AsyncResult;
 use celeriac::control::Command;
 use celeriac_protocol::{Table, Value};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use uuid::Uuid;
 
 use super::check;
+use super::span::Span;
+use super::tasks::{Begin, Keys};
 use crate::actor::{Awaited, Finished, Launched, Root};
 use crate::cluster::{Call, cut};
-use crate::http::extract::{Body, Path};
+use crate::http::extract::{Body, Path, Query};
 use crate::http::view::TaskView;
 use crate::http::{Desk, Problem};
 
@@ -45,6 +49,16 @@ pub(in crate::http) struct Order {
     #[serde(default)]
     #[schema(value_type = Object)]
     options: Table,
+}
+
+/// How to send a task.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct SendQuery {
+    /// How long to wait for the result, such as 10s.
+    #[param(value_type = Option<String>)]
+    wait: Option<Span>,
 }
 
 /// How to call a task off.
@@ -88,6 +102,10 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Desk> {
     operation_id = "send_task",
     tag = "tasks",
     summary = "Sends a task",
+    params(
+        SendQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeated request with the same key sends nothing"),
+    ),
     request_body = Order,
     responses(
         (status = 200, body = TaskView, description = "The task is done, within the wait"),
@@ -97,42 +115,74 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Desk> {
 )]
 pub(in crate::http) async fn send(
     State(desk): State<Desk>,
+    Query(query): Query<SendQuery>,
+    headers: HeaderMap,
     Body(order): Body<Order>,
 ) -> Result<Response, Problem> {
-    order.check(&desk)?;
-    let wait = order.wait_ms.map(Duration::from_millis);
-    let (call, queue) = (order.call(), order.queue.as_deref().map(Into::into));
-    let at = celeriac::clock::now();
-    let result = order.send(&desk).await?;
-    let id = result.id().to_owned();
-    tell(
-        &desk,
-        Launched {
-            id: id.clone(),
-            at,
-            call,
-            queue,
-        },
-    )
-    .await;
-    let Some(wait) = wait else {
-        tell(&desk, Awaited(result)).await;
-        return Ok(accepted(&id));
-    };
-    match result.ready(wait).await {
-        Ok(document) => {
-            tell(&desk, Finished(document.clone())).await;
-            let known = desk.board.history.get(&id);
-            let known = known.map(|task| TaskView::of(&task)).unwrap_or_default();
-            Ok(Json(known.with_result(desk.hide(document))).into_response())
+    let mut order = order;
+    if let Some(Span(wait)) = query.wait {
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        if order.wait_ms.replace(millis).is_some() {
+            return Err(Problem::field("wait", "one of wait and wait_ms", "both"));
         }
-        // Not yet is no error: the Backend goes on waiting.
-        Err(celeriac::Error::Timeout { .. }) => {
-            tell(&desk, Awaited(result)).await;
-            Ok(accepted(&id))
-        }
-        Err(error) => Err(error.into()),
     }
+    order.check(&desk, "")?;
+    let Some(id) = key(&headers, &order)? else {
+        return order.answer(&desk, None).await;
+    };
+    match desk
+        .live
+        .keys
+        .begin(id, order.fingerprint(), Instant::now())
+    {
+        Begin::New => {
+            // What was sent before this process began, or longer ago than keys are known.
+            let known = super::tasks::recorded(&desk, &id.to_string()).await;
+            if !matches!(known, Ok(None)) {
+                desk.live.keys.end(id, matches!(known, Ok(Some(_))));
+                return match known? {
+                    Some(task) => Ok(repeated(&task.id)),
+                    None => Ok(repeated(&id.to_string())),
+                };
+            }
+            let answer = order.answer(&desk, Some(id)).await;
+            desk.live.keys.end(id, answer.is_ok());
+            answer
+        }
+        Begin::Sent => Ok(repeated(&id.to_string())),
+        Begin::Busy => Err(Problem::conflict(
+            "a request with this idempotency-key is being handled; try again in a moment",
+        )),
+        Begin::Other => {
+            let detail = "idempotency-key: expected the request that it was used for first, \
+                          found another one; take a new key for each task";
+            Err(Problem::new(422, "key_reused", detail))
+        }
+    }
+}
+
+/// Reads the key of a request, and which task it stands for.
+fn key(headers: &HeaderMap, order: &Order) -> Result<Option<Uuid>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    check::name("idempotency-key", text)?;
+    if order.id.is_some() {
+        let expected = "none beside an idempotency-key, which decides the id";
+        return Err(Problem::field("id", expected, "one"));
+    }
+    Ok(Some(Keys::id(text)))
+}
+
+/// Answers a request that was answered before.
+fn repeated(id: &str) -> Response {
+    let mut response = accepted(id);
+    let name = HeaderName::from_static("idempotency-replayed");
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static("true"));
+    response
 }
 
 #[utoipa::path(
@@ -177,20 +227,107 @@ fn seconds(field: &str, value: Option<f64>) -> Result<(), Problem> {
 }
 
 impl Order {
-    fn check(&self, desk: &Desk) -> Result<(), Problem> {
-        check::name("name", &self.name)?;
+    /// Sends the task and waits as long as it was asked to.
+    async fn answer(self, desk: &Desk, id: Option<Uuid>) -> Result<Response, Problem> {
+        let wait = self.wait_ms.map(Duration::from_millis);
+        let result = self.launch(desk, id).await?;
+        let id = result.id().to_owned();
+        let Some(wait) = wait else {
+            tell(desk, Awaited(result)).await;
+            return Ok(accepted(&id));
+        };
+        match result.ready(wait).await {
+            Ok(document) => {
+                tell(desk, Finished(document.clone())).await;
+                let known = desk.board.history.get(&id);
+                let known = known.map(|task| TaskView::of(&task)).unwrap_or_default();
+                Ok(Json(known.with_result(desk.hide(document))).into_response())
+            }
+            // Not yet is no error: the Backend goes on waiting.
+            Err(celeriac::Error::Timeout { .. }) => {
+                tell(desk, Awaited(result)).await;
+                Ok(accepted(&id))
+            }
+            // The task was sent, whatever became of its result.
+            Err(error) => {
+                tracing::warn!(%error, id, "the result of a task could not be waited for");
+                Ok(accepted(&id))
+            }
+        }
+    }
+
+    /// Sends the task and tells the history.
+    async fn launch(
+        mut self,
+        desk: &Desk,
+        id: Option<Uuid>,
+    ) -> Result<AsyncResult<Value>, Problem> {
+        if let Some(id) = id {
+            self.id = Some(id.to_string());
+        }
+        let (call, queue) = (self.call(), self.queue.as_deref().map(Into::into));
+        let at = celeriac::clock::now();
+        let result = self.send(desk).await?;
+        let id = result.id().to_owned();
+        let launched = Launched {
+            id,
+            at,
+            call,
+            queue,
+        };
+        tell(desk, launched).await;
+        Ok(result)
+    }
+
+    /// Sends the task without waiting, and returns its id.
+    pub(in crate::http) async fn post(self, desk: &Desk) -> Result<String, Problem> {
+        let result = self.launch(desk, None).await?;
+        let id = result.id().to_owned();
+        tell(desk, Awaited(result)).await;
+        Ok(id)
+    }
+
+    pub(in crate::http) const fn waits(&self) -> bool {
+        self.wait_ms.is_some()
+    }
+
+    /// Tells this request from another with the same key; how long it waits does not
+    /// matter.
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        format!(
+            "{:?}",
+            (
+                &self.name,
+                &self.args,
+                &self.kwargs,
+                &self.queue,
+                self.countdown,
+                self.expires,
+                self.priority,
+                &self.options,
+            )
+        )
+        .hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Checks the order; `within` is the path to it, for errors.
+    pub(in crate::http) fn check(&self, desk: &Desk, within: &str) -> Result<(), Problem> {
+        let path = |field: &str| format!("{within}{field}");
+        check::name(&path("name"), &self.name)?;
         self.queue
             .as_deref()
-            .map_or(Ok(()), |queue| check::name("queue", queue))?;
+            .map_or(Ok(()), |queue| check::name(&path("queue"), queue))?;
         self.id
             .as_deref()
-            .map_or(Ok(()), |id| check::name("id", id))?;
-        seconds("countdown", self.countdown)?;
-        seconds("expires", self.expires)?;
+            .map_or(Ok(()), |id| check::name(&path("id"), id))?;
+        seconds(&path("countdown"), self.countdown)?;
+        seconds(&path("expires"), self.expires)?;
         let most = desk.config.max_wait.as_millis();
         if let Some(wait) = self.wait_ms.filter(|wait| u128::from(*wait) > most) {
             let expected = format!("at most {most}");
-            return Err(Problem::field("wait_ms", expected, wait.to_string()));
+            return Err(Problem::field(path("wait_ms"), expected, wait.to_string()));
         }
         // Said before anything is sent: a task cannot be taken back.
         if self.wait_ms.is_some() && !desk.app.backend().capabilities().stores {

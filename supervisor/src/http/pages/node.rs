@@ -66,7 +66,7 @@ pub(super) async fn page(
         limit: Some(Limit(ROWS)),
         ..TaskQuery::default()
     };
-    let recent = match tasks::search(&desk, &query) {
+    let recent = match tasks::search(&desk, &query).await {
         Ok(page) => page.tasks.iter().map(TaskRow::of).collect(),
         Err(problem) => {
             shell = shell.trouble(&problem);

@@ -57,7 +57,7 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
     let mut shell = Shell::new(&desk, &visit, Place::Tasks, "Tasks").live("task");
     // A filter that cannot be read is told beside its field; nothing is searched.
     let (found, wrong) = match query(&filter, &fields) {
-        Ok(query) => match api::tasks::search(&desk, &query) {
+        Ok(query) => match api::tasks::search(&desk, &query).await {
             Ok(page) => (Some(page), String::new()),
             Err(problem) if problem.status() == 400 => (None, problem.detail().to_owned()),
             Err(problem) => {

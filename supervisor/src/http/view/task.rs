@@ -1,11 +1,12 @@
 //! A task, as the API shows it.
 
-use celeriac_protocol::{Exception, ResultDocument, State, Value};
+use celeriac_protocol::{Exception, ResultDocument, State, Timestamp, Value};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::moment;
+use super::{StepView, moment};
 use crate::cluster::Task;
+use crate::store::{Step, TaskRecord};
 
 /// A task.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -38,6 +39,9 @@ pub(in crate::http) struct TaskView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = serde_json::Value)]
     pub(in crate::http) result: Option<Value>,
+    /// What happened to it, oldest first; only when one task is asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::http) timeline: Vec<StepView>,
 }
 
 impl TaskView {
@@ -75,6 +79,42 @@ impl TaskView {
             view.traceback.clone_from(&standing.traceback);
         }
         view
+    }
+
+    /// Shows a task as the store has it.
+    pub(in crate::http) fn of_record(record: &TaskRecord) -> Self {
+        let at = |micros: i64| moment::of(Timestamp::from_micros(micros));
+        Self {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            state: record.state.to_string(),
+            args: record.args.clone(),
+            kwargs: record.kwargs.clone(),
+            queue: record.queue.clone(),
+            worker: record.worker.clone(),
+            client: record.client.clone(),
+            retries: record.retries,
+            eta: record.eta.as_deref().map(moment::of_text),
+            expires: record.expires.as_deref().map(moment::of_text),
+            root_id: record.root.clone(),
+            parent_id: record.parent.clone(),
+            sent_at: record.sent.map(at),
+            received_at: record.received.map(at),
+            started_at: record.started.map(at),
+            finished_at: record.finished().map(at),
+            changed_at: Some(at(record.changed)),
+            runtime_seconds: record.runtime,
+            result_text: record.result.clone(),
+            exception: record.exception.clone(),
+            traceback: record.traceback.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what happened to it.
+    pub(in crate::http) fn with_steps(mut self, steps: Vec<Step>) -> Self {
+        self.timeline = steps.into_iter().map(StepView::of).collect();
+        self
     }
 
     /// Adds what the result backend says. It is the word that clients go by: a ready

@@ -162,8 +162,9 @@ async fn anew(
     };
     let id = Uuid::new_v4().to_string();
     let order = json!({ "name": name, "args": args, "kwargs": kwargs, "queue": queue, "id": id });
-    let Body(order) = body(order)?;
-    send::send(axum::extract::State(desk.clone()), Body(order)).await?;
+    let Body(order) = body::<send::Order>(order)?;
+    order.check(desk, "")?;
+    order.post(desk).await?;
     let details = json!({ "name": name, "queue": queue, "new_id": id });
     desk.audit(who, "task.replay", &task.id, details).await;
     Ok(id)

@@ -85,7 +85,7 @@ async fn meant(desk: &Desk, fields: &Fields) -> Result<Vec<String>, Problem> {
     query.limit = Some(Limit(READ));
     let mut ids = Vec::new();
     loop {
-        let page = tasks::search(desk, &query)?;
+        let page = tasks::search(desk, &query).await?;
         ids.extend(page.tasks.into_iter().map(|task| task.id));
         let Some(cursor) = page.next_cursor else {
             break;
