@@ -56,9 +56,11 @@ pub(crate) struct TaskCounters {
     pub(crate) failed: Counter,
     pub(crate) retried: Counter,
     pub(crate) runtime: Histogram,
+    /// From the sending, or the arrival here, to the start.
+    pub(crate) queue_time: Histogram,
 }
 
-/// How long runs took.
+/// How long something took.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
     /// One more than there are bounds: the last has none.

@@ -38,6 +38,8 @@ pub(crate) struct Job {
     pub(crate) handler: Option<Arc<dyn Handler>>,
     stage: AtomicU8,
     stop: AtomicU8,
+    /// When it came to this node.
+    arrived: Instant,
     started: OnceLock<(SystemTime, Instant)>,
     /// The process that runs it, when that is another one; else 0.
     worker: AtomicU32,
@@ -85,10 +87,30 @@ impl Job {
             handler,
             stage: AtomicU8::new(Stage::Waiting as u8),
             stop: AtomicU8::new(0),
+            arrived: Instant::now(),
             started: OnceLock::new(),
             worker: AtomicU32::new(0),
             receipt: Mutex::new(Some(receipt)),
         }
+    }
+
+    /// Returns how long the task waited for its start: since its arrival here, or since its
+    /// sending where the message tells that. `None` for a task that was to wait.
+    ///
+    /// A message tells whole seconds, by its sender's clock: one is taken off, so that no
+    /// wait is shown that there was not.
+    pub(crate) fn queue_time(&self) -> Option<Duration> {
+        let headers = self.headers();
+        if headers.eta.is_some() {
+            return None;
+        }
+        let here = self.arrived.elapsed();
+        let Some(sent) = self.properties().timestamp.filter(|_| headers.retries == 0) else {
+            return Some(here);
+        };
+        let sent = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(sent))?;
+        let since = clock::now().duration_since(sent).unwrap_or_default();
+        Some(here.max(since.saturating_sub(Duration::from_secs(1))))
     }
 
     pub(crate) fn id(&self) -> &str {

@@ -93,6 +93,15 @@ fn tasks(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
         "celeriac_node_task_runtime",
         "How long runs of tasks took",
         runtime,
+    )?;
+    let waited = shared
+        .counters
+        .tasks()
+        .map(|(name, task)| ([("name", name)], &task.queue_time));
+    page.histograms(
+        "celeriac_node_task_queue_time",
+        "How long tasks waited from their sending, or their arrival at the node, to their start",
+        waited,
     )
 }
 

@@ -10,7 +10,7 @@ use crate::beat::BeatDesk;
 use crate::cluster::{History, Node, NodeState};
 use crate::feed::Feed;
 use crate::letters::Crashes;
-use crate::metrics::{Metrics, Scrape};
+use crate::metrics::{Metrics, QueueFigures, Scrape};
 use crate::pauses::Pauses;
 use crate::progress::Progress;
 use crate::rates::Rates;
@@ -224,17 +224,23 @@ impl Board {
             (state, i64::try_from(nodes).unwrap_or(i64::MAX))
         };
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let now = celeriac::clock::now();
         let queues = self.queues_by_name().into_iter().map(|(name, depth)| {
-            (
-                name,
-                depth
-                    .status
-                    .map(|(ready, consumers)| (gauge(ready), gauge(consumers))),
-            )
+            let age = |oldest: Oldest| now.duration_since(oldest.since).unwrap_or_default();
+            let figures = QueueFigures {
+                ready: depth.status.map(|(ready, _)| gauge(ready)),
+                consumers: depth.status.map(|(_, consumers)| gauge(consumers)),
+                unacked: depth.unacked.map(gauge),
+                oldest: depth.oldest.map(|oldest| age(oldest).as_secs_f64()),
+                load: self.load(Some(&name)).ratio(),
+            };
+            (name, figures)
         });
+        let load = self.load(None);
         self.metrics.text(&Scrape {
             nodes: NodeState::ALL.map(count).to_vec(),
             queues: queues.collect(),
+            load: (gauge(load.running), gauge(load.slots), load.ratio()),
             history: i64::try_from(self.history.len()).unwrap_or(i64::MAX),
             recorded: self.recorder.figures(),
             store_up: self.store.trouble().is_none(),

@@ -3,6 +3,7 @@
 mod history;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use celeriac_protocol::State;
@@ -45,8 +46,14 @@ pub(crate) struct Metrics {
     queue_ready: Family<QueueLabel, Gauge>,
     queue_consumers: Family<QueueLabel, Gauge>,
     stored: HistoryMetrics,
+    queue_unacked: Family<QueueLabel, Gauge>,
+    queue_oldest: Family<QueueLabel, Gauge<f64, AtomicU64>>,
+    queue_load: Family<QueueLabel, Gauge<f64, AtomicU64>>,
+    load: Gauge<f64, AtomicU64>,
+    slots: Gauge,
+    running: Gauge,
     broker_up: Gauge,
-    turns: Family<PartLabel, Gauge>,
+    turns: Family<PartLabel, Counter>,
     requests: Family<RequestLabels, Counter>,
     request_time: Family<RouteLabel, Histogram, fn() -> Histogram>,
 }
@@ -55,12 +62,25 @@ pub(crate) struct Metrics {
 #[derive(Debug, Default)]
 pub(crate) struct Scrape {
     pub(crate) nodes: Vec<(NodeState, i64)>,
-    pub(crate) queues: Vec<(String, Option<(i64, i64)>)>,
+    pub(crate) queues: Vec<(String, QueueFigures)>,
+    /// Running tasks, places, and what that makes with the backlog.
+    pub(crate) load: (i64, i64, Option<f64>),
     pub(crate) history: i64,
     pub(crate) recorded: Recorded,
     pub(crate) store_up: bool,
     pub(crate) broker_up: bool,
     pub(crate) turns: Vec<(&'static str, u64)>,
+}
+
+/// The figures of one queue; what is not known is left out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct QueueFigures {
+    pub(crate) ready: Option<i64>,
+    pub(crate) consumers: Option<i64>,
+    pub(crate) unacked: Option<i64>,
+    /// Seconds.
+    pub(crate) oldest: Option<f64>,
+    pub(crate) load: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -138,6 +158,12 @@ impl Default for Metrics {
             restarts: Family::default(),
             queue_ready: Family::default(),
             queue_consumers: Family::default(),
+            queue_unacked: Family::default(),
+            queue_oldest: Family::default(),
+            queue_load: Family::default(),
+            load: Gauge::default(),
+            slots: Gauge::default(),
+            running: Gauge::default(),
             broker_up: Gauge::default(),
             turns: Family::default(),
             requests: Family::default(),
@@ -183,6 +209,10 @@ impl Metrics {
         r.register("event_lag_seconds", lag, self.event_lag.clone());
         let letters = "Dead letters that were kept, replayed, discarded, dropped or refused";
         r.register("letters", letters, self.letters.clone());
+        // A series that starts at its first letter has no increase to alert on.
+        for outcome in ["kept", "replayed", "discarded", "dropped", "refused"] {
+            drop(self.letters.get_or_create_owned(&OutcomeLabel { outcome }));
+        }
         let restarts = "Restarts of the supervisor's own parts";
         r.register("supervisor_restarts", restarts, self.restarts.clone());
         r.register(
@@ -194,6 +224,20 @@ impl Metrics {
             "queue_consumers",
             "Consumers of a queue",
             self.queue_consumers.clone(),
+        );
+        let unacked = "Messages of a queue that are handed out and not settled";
+        r.register("queue_unacked", unacked, self.queue_unacked.clone());
+        let oldest = "How long the oldest message of a queue waits, where that is known";
+        r.register("queue_oldest_seconds", oldest, self.queue_oldest.clone());
+        let load = "(ready + running) / slots of the nodes that consume a queue";
+        r.register("queue_load_ratio", load, self.queue_load.clone());
+        let load = "(ready + running) / slots of all nodes";
+        r.register("load_ratio", load, self.load.clone());
+        r.register("slots", "Places to run on all nodes", self.slots.clone());
+        r.register(
+            "running",
+            "Tasks that run on all nodes",
+            self.running.clone(),
         );
         r.register(
             "broker_up",
@@ -207,7 +251,11 @@ impl Metrics {
         );
         r.register("http_requests", "Requests answered", self.requests.clone());
         let time = "How long requests took";
-        r.register("http_request_seconds", time, self.request_time.clone());
+        r.register(
+            "http_request_duration_seconds",
+            time,
+            self.request_time.clone(),
+        );
     }
 
     /// Counts dead letters by what became of them.
@@ -275,19 +323,39 @@ impl Metrics {
         }
         self.queue_ready.clear();
         self.queue_consumers.clear();
-        for (queue, depth) in &scrape.queues {
-            let Some((ready, consumers)) = depth else {
-                continue;
-            };
+        self.queue_unacked.clear();
+        self.queue_oldest.clear();
+        self.queue_load.clear();
+        for (queue, figures) in &scrape.queues {
             let label = QueueLabel {
                 queue: queue.clone(),
             };
-            self.queue_ready.get_or_create(&label).set(*ready);
-            self.queue_consumers.get_or_create(&label).set(*consumers);
+            for (family, value) in [
+                (&self.queue_ready, figures.ready),
+                (&self.queue_consumers, figures.consumers),
+                (&self.queue_unacked, figures.unacked),
+            ] {
+                if let Some(value) = value {
+                    family.get_or_create(&label).set(value);
+                }
+            }
+            for (family, value) in [
+                (&self.queue_oldest, figures.oldest),
+                (&self.queue_load, figures.load),
+            ] {
+                if let Some(value) = value {
+                    family.get_or_create(&label).set(value);
+                }
+            }
         }
+        let (running, slots, load) = scrape.load;
+        self.running.set(running);
+        self.slots.set(slots);
+        // Prometheus' way to say that there is no such number.
+        self.load.set(load.unwrap_or(f64::NAN));
         for (part, turns) in &scrape.turns {
-            let turns = i64::try_from(*turns).unwrap_or(i64::MAX);
-            self.turns.get_or_create(&PartLabel { part }).set(turns);
+            let counter = self.turns.get_or_create_owned(&PartLabel { part });
+            counter.inner().store(*turns, Ordering::Relaxed);
         }
         self.history.set(scrape.history);
         self.stored.set(&scrape.recorded, scrape.store_up);
@@ -337,12 +405,69 @@ mod tests {
     #[test]
     fn queues_that_are_gone_leave_no_series() {
         let metrics = Metrics::default();
-        let scrape = |depth| Scrape {
-            queues: vec![("mail".to_owned(), depth)],
-            ..Scrape::default()
+        let scrape = |ready| {
+            let figures = QueueFigures {
+                ready,
+                load: ready.map(|_| 1.5),
+                ..QueueFigures::default()
+            };
+            Scrape {
+                queues: vec![("mail".to_owned(), figures)],
+                ..Scrape::default()
+            }
         };
-        let text = metrics.text(&scrape(Some((3, 1))));
+        let text = metrics.text(&scrape(Some(3)));
         assert!(text.contains(r#"celeriac_queue_ready{queue="mail"} 3"#));
+        assert!(text.contains(r#"celeriac_queue_load_ratio{queue="mail"} 1.5"#));
+        assert!(
+            !text.contains("celeriac_queue_oldest_seconds{"),
+            "never invented"
+        );
         assert!(!metrics.text(&scrape(None)).contains("mail"));
+    }
+
+    /// Returns the names of metrics in a file that begin with `celeriac_`, as Prometheus
+    /// stores them.
+    fn named(text: &str) -> std::collections::BTreeSet<&str> {
+        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|word| word.starts_with("celeriac_"))
+            .collect()
+    }
+
+    #[test]
+    fn what_the_dashboard_and_the_alerts_ask_for_is_served() {
+        let metrics = Metrics::default();
+        let moved = Moved {
+            name: "add".into(),
+            state: State::Success,
+            queue_time: Some(0.1),
+            runtime: Some(0.1),
+        };
+        metrics.moved(&moved);
+        metrics.request("GET", "/", 200, 0.1);
+        let figures = QueueFigures {
+            ready: Some(1),
+            consumers: Some(1),
+            unacked: Some(1),
+            oldest: Some(1.0),
+            load: Some(1.0),
+        };
+        let text = metrics.text(&Scrape {
+            queues: vec![("mail".to_owned(), figures)],
+            ..Scrape::default()
+        });
+        let served = named(&text);
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../monitoring");
+        for file in ["grafana-dashboard.json", "alerts.yml"] {
+            let asked = std::fs::read_to_string(format!("{root}/{file}")).unwrap_or_default();
+            let asked: Vec<_> = named(&asked)
+                .into_iter()
+                .filter(|name| !name.starts_with("celeriac_node_"))
+                .collect();
+            assert!(asked.len() > 4, "{file}: {asked:?}");
+            for name in asked {
+                assert!(served.contains(name), "{file} asks for {name}");
+            }
+        }
     }
 }

@@ -136,6 +136,9 @@ fn begin(shared: &Shared, job: &Job, options: &TaskOptions) -> Option<Box<Parcel
     let headers = job.headers();
     if let Some(counters) = shared.counters.task(&headers.task) {
         counters.started.add(1);
+        if let Some(waited) = job.queue_time() {
+            counters.queue_time.observe(waited);
+        }
     }
     // One that came again has told so already.
     if shared.events.enabled() && !job.context.request().delivery.redelivered {

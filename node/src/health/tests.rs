@@ -145,3 +145,27 @@ async fn metrics_are_those_of_the_node() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_the_dashboard_and_the_alerts_ask_for_is_served() {
+    let shared = node();
+    let (_health, address) = serve(&shared);
+    shared.queues.insert("mail".to_owned(), Arc::default());
+    shared.restarts.lock().unwrap().insert("heart".to_owned(), 1);
+    let (_, text) = get(address, "/metrics").await;
+    let words = |text: &str| -> std::collections::BTreeSet<String> {
+        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|word| word.starts_with("celeriac_node_"))
+            .map(str::to_owned)
+            .collect()
+    };
+    let served = words(&text);
+    for file in ["grafana-dashboard.json", "alerts.yml"] {
+        let path = format!("{}/../monitoring/{file}", env!("CARGO_MANIFEST_DIR"));
+        let asked = words(&std::fs::read_to_string(path).unwrap());
+        assert!(asked.len() > 2, "{file}: {asked:?}");
+        for name in asked {
+            assert!(served.contains(&name), "{file} asks for {name}");
+        }
+    }
+}

@@ -127,6 +127,7 @@ mod tests {
         }
     }
 
+    // S37.
     #[test]
     fn what_a_node_has_and_what_it_has_not() {
         let held = Held::read(

@@ -142,6 +142,25 @@ impl History {
             .collect()
     }
 
+    /// Returns when the tasks were sent that no node has received, newest first, by queue,
+    /// in seconds since the epoch. Tasks that are to wait for their time are left out.
+    pub(crate) fn waiting(&self) -> BTreeMap<Arc<str>, Vec<f64>> {
+        let mut waiting = BTreeMap::<_, Vec<f64>>::new();
+        for task in self.0.tasks.iter() {
+            let due = task.call().is_some_and(|call| call.eta.is_none());
+            let queue = task.route().and_then(|route| route.queue.as_ref());
+            if let (State::Pending, true, Some(queue), Some(at)) =
+                (task.state(), due, queue, task.sent_at())
+            {
+                waiting.entry(Arc::clone(queue)).or_default().push(at);
+            }
+        }
+        for sent in waiting.values_mut() {
+            sent.sort_by(|a, b| b.total_cmp(a));
+        }
+        waiting
+    }
+
     /// Notes that a node does not have a task any more of which no result is known,
     /// unless there was news of it since.
     pub(crate) fn lose(&self, open: &Open) {

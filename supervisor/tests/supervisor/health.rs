@@ -72,7 +72,7 @@ async fn every_loop_turns_and_every_thread_ends() {
     for part in ["root", "backend", "intake", "survey"] {
         let turns = async || {
             let metrics = fixture.get("/metrics").await.body;
-            let series = format!("celeriac_supervisor_loop_turns{{part=\"{part}\"}} ");
+            let series = format!("celeriac_supervisor_loop_turns_total{{part=\"{part}\"}} ");
             let line = metrics
                 .lines()
                 .find(|line| line.starts_with(&series))?
