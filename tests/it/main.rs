@@ -3,6 +3,7 @@
 
 mod amqp;
 mod backend;
+mod beat;
 mod bad_input;
 mod broker;
 mod builtin;

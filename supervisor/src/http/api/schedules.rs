@@ -8,7 +8,6 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use celeriac::Entry;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -165,9 +164,9 @@ async fn one(
 async fn create(
     State(desk): State<Desk>,
     who: Identity,
-    Body(entry): Body<Entry>,
+    Body(form): Body<serde_json::Map<String, serde_json::Value>>,
 ) -> Result<(StatusCode, Json<ScheduleView>), Problem> {
-    let view = replace(&desk, &who, entry, Seen::Nothing).await?;
+    let view = replace(&desk, &who, edit::entry(form)?, Seen::Nothing).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 
@@ -191,8 +190,9 @@ async fn put(
     Path(name): Path<String>,
     Query(query): Query<RevisionQuery>,
     headers: HeaderMap,
-    Body(mut entry): Body<Entry>,
+    Body(form): Body<serde_json::Map<String, serde_json::Value>>,
 ) -> Result<Json<ScheduleView>, Problem> {
+    let mut entry = edit::entry(form)?;
     // An entry without a name of its own has that of its task.
     if entry.name != name && entry.name != entry.task {
         return Err(Problem::field(

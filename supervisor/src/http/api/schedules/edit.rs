@@ -84,8 +84,19 @@ impl Seen {
 
 /// Reads an entry from its form.
 pub(super) fn entry(form: Map<String, Value>) -> Result<Entry, Problem> {
-    serde_json::from_value(Value::Object(form))
-        .map_err(|error| wrong("body", &error.to_string(), None))
+    serde_json::from_value(Value::Object(form)).map_err(|error| {
+        let text = error.to_string();
+        let parts = text.split_once(": expected ");
+        let parts = parts.and_then(|(what, rest)| Some((what, rest.rsplit_once(", found ")?)));
+        let Some((what, (expected, found))) = parts else {
+            return wrong("body", &text, None);
+        };
+        // The field comes first, then the place in it, such as `crontab, minute at column 1`.
+        match what.split_once(", ") {
+            Some((field, place)) => Problem::field(field, format!("{expected} ({place})"), found),
+            None => Problem::field(what, expected, found),
+        }
+    })
 }
 
 /// Creates an entry, or replaces it whole.
