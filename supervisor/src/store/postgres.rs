@@ -1,5 +1,6 @@
 //! PostgreSQL: one connection that writes, some that read, on a thread of their own.
 
+mod failure;
 mod lane;
 mod link;
 mod values;

@@ -28,12 +28,6 @@ impl Row {
         }
     }
 
-    /// Returns a number with a fraction.
-    pub(crate) fn real(&self, at: usize) -> Result<f64, StoreError> {
-        self.maybe_real(at)?
-            .ok_or_else(|| self.wrong(at, "a number"))
-    }
-
     /// Returns a number with a fraction, or nothing.
     pub(crate) fn maybe_real(&self, at: usize) -> Result<Option<f64>, StoreError> {
         match self.0.get(at) {
@@ -43,11 +37,6 @@ impl Row {
             Some(Cell::Integer(number)) => Ok(Some(*number as f64)),
             _ => Err(self.wrong(at, "a number")),
         }
-    }
-
-    /// Returns a truth that was bound as one.
-    pub(crate) fn truth(&self, at: usize) -> Result<bool, StoreError> {
-        Ok(self.integer(at)? != 0)
     }
 
     /// Returns a text.
@@ -62,11 +51,6 @@ impl Row {
             Some(Cell::Text(text)) => Ok(Some(text.clone())),
             _ => Err(self.wrong(at, "a text")),
         }
-    }
-
-    /// Returns bytes.
-    pub(crate) fn bytes(&self, at: usize) -> Result<Vec<u8>, StoreError> {
-        self.maybe_bytes(at)?.ok_or_else(|| self.wrong(at, "bytes"))
     }
 
     /// Returns bytes, or nothing.

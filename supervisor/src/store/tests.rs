@@ -77,7 +77,10 @@ async fn every_kind_of_value_comes_back(store: Store) {
         (text.to_owned(), i64::MIN)
     );
     assert_eq!(
-        (rows[2].real(2).unwrap(), rows[2].text(3).unwrap()),
+        (
+            rows[2].maybe_real(2).unwrap().unwrap(),
+            rows[2].text(3).unwrap()
+        ),
         (0.1, "$1".to_owned())
     );
     assert!(rows[0].text(1).is_err() && rows[0].integer(9).is_err());

@@ -153,11 +153,6 @@ impl TaskRecord {
         self.state.is_ready().then_some(self.changed)
     }
 
-    /// Whether the state is one that no other follows.
-    pub(crate) fn is_final(&self) -> bool {
-        self.state.is_ready()
-    }
-
     /// Whether the steps say more than the times of the task itself.
     pub(super) fn ran_again(&self) -> bool {
         let repeated = |kind| self.steps.iter().filter(|step| step.kind == kind).count() > 1;
