@@ -261,7 +261,6 @@ fn read(row: &Row) -> Result<Letter, StoreError> {
     let properties = json::from_slice(properties.as_bytes(), "properties");
     let headers = row.maybe_bytes(16)?;
     let headers = headers.map_or(Ok(Table::new()), |packed| unpack(&packed));
-    let number = |at| Ok::<_, StoreError>(row.maybe_integer(at)?);
     Ok(Letter {
         id: row.text(0)?,
         task_id: row.maybe_text(1)?,
@@ -272,7 +271,9 @@ fn read(row: &Row) -> Result<Letter, StoreError> {
         error_type: row.maybe_text(6)?,
         traceback: row.maybe_text(7)?,
         node: row.maybe_text(8)?,
-        attempts: number(9)?.and_then(|count| u32::try_from(count).ok()),
+        attempts: row
+            .maybe_integer(9)?
+            .and_then(|count| u32::try_from(count).ok()),
         died_at: row.integer(10)?,
         root_id: row.maybe_text(11)?,
         parent_id: row.maybe_text(12)?,

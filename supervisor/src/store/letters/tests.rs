@@ -67,8 +67,14 @@ fn replayed(at: i64) -> Fate {
 async fn a_letter_comes_back_as_it_was_and_only_once() {
     let store = store().await;
     let first = letter("a", 5);
-    assert_eq!(store.keep_letters(&[first.clone()]).await, Ok(vec![true]));
-    assert_eq!(store.keep_letters(&[first.clone()]).await, Ok(vec![false]));
+    assert_eq!(
+        store.keep_letters(std::slice::from_ref(&first)).await,
+        Ok(vec![true])
+    );
+    assert_eq!(
+        store.keep_letters(std::slice::from_ref(&first)).await,
+        Ok(vec![false])
+    );
     let found = store.letter("a").await.unwrap().unwrap();
     let plain = Letter {
         traceback: Some("line\u{fffd}".into()),
