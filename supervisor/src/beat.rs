@@ -22,7 +22,7 @@ pub(crate) use self::book::{Line, Mark, Sent};
 pub(crate) use self::desk::{BeatDesk, View};
 pub(crate) use self::metrics::BeatMetrics;
 pub(crate) use self::news::News;
-pub(crate) use self::plan::{Origin, Planned, Stored};
+pub(crate) use self::plan::{Origin, Stored};
 
 /// What leaders of the beat are elected for: the name of their terms.
 pub(crate) const BEAT: &str = "beat";

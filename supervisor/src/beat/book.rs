@@ -220,13 +220,6 @@ impl Book {
         });
     }
 
-    /// Forgets what is under way: whoever sent it is no leader any more.
-    pub(crate) fn stand_down(&mut self) {
-        for line in self.lines.values_mut() {
-            (line.busy, line.trouble) = (false, None);
-        }
-    }
-
     /// Returns how long nothing becomes due, `longest` at most.
     pub(crate) fn idle(&self, now: Now, longest: Duration) -> Duration {
         let mut idle = longest;

@@ -75,9 +75,9 @@ impl News {
         let mut fields = Table::new();
         let micros = |at: SystemTime| {
             let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-            Value::Int(i64::try_from(since.as_micros()).unwrap_or(i64::MAX).into())
+            Value::Int(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
         };
-        let number = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX).into());
+        let number = |n: u64| Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
         let kind = match self {
             Self::Leads(leader) => {
                 for (name, text) in [("url", leader.url), ("store", leader.store)] {
