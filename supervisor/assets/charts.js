@@ -107,7 +107,7 @@ function options(place, wanted) {
         label: label.replaceAll("_", " "),
         stroke: colour(kind),
         width: 1.6,
-        points: { show: false },
+        points: { size: 4 },
         spanGaps: true,
         value: (chart, value) => unit(value),
       })),

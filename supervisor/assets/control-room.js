@@ -14,4 +14,6 @@ startForms();
 startLive();
 startCharts();
 startEvents();
-window.addEventListener("popstate", () => location.reload());
+// Back and forward load the page anew; a jump within it does not.
+history.replaceState({ page: true }, "");
+window.addEventListener("popstate", (event) => event.state?.page && location.reload());

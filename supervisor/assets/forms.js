@@ -50,7 +50,7 @@ async function filter(form) {
   const url = address(form);
   try {
     await load(url);
-    history.replaceState(null, "", url);
+    history.replaceState({ page: true }, "", url);
     recovered();
     const found = document.querySelector("[data-found]")?.dataset.found;
     if (found) say(found);
@@ -66,7 +66,7 @@ function laterPreview(form) {
     const body = new URLSearchParams(new FormData(form));
     body.set("action", "preview");
     try {
-      await load(form.action, { post: body });
+      await load(form.dataset.preview, { post: body });
       recovered();
     } catch (error) {
       fail("The preview could not be made", error);
@@ -91,7 +91,7 @@ async function submit(event) {
     // Attributes: a field may be called `action`.
     const target = button?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href;
     const answer = await load(target, { post: body });
-    if (answer?.redirected) history.pushState(null, "", answer.url);
+    if (answer?.redirected) history.pushState({ page: true }, "", answer.url);
     recovered();
     for (const open of document.querySelectorAll("details.ask[open]")) if (answer?.ok) open.open = false;
     for (const tick of document.querySelectorAll("input[data-row], input[data-all]")) tick.checked = false;

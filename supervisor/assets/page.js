@@ -71,12 +71,13 @@ function holdRows(old, next) {
   if (!table || !fresh) return;
   const known = new Map([...fresh.rows].map((row) => [row.id, row]));
   const came = [...fresh.rows].filter((row) => !document.getElementById(row.id)).length;
+  const all = fresh.rows.length;
   const rows = [...table.rows].map((row) => known.get(row.id) ?? row.cloneNode(true));
   fresh.replaceChildren(...rows);
   const arrivals = next.querySelector(".arrivals");
   if (arrivals && came > 0) {
     arrivals.hidden = false;
-    arrivals.querySelector("button").textContent = came >= fresh.rows.length ? "New tasks: show them" : `${came} new: show`;
+    arrivals.querySelector("button").textContent = came >= all ? "New tasks: show them" : `${came} new: show`;
   }
 }
 

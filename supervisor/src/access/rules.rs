@@ -93,6 +93,18 @@ const RULES: &[(&str, &str, Option<Role>, &str)] = &[
     ("POST", "/nodes/{name}/drain", OPERATOR, "node.drain"),
     ("POST", "/nodes/{name}/shutdown", ADMIN, "node.shutdown"),
     ("POST", "/nodes/{name}/control", OPERATOR, "node.control"),
+    ("POST", "/schedules", ADMIN, "schedule.create"),
+    ("POST", "/schedules/preview", VIEWER, "schedule.preview"),
+    ("POST", "/schedules/{name}", ADMIN, "schedule.edit"),
+    ("POST", "/schedules/{name}/run", OPERATOR, "schedule.run"),
+    ("POST", "/schedules/{name}/enable", ADMIN, "schedule.edit"),
+    ("POST", "/schedules/{name}/disable", ADMIN, "schedule.edit"),
+    (
+        "POST",
+        "/schedules/{name}/delete",
+        ADMIN,
+        "schedule.delete",
+    ),
     ("POST", "/dead-letters/replay", OPERATOR, "letter.replay"),
     ("POST", "/dead-letters/discard", ADMIN, "letter.discard"),
     (

@@ -7,12 +7,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::api::nodes::running::RunningCache;
 use super::api::tasks::Keys;
+use super::pages::LetterCount;
 
 /// What handlers share beside the board.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) running: RunningCache,
     pub(super) keys: Keys,
+    pub(super) letters: LetterCount,
     streams: Arc<Semaphore>,
     closing: watch::Sender<bool>,
     /// Tells the numbers of this process's feed from those of one before it.
@@ -29,6 +31,7 @@ impl Default for Live {
         Self {
             running: RunningCache::default(),
             keys: Keys::default(),
+            letters: LetterCount::default(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             closing: watch::Sender::new(false),
             epoch: u64::try_from(since).unwrap_or_default(),

@@ -19,6 +19,8 @@ mod nodes;
 mod overview;
 mod queues;
 mod row;
+mod schedule;
+mod schedules;
 mod shell;
 mod task;
 mod tasks;
@@ -29,6 +31,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub(super) use self::fault::dress;
+pub(super) use self::lights::LetterCount;
 use super::Desk;
 
 pub(super) fn routes() -> Router<Desk> {
@@ -55,6 +58,17 @@ pub(super) fn routes() -> Router<Desk> {
         .route("/dead-letters/{id}", get(letter::page))
         .route("/dead-letters/{id}/replay", post(letter::replay))
         .route("/dead-letters/{id}/discard", post(letter::discard))
+        .route("/schedules", get(schedules::page).post(schedule::create))
+        .route("/schedules/new", get(schedule::fresh))
+        .route("/schedules/preview", post(schedule::preview))
+        .route(
+            "/schedules/{name}",
+            get(schedule::page).post(schedule::save),
+        )
+        .route("/schedules/{name}/run", post(schedule::run))
+        .route("/schedules/{name}/enable", post(schedule::enable))
+        .route("/schedules/{name}/disable", post(schedule::disable))
+        .route("/schedules/{name}/delete", post(schedule::delete))
         .route("/events", get(events::page))
         .route("/audit", get(audit::page))
         .route("/help", get(help::page))

@@ -1,7 +1,7 @@
 //! Tasks: listing, searching, looking up.
 
 mod batch;
-mod graph;
+pub(in crate::http) mod graph;
 mod keys;
 mod revoke;
 

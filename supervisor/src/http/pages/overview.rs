@@ -2,15 +2,19 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
 use super::form::Fields;
+use super::lights;
 use super::row::{NodeRow, is_gone};
+use super::schedules::Row;
 use super::shell::{self, Place, Shell, Visit};
 use super::text::{self, Markup, grouped};
+use crate::beat::View;
 use crate::http::view::{NodeView, QueueView};
 use crate::http::{Desk, Problem, api};
 use crate::rates::{Total, Window};
@@ -81,7 +85,19 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
     let mut nodes: Vec<_> = api::nodes::all(&desk, None).collect();
     let mut queues = api::queues::all(&desk);
     let names = names(&desk);
-    let attention = attention::items(&nodes, &queues, &names, &total, total_name);
+    let schedules = desk.board.beat.view();
+    let attention = attention::items(&attention::Facts {
+        nodes: &nodes,
+        queues: &queues,
+        names: &names,
+        total: &total,
+        window: total_name,
+        letters: lights::letters(&desk),
+        late: late(&schedules),
+        unled: !schedules.leads
+            && !schedules.lines.is_empty()
+            && schedules.leader(Instant::now()).is_none(),
+    });
     let figures = figures(&nodes, &queues, &total);
     queues.sort_by_key(|queue| Reverse(queue.ready));
     queues.truncate(ROWS);
@@ -122,6 +138,13 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
         shell: Shell::new(&desk, &visit, Place::Overview, "Overview").live("overview node"),
     };
     Ok(shell::page(&shown.shell, &shown))
+}
+
+/// The names of schedules whose tick is late or could not be sent.
+fn late(view: &View) -> Vec<String> {
+    let rows = view.lines.iter().map(Row::of);
+    let late = rows.filter(|row| matches!(row.state, "late" | "failing"));
+    late.map(|row| row.name).collect()
 }
 
 /// The tasks of the history by name, those that fail first.

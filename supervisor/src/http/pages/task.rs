@@ -1,5 +1,7 @@
 //! The page of one task.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -21,7 +23,7 @@ mod graph;
 mod literal;
 pub(super) mod replay;
 
-use self::graph::Graph;
+use self::graph::{Graph, Member};
 use self::replay::Replay;
 
 #[derive(Template)]
@@ -64,7 +66,7 @@ pub(super) async fn page(
 ) -> Result<Response, Problem> {
     let task = api::tasks::look_up(&desk, &id).await?;
     let replay = Replay::of(&desk, &task).await;
-    Ok(show(&desk, &visit, task, replay, StatusCode::OK))
+    Ok(show(&desk, &visit, task, replay, StatusCode::OK).await)
 }
 
 pub(super) async fn replay(
@@ -82,7 +84,7 @@ pub(super) async fn replay(
         // What was typed stays, with what is wrong about it.
         Err(problem) if problem.status() == 400 => {
             let replay = Replay::of(&desk, &task).await.refused(&fields, &problem);
-            Ok(show(&desk, &visit, task, replay, StatusCode::BAD_REQUEST))
+            Ok(show(&desk, &visit, task, replay, StatusCode::BAD_REQUEST).await)
         }
         Err(problem) => Err(problem),
     }
@@ -131,14 +133,14 @@ fn address(id: &str) -> String {
     format!("/tasks/{}", text::url(id))
 }
 
-fn show(
+async fn show(
     desk: &Desk,
     visit: &Visit,
     task: TaskView,
     replay: Replay,
     status: StatusCode,
 ) -> Response {
-    let graph = Graph::of(&[], &task.id);
+    let graph = workflow(desk, &task).await;
     let shown = Page {
         timeline: Timeline::of(&task, text::now()),
         graph,
@@ -155,6 +157,34 @@ fn show(
         task: Shown::of(task),
     };
     shell::page_with(status, &shown.shell, &shown)
+}
+
+/// Draws the workflow of a task that has others before or after it.
+async fn workflow(desk: &Desk, task: &TaskView) -> Option<Graph> {
+    // Without the store the page has no drawing, and says why in its frame.
+    let graph = api::tasks::graph::of(desk, &task.id).await.ok()?;
+    let mut members: Vec<_> = graph
+        .tasks
+        .iter()
+        .map(|task| Member {
+            id: task.id.clone(),
+            name: task.name.clone(),
+            state: task.state.clone(),
+            after: Vec::new(),
+        })
+        .collect();
+    let places: HashMap<_, _> = graph
+        .tasks
+        .iter()
+        .enumerate()
+        .map(|(at, task)| (&task.id, at))
+        .collect();
+    for edge in &graph.edges {
+        if let Some(&at) = places.get(&edge.to) {
+            members[at].after.push(edge.from.clone());
+        }
+    }
+    Graph::of(&members, &task.id)
 }
 
 impl Shown {

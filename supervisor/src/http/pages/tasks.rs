@@ -56,7 +56,7 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
     let filter = Filter::of(HOME, &FIELDS, &fields);
     let mut shell = Shell::new(&desk, &visit, Place::Tasks, "Tasks").live("task");
     // A filter that cannot be read is told beside its field; nothing is searched.
-    let (found, wrong) = match query(&filter, &fields) {
+    let (found, wrong) = match query(&desk, &filter, &fields) {
         Ok(query) => match api::tasks::search(&desk, &query).await {
             Ok(page) => (Some(page), String::new()),
             Err(problem) if problem.status() == 400 => (None, problem.detail().to_owned()),
@@ -112,12 +112,25 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
     Ok(shell::page(&shown.shell, &shown))
 }
 
+/// A name that is known means itself, and any other text a part of names.
+fn pattern(desk: &Desk, name: String) -> String {
+    let whole = name.contains('*') || desk.board.history.counts().contains_key(&name);
+    if whole { name } else { format!("*{name}*") }
+}
+
 /// Makes the question to the history.
-fn query(filter: &Filter, fields: &Fields) -> Result<TaskQuery, Problem> {
+fn query(desk: &Desk, filter: &Filter, fields: &Fields) -> Result<TaskQuery, Problem> {
+    let now = text::now();
     Ok(TaskQuery {
-        name: filter.some("name"),
+        name: filter.some("name").map(|name| pattern(desk, name)),
         state: filter.some("state"),
         worker: filter.some("node"),
+        queue: filter.some("queue"),
+        from: filter.moment("since", now)?,
+        to: filter.moment("until", now)?,
+        error: filter.some("error"),
+        argument: filter.some("text"),
+        id: filter.some("id"),
         cursor: fields.cursor("cursor")?,
         ..TaskQuery::default()
     })

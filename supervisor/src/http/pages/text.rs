@@ -95,6 +95,14 @@ pub(super) fn grouped(count: impl Borrow<u64>) -> String {
     text
 }
 
+/// Writes how many there are of something: `one task`, `5 tasks`.
+pub(super) fn many(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("one {what}"),
+        count => format!("{} {what}s", grouped(count)),
+    }
+}
+
 /// Writes a figure, or a dash where nothing is known.
 pub(super) fn count(figure: impl Borrow<Option<u64>>) -> String {
     figure.borrow().map_or_else(dash, grouped)

@@ -20,14 +20,32 @@ const EACH: usize = 4;
 /// Up to this share of failures is everyday.
 const EVERYDAY: f64 = 0.05;
 
+/// What is known.
+pub(super) struct Facts<'a> {
+    pub(super) nodes: &'a [NodeView],
+    pub(super) queues: &'a [QueueView],
+    pub(super) names: &'a [Name],
+    pub(super) total: &'a Total,
+    /// What the total is about, in words.
+    pub(super) window: &'a str,
+    /// How many dead letters are kept.
+    pub(super) letters: u64,
+    /// Schedules whose tick is late.
+    pub(super) late: Vec<String>,
+    /// Whether there are schedules and nobody leads.
+    pub(super) unled: bool,
+}
+
 /// Lists what needs attention, the most urgent first.
-pub(super) fn items(
-    nodes: &[NodeView],
-    queues: &[QueueView],
-    names: &[Name],
-    total: &Total,
-    window: &str,
-) -> Vec<Item> {
+pub(super) fn items(facts: &Facts<'_>) -> Vec<Item> {
+    let Facts {
+        nodes,
+        queues,
+        names,
+        total,
+        window,
+        ..
+    } = *facts;
     let mut items = Vec::new();
     for state in ["lost", "suspect"] {
         let silent: Vec<_> = nodes.iter().filter(|node| node.state == state).collect();
@@ -91,12 +109,52 @@ pub(super) fn items(
             tone: if share > EVERYDAY { "bad" } else { "warn" },
             kind: "failing",
             text: format!(
-                "{} tasks failed in the last {window}, {} of those that ended{most}",
-                grouped(total.failed),
+                "{} failed in the last {window}, {} of those that ended{most}",
+                text::many(total.failed, "task"),
                 text::percent(share)
             ),
             href: "/tasks?state=FAILURE".to_owned(),
             act: "See the failures",
+        });
+    }
+    if facts.unled {
+        items.push(Item {
+            tone: "bad",
+            kind: "no leader",
+            text: "nobody leads: no schedule is sent".to_owned(),
+            href: "/schedules".to_owned(),
+            act: "See the schedules",
+        });
+    }
+    few(
+        &mut items,
+        &facts.late,
+        |name| Item {
+            tone: "bad",
+            kind: "late",
+            text: format!("the schedule {name} is late"),
+            href: format!("/schedules/{}", text::url(name)),
+            act: "Look at it",
+        },
+        |rest| Item {
+            tone: "bad",
+            kind: "late",
+            text: format!("and {rest} more schedules"),
+            href: "/schedules".to_owned(),
+            act: "See all",
+        },
+    );
+    if facts.letters > 0 {
+        let (count, verb) = match facts.letters {
+            1 => ("one dead letter".to_owned(), "waits"),
+            many => (format!("{} dead letters", grouped(many)), "wait"),
+        };
+        items.push(Item {
+            tone: "warn",
+            kind: "dead letters",
+            text: format!("{count} {verb} to be replayed or discarded"),
+            href: "/dead-letters".to_owned(),
+            act: "See them",
         });
     }
     items
@@ -111,5 +169,62 @@ fn few<T>(
     items.extend(found.iter().take(EACH).map(each));
     if found.len() > EACH {
         items.push(rest(found.len() - EACH));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn total(failed: u64, ratio: Option<f64>) -> Total {
+        Total {
+            failed,
+            failure_ratio: ratio,
+            ..Total::default()
+        }
+    }
+
+    fn kinds(
+        total: &Total,
+        letters: u64,
+        late: &[&str],
+        unled: bool,
+    ) -> Vec<(&'static str, &'static str)> {
+        let items = items(&Facts {
+            nodes: &[],
+            queues: &[],
+            names: &[],
+            total,
+            window: "hour",
+            letters,
+            late: late.iter().map(|&name| name.to_owned()).collect(),
+            unled,
+        });
+        items.iter().map(|item| (item.kind, item.tone)).collect()
+    }
+
+    #[test]
+    fn where_all_is_well_nothing_needs_attention() {
+        assert_eq!(kinds(&total(0, None), 0, &[], false), []);
+    }
+
+    #[test]
+    fn many_failures_are_worse_than_few() {
+        assert_eq!(
+            kinds(&total(1, Some(0.01)), 0, &[], false),
+            [("failing", "warn")]
+        );
+        assert_eq!(
+            kinds(&total(9, Some(0.5)), 0, &[], false),
+            [("failing", "bad")]
+        );
+    }
+
+    #[test]
+    fn of_many_only_some_are_named() {
+        let late = ["a", "b", "c", "d", "e", "f"];
+        let found = kinds(&total(0, None), 1, &late, true);
+        assert_eq!(found.len(), 1 + EACH + 1 + 1);
+        assert_eq!(found.last(), Some(&("dead letters", "warn")));
     }
 }

@@ -81,7 +81,7 @@ async fn meant(desk: &Desk, fields: &Fields) -> Result<Vec<String>, Problem> {
         return Ok(ids);
     }
     let filter = Filter::of(HOME, &FIELDS, fields);
-    let mut query = query(&filter, &Fields::default())?;
+    let mut query = query(desk, &filter, &Fields::default())?;
     query.limit = Some(Limit(READ));
     let mut ids = Vec::new();
     loop {
