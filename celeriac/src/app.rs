@@ -27,6 +27,7 @@ use crate::result::AsyncResult;
 use crate::routing::{Queues, Routes, Routing};
 use crate::schedule::Entry;
 use crate::task::{Registry, TaskHooks};
+use crate::trace::Tracer;
 
 /// An app: tasks, a broker, a result backend, and how calls are routed.
 ///
@@ -72,6 +73,7 @@ struct Inner {
     hooks: Vec<TaskHooks>,
     result_extended: bool,
     schedules: Vec<Entry>,
+    tracer: Option<Tracer>,
     /// Queues that were declared before the first call to them.
     declared: DashSet<String>,
 }
@@ -125,6 +127,11 @@ impl App {
     /// Returns the entries of the plan that were given in code, by unique names.
     pub fn schedules(&self) -> &[Entry] {
         &self.0.schedules
+    }
+
+    /// Returns who makes spans of what is sent and run, if somebody does.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.0.tracer.as_ref()
     }
 
     /// Tells whether monitors are told of every task that is sent.
@@ -195,7 +202,7 @@ impl App {
     }
 
     /// Returns this app on another broker and backend: the same tasks, routes and
-    /// defaults. Nodes make the apps of their child processes so.
+    /// defaults, without a tracer: who sends for it makes the spans. Nodes make the apps of their child processes so.
     #[must_use]
     pub fn on(&self, broker: Arc<dyn Broker>, backend: Arc<dyn Backend>) -> Self {
         let inner = &self.0;
@@ -220,6 +227,7 @@ impl App {
             hooks: inner.hooks.clone(),
             result_extended: inner.result_extended,
             schedules: inner.schedules.clone(),
+            tracer: None,
             declared: DashSet::new(),
         }))
     }

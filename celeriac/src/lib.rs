@@ -41,6 +41,7 @@
 //! | read results | [`AsyncResult`] |
 //! | steer nodes | [`control`] |
 //! | run tasks at times | [`schedule`] |
+//! | follow a request through tasks | [`trace`] |
 //! | hear what happens | [`App::events`] |
 //! | bring your own server | [`broker::Broker`], [`backend::Backend`] |
 
@@ -60,6 +61,7 @@ pub mod retry;
 pub mod routing;
 pub mod schedule;
 pub mod task;
+pub mod trace;
 
 pub use celeriac_macros::task;
 pub use celeriac_protocol as protocol;

@@ -6,6 +6,7 @@ mod options;
 mod retry;
 mod target;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use celeriac_protocol::compression::Compression;
@@ -21,6 +22,7 @@ use crate::broker::Publication;
 use crate::error::{Error, Result};
 use crate::routing::{RouteRequest, Routing};
 use crate::task::Registry;
+use crate::trace::{self, TraceContext};
 
 /// What messages say when neither the call nor the task says otherwise.
 #[derive(Debug, Clone)]
@@ -46,6 +48,9 @@ pub struct Lineage {
     pub root_id: Option<String>,
     /// The task that sends.
     pub parent_id: Option<String>,
+    /// The trace that the call continues. A call whose own headers name a `traceparent` keeps
+    /// that.
+    pub trace: Option<Arc<TraceContext>>,
 }
 
 /// The longest text that shows arguments.
@@ -114,6 +119,12 @@ pub fn publication(
         .filter_map(|name| Some((name.clone(), options.0.remove(name)?)));
     let stamps: Table = stamps.collect();
 
+    let mut extra = options.table("headers")?;
+    if let Some(trace) = &lineage.trace
+        && !trace::names_span(&extra)
+    {
+        trace.write(&mut extra);
+    }
     let headers = TaskHeaders {
         lang: Some("py".to_owned()),
         shadow: options.text("shadow")?,
@@ -147,7 +158,7 @@ pub fn publication(
         stamped_headers: stamped,
         stamps,
         compression: None,
-        extra: options.table("headers")?,
+        extra,
         task,
         id: id.clone(),
     };

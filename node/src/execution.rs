@@ -7,6 +7,7 @@
 //! | what became of it? | [`decide`] | pure |
 //! | what is stored, sent, settled, told? | [`report`], [`document`], [`workflow`], [`replace`], [`republish`] | pure |
 //! | call what belongs to it here | [`hooks`], [`errback`] | I/O |
+//! | say where it is in a trace | [`trace`] | pure |
 //! | make it so | [`crate::backend`] | I/O |
 //!
 //! A run is a plain task of the work-stealing runtime, tracked in
@@ -26,6 +27,7 @@ pub(crate) mod replace;
 pub(crate) mod report;
 pub(crate) mod republish;
 pub(crate) mod run;
+pub(crate) mod trace;
 pub(crate) mod traceback;
 pub(crate) mod workflow;
 

@@ -157,6 +157,15 @@ fn messages(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
     ] {
         page.counter(&format!("celeriac_node_{name}"), help, value)?;
     }
+    if let Some(tracer) = shared.app.tracer() {
+        let spans = tracer.recorded();
+        let each = [("exported", spans.exported), ("dropped", spans.dropped)];
+        page.counters(
+            "celeriac_node_spans",
+            "Spans of traces, by what became of them; of this process",
+            each.into_iter().map(|(outcome, count)| ([("outcome", outcome)], count)),
+        )?;
+    }
     let restarts = shared
         .restarts
         .lock()

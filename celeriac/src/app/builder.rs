@@ -19,6 +19,7 @@ use crate::producer::{Defaults, PublishRetry};
 use crate::routing::{QueueType, Route, RouteRequest, Routing, TaskQueue};
 use crate::schedule::Entry;
 use crate::task::{Handler, Hooks, Registry, Task, TaskHooks};
+use crate::trace::Tracer;
 
 /// Builds an [`App`]. The first thing that is wrong is told by [`AppBuilder::build`].
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub struct AppBuilder {
     hooks: Vec<TaskHooks>,
     result_extended: bool,
     schedules: Vec<Entry>,
+    tracer: Option<Tracer>,
     error: Option<Error>,
 }
 
@@ -68,6 +70,7 @@ impl AppBuilder {
             hooks: Vec::new(),
             result_extended: false,
             schedules: Vec::new(),
+            tracer: None,
             publish_retry: None,
             error: None,
         }
@@ -250,6 +253,13 @@ impl AppBuilder {
         self
     }
 
+    /// Has spans made of what is sent and run. Default none: traces that came with messages
+    /// are handed on, and nothing is recorded.
+    pub fn tracer(mut self, tracer: Tracer) -> Self {
+        self.tracer = Some(tracer);
+        self
+    }
+
     /// Adds a remote control command that nodes answer, as `@control_command` and
     /// `@inspect_command` do in Celery. One of Celery's own names replaces what nodes do.
     ///
@@ -337,6 +347,7 @@ impl AppBuilder {
             hooks: self.hooks,
             result_extended: self.result_extended,
             schedules: self.schedules,
+            tracer: self.tracer,
             declared: DashSet::new(),
         })))
     }

@@ -73,9 +73,12 @@ impl App {
     /// # Errors
     ///
     /// The first error of any message; the others may have been sent.
-    pub async fn publish(&self, publications: Vec<Publication>) -> Result<()> {
+    pub async fn publish(&self, mut publications: Vec<Publication>) -> Result<()> {
+        let sends = self.trace_sends(&mut publications);
         let told = self.0.sent_events.then(|| publications.clone());
-        self.publish_declared(publications).await?;
+        let published = self.publish_declared(publications).await;
+        sends.end_all(&published);
+        published?;
         if let Some(told) = told {
             self.tell_sent(&told).await;
         }

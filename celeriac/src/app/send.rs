@@ -104,7 +104,7 @@ impl App {
             true => self.watch(&plan.result.tasks()).await?,
             false => Vec::new(),
         };
-        let lineage = parent.map(lineage).unwrap_or_default();
+        let lineage = parent.map(Context::lineage).unwrap_or_default();
         let result = self.send_planned(plan, &lineage, retry).await?;
         if let Some(parent) = parent {
             parent.add_child(Value::from(result.first()));
@@ -231,14 +231,5 @@ impl App {
             }
         }
         Ok(waiters)
-    }
-}
-
-/// Returns what a task's children say of their origin.
-pub(crate) fn lineage(parent: &Context) -> Lineage {
-    let headers = &parent.request().headers;
-    Lineage {
-        root_id: Some(headers.root().to_owned()),
-        parent_id: Some(headers.id.clone()),
     }
 }

@@ -20,7 +20,9 @@ use crate::call::Call;
 use crate::canvas;
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::producer::Lineage;
 use crate::result::AsyncResult;
+use crate::trace::{RunTrace, TraceContext};
 
 /// What a running task knows of itself, and what it may ask for.
 ///
@@ -41,6 +43,8 @@ struct Inner {
     chord: OnceLock<Box<Signature>>,
     /// What the results say of the call, when they are extended.
     extended: OnceLock<Box<Extended>>,
+    /// Where the run is in a trace, once somebody asked.
+    trace: OnceLock<Option<Box<RunTrace>>>,
     /// How many ids were made for what is added to the chord.
     added: AtomicU32,
 }
@@ -56,6 +60,7 @@ impl Context {
             children: Mutex::default(),
             chord: OnceLock::new(),
             extended: OnceLock::new(),
+            trace: OnceLock::new(),
             added: AtomicU32::new(0),
         }))
     }
@@ -194,6 +199,51 @@ impl Context {
     /// Returns what the task's results say of the call, when that was read.
     pub fn extended(&self) -> Option<&Extended> {
         self.0.extended.get().map(Box::as_ref)
+    }
+
+    /// Returns where this run is in a trace: what it sends continues that, and so can its
+    /// requests to other services, by [`TraceContext::headers`]. `None` when its message told
+    /// of no trace and nobody records any.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use celeriac::{Context, task};
+    ///
+    /// #[task]
+    /// async fn report(ctx: Context) -> Option<String> {
+    ///     // For the header `traceparent` of an HTTP request.
+    ///     ctx.trace()?.traceparent()
+    /// }
+    /// ```
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.run_trace().map(|trace| &*trace.context)
+    }
+
+    /// Says where this run is in a trace, in place of what its message says; nodes do this
+    /// before it starts.
+    pub fn set_trace(&self, trace: TraceContext) {
+        let _ = self.0.trace.set(Some(Box::new(RunTrace::from(trace))));
+    }
+
+    /// Returns [`Context::trace`] to be kept.
+    pub fn trace_shared(&self) -> Option<Arc<TraceContext>> {
+        Some(Arc::clone(&self.run_trace()?.context))
+    }
+
+    /// Returns what the tasks that this one sends say of their origin.
+    pub fn lineage(&self) -> Lineage {
+        let headers = &self.0.request.headers;
+        Lineage {
+            root_id: Some(headers.root().to_owned()),
+            parent_id: Some(headers.id.clone()),
+            trace: self.trace_shared(),
+        }
+    }
+
+    pub(crate) fn run_trace(&self) -> Option<&RunTrace> {
+        let of = || RunTrace::of(self.0.app.tracer(), &self.0.request.headers.extra);
+        self.0.trace.get_or_init(|| of().map(Box::new)).as_deref()
     }
 
     /// Adds a task, chain or chord to the header of the chord that this task is in: the

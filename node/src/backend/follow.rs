@@ -35,7 +35,8 @@ pub(super) async fn perform(shared: &Shared, report: &mut Report) -> Result<()> 
         if matches!(step, Step::Call { .. }) {
             return Ok(());
         }
-        let next = act(shared, step).await?;
+        let (trace, mut next) = (step.continues(), act(shared, step).await?);
+        Step::carry_on(&mut next.steps, trace);
         report.put_for(at, next.steps);
         if shared.app.backend().capabilities().stores && !next.stores.is_empty() {
             report.stores.extend(next.stores);
@@ -173,9 +174,14 @@ fn is_final(error: &Error) -> bool {
 /// Calls the errbacks of this node that are due.
 pub(super) async fn call_now(shared: &Shared, report: &mut Report) {
     // Nothing else is due before them.
-    if let Some(Step::Call { errbacks, failure }) = report.steps.pop_front() {
+    if let Some(Step::Call {
+        errbacks,
+        failure,
+        trace,
+    }) = report.steps.pop_front()
+    {
         for errback in &errbacks {
-            errback::call(shared, errback, &failure).await;
+            errback::call(shared, errback, &failure, trace.as_deref()).await;
         }
     }
 }

@@ -17,13 +17,15 @@ use crate::shared::{Phase, Shared};
 /// Publishes the next runs of tasks, which come before anything else.
 pub(super) async fn publish(shared: &Shared, batch: &mut [Box<Parcel>]) {
     let due = batch.iter().filter(|parcel| parcel.is(Due::Publish));
-    let publications: Vec<Publication> = due
+    let mut publications: Vec<Publication> = due
         .filter_map(|parcel| parcel.report.before.clone())
         .collect();
     if publications.is_empty() {
         return;
     }
+    let sends = shared.app.trace_sends(&mut publications);
     let answers = shared.app.broker().publish_all(publications).await;
+    sends.end(&answers);
     let due = batch.iter_mut().filter(|parcel| parcel.is(Due::Publish));
     for (parcel, answer) in due.zip(answers) {
         let again = || parcel.report.before.clone();

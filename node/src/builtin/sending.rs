@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 
 use celeriac::canvas::Plan;
-use celeriac::producer::Lineage;
 use celeriac::protocol::{ResultTuple, Signature, Value};
 use celeriac::task::{Context, TaskError, TaskResult};
 
@@ -57,10 +56,5 @@ pub(super) async fn chord(context: Context, mut given: Given) -> TaskResult {
 async fn send(context: &Context, signature: Signature) -> Result<ResultTuple, TaskError> {
     let app = context.app();
     let plan: Plan = app.plan(signature, None)?;
-    let headers = &context.request().headers;
-    let lineage = Lineage {
-        root_id: Some(headers.root().to_owned()),
-        parent_id: Some(headers.id.clone()),
-    };
-    Ok(app.send_plan(plan, &lineage).await?)
+    Ok(app.send_plan(plan, &context.lineage()).await?)
 }

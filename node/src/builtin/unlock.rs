@@ -81,11 +81,7 @@ pub(super) async fn unlock(shared: Weak<Shared>, context: Context, given: Given)
         Ok(documents) => (None, ready(documents)),
         Err(error) => (Some(error), None),
     };
-    let headers = &context.request().headers;
-    let lineage = Lineage {
-        root_id: Some(headers.root().to_owned()),
-        parent_id: Some(headers.id.clone()),
-    };
+    let lineage = context.lineage();
     let plan = |signature, rest| context.app().plan(signature, rest);
     let next = match ready {
         Some(results) => {

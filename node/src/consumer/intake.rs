@@ -173,6 +173,10 @@ impl Intake {
             hostname,
         };
         let context = Context::new(self.shared.app.clone(), request);
+        if self.shared.app.tracer().is_some() {
+            // Its span tells how long it has waited here.
+            context.trace();
+        }
         let serial = self.shared.jobs.next_serial();
         let mut job = Job::new(serial, context, Arc::clone(&self.queue), handler, receipt);
         job.body = body;

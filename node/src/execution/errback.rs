@@ -7,6 +7,7 @@ use std::time::Duration;
 use celeriac::canvas::Kind;
 use celeriac::protocol::{Body, Codec, Embed, Signature, TaskHeaders, Value};
 use celeriac::task::{Context, Execution, Failure, Handler, Registry, Request, TaskResult};
+use celeriac::trace::TraceContext;
 use futures_util::FutureExt as _;
 use tokio::time::timeout;
 
@@ -32,13 +33,18 @@ pub(crate) fn handler<'a>(
 }
 
 /// Calls an errback. The task has failed already: whatever goes wrong here is logged.
-pub(crate) async fn call(shared: &Shared, errback: &Signature, failure: &Failure) {
+pub(crate) async fn call(
+    shared: &Shared,
+    errback: &Signature,
+    failure: &Failure,
+    trace: Option<&TraceContext>,
+) {
     let Some(handler) = handler(errback, &shared.tasks) else {
         return;
     };
     let (task_id, task) = (failure.id.as_str(), errback.task.as_str());
     let limit = handler.options().time_limit.unwrap_or(LONGEST);
-    let mut running = Box::pin(execute(shared, handler, errback, failure));
+    let mut running = Box::pin(execute(shared, handler, errback, failure, trace));
     let ended = AssertUnwindSafe(running.as_mut()).catch_unwind();
     let ended = timeout(limit, ended).await;
     code::discard(running, task_id, task);
@@ -56,6 +62,7 @@ async fn execute(
     handler: &Arc<dyn Handler>,
     errback: &Signature,
     failure: &Failure,
+    trace: Option<&TraceContext>,
 ) -> Result<Value, String> {
     let request = Request {
         headers: TaskHeaders {
@@ -71,6 +78,10 @@ async fn execute(
         ..Request::default()
     };
     let context = Context::new(shared.app.clone(), request);
+    // It has no span of its own: what it sends belongs to the task that failed.
+    if let Some(trace) = trace {
+        context.set_trace(trace.clone());
+    }
     let encoded = || -> Result<Body, String> {
         let told = Value::from_serialize(failure).map_err(|error| error.to_string())?;
         let args: Vec<Value> = [told].into_iter().chain(errback.args.clone()).collect();

@@ -30,6 +30,12 @@ pub(crate) fn again(job: &Job, again: &Again, limits: &Limits) -> Result<Publica
     headers.eta = Some(Timestamp::from(again.at));
     headers.root_id = Some(job.headers().root().to_owned());
     headers.parent_id.get_or_insert_with(|| headers.id.clone());
+    // The next run belongs to this one's span, where it has one of its own.
+    if job.context.app().tracer().is_some()
+        && let Some(trace) = job.context.trace()
+    {
+        trace.write(&mut headers.extra);
+    }
     if again.args.is_none() && again.kwargs.is_none() && again.options.is_empty() {
         let message = message(job, headers, limits)?;
         return Ok(Publication {

@@ -11,6 +11,7 @@ use celeriac::protocol::result::Extended;
 use celeriac::protocol::{Embed, Exception};
 use celeriac::task::{Handler, TaskError, TaskOptions};
 use tokio::time::sleep;
+use tracing::field;
 use uuid::Uuid;
 
 use super::code::{self, Ended, text};
@@ -18,7 +19,8 @@ use super::hooks::RunHooks;
 use super::limits::RunLimits;
 use super::outcome::{Outcome, Revocation};
 use super::report::{self, Facts, Report};
-use super::{decide, document, republish};
+use super::workflow::Step;
+use super::{decide, document, republish, trace};
 use crate::backend::Parcel;
 use crate::config::DeadLetters;
 use crate::heart;
@@ -191,7 +193,7 @@ async fn run(
         }
     });
     let execution = match started {
-        Ok(Ok(execution)) => execution,
+        Ok(Ok(execution)) => trace::within(execution, &job.context),
         Ok(Err(message)) => return (Outcome::Panicked { message }, embed),
         Err(error) => return (Outcome::Unreadable(error), embed),
     };
@@ -265,6 +267,11 @@ fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed) -> O
     let job = Arc::clone(&claim);
     job.advance(Stage::Delivering);
     log(&job, &outcome);
+    if let Some(tracer) = shared.app.tracer()
+        && let Some(span) = trace::span(&job, &outcome)
+    {
+        tracer.record(span);
+    }
     let lost = outcome == Outcome::Lost;
     let report = report_of(shared, &job, outcome, embed);
     if lost {
@@ -299,6 +306,9 @@ fn report_of(shared: &Shared, job: &Job, outcome: Outcome, embed: Embed) -> Repo
             again: &|again| republish::again(job, again, &shared.limits),
         },
     );
+    if !report.steps.is_empty() {
+        Step::carry_on(&mut report.steps, job.context.trace_shared());
+    }
     if shared.app.result_extended() {
         let mut stores = report.stores.iter_mut();
         let own = stores.find(|store| store.document.task_id == job.id());
@@ -315,57 +325,60 @@ fn report_of(shared: &Shared, job: &Job, outcome: Outcome, embed: Embed) -> Repo
 
 fn log(job: &Job, outcome: &Outcome) {
     let (task_id, task) = (job.id(), job.headers().task.as_str());
+    let trace_id = trace::id(&job.context).map(field::display);
     match outcome {
         Outcome::Success(_) | Outcome::Stored(_) | Outcome::Ignore => {
-            tracing::debug!(task_id, task, runtime = ?job.runtime(), "task ended");
+            tracing::debug!(task_id, task, trace_id, runtime = ?job.runtime(), "task ended");
         }
         Outcome::Retry(again) => {
             let error = again.exception.as_ref().map(Exception::repr);
-            tracing::info!(task_id, task, error, "task will run again");
+            tracing::info!(task_id, task, trace_id, error, "task will run again");
         }
         Outcome::Replace(with) => {
-            tracing::debug!(task_id, task, by = with.task, "task is replaced");
+            tracing::debug!(task_id, task, trace_id, by = with.task, "task is replaced");
         }
         Outcome::Failure { exception, .. } => {
-            tracing::error!(task_id, task, error = %exception, "task failed");
+            tracing::error!(task_id, task, trace_id, error = %exception, "task failed");
         }
         Outcome::Panicked { message } => {
-            tracing::error!(task_id, task, error = message, "task panicked");
+            tracing::error!(task_id, task, trace_id, error = message, "task panicked");
         }
         Outcome::TimedOut { limit, after } => {
             tracing::error!(
                 task_id,
                 task,
+                trace_id,
                 ?limit,
                 ?after,
                 "task ran into its time limit"
             );
         }
         Outcome::Crashed { cause } => {
-            tracing::error!(task_id, task, cause, "process of the task died");
+            tracing::error!(task_id, task, trace_id, cause, "process of the task died");
         }
         Outcome::NoProcess { reason } => {
             tracing::error!(
                 task_id,
                 task,
+                trace_id,
                 reason,
                 "task could have no process of its own"
             );
         }
         Outcome::Deadly { cause } => {
-            tracing::error!(task_id, task, cause, "message is put away: it does not end");
+            tracing::error!(task_id, task, trace_id, cause, "message is put away: it does not end");
         }
-        Outcome::Unknown => tracing::error!(task_id, task, "task is not registered here"),
+        Outcome::Unknown => tracing::error!(task_id, task, trace_id, "task is not registered here"),
         Outcome::Unreadable(error) => {
-            tracing::error!(task_id, task, queue = &*job.queue, %error, "message cannot be used");
+            tracing::error!(task_id, task, trace_id, queue = &*job.queue, %error, "message cannot be used");
         }
         Outcome::Reject { reason, requeue } => {
-            tracing::warn!(task_id, task, reason, requeue, "task rejected its message");
+            tracing::warn!(task_id, task, trace_id, reason, requeue, "task rejected its message");
         }
         Outcome::Revoked(why) => {
-            tracing::info!(task_id, task, reason = why.as_str(), "task was called off");
+            tracing::info!(task_id, task, trace_id, reason = why.as_str(), "task was called off");
         }
-        Outcome::Lost => tracing::warn!(task_id, task, "task is given back to the broker"),
+        Outcome::Lost => tracing::warn!(task_id, task, trace_id, "task is given back to the broker"),
     }
 }
 

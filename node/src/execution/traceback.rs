@@ -31,7 +31,7 @@ pub(crate) fn text(task: &str, exception: &Exception, causes: &[String]) -> Stri
 }
 
 /// Shows the arguments as `str(exception)` does.
-fn message(exception: &Exception) -> String {
+pub(super) fn message(exception: &Exception) -> String {
     match exception.exc_message.as_slice() {
         [] => String::new(),
         [Value::Str(text)] => text.clone(),

@@ -6,6 +6,7 @@
 mod failure;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use celeriac::Result;
@@ -14,6 +15,7 @@ use celeriac::canvas::{Kind, Plan, group, with_previous};
 use celeriac::producer::Lineage;
 use celeriac::protocol::{Embed, Exception, Signature, State, TaskHeaders, Value};
 use celeriac::task::Failure;
+use celeriac::trace::TraceContext;
 
 pub(crate) use self::failure::{Broken, Cause, on_chord_error, on_failure, on_telling, on_unsent};
 
@@ -36,6 +38,7 @@ pub(crate) enum Step {
     Call {
         errbacks: Vec<Signature>,
         failure: Box<Failure>,
+        trace: Option<Arc<TraceContext>>,
     },
     /// Count a member of a chord's header.
     Join {
@@ -56,6 +59,38 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    /// Returns the trace that it continues.
+    pub(crate) fn continues(&self) -> Option<Arc<TraceContext>> {
+        match self {
+            Self::Send { lineage, .. }
+            | Self::Tell { lineage, .. }
+            | Self::Join { lineage, .. }
+            | Self::SendBody { lineage, .. } => lineage.trace.clone(),
+            Self::Call { trace, .. } => trace.clone(),
+            Self::EndJoin(_) | Self::BreakJoin(_) => None,
+        }
+    }
+
+    /// Returns where it says which trace it continues.
+    fn trace(&mut self) -> Option<&mut Option<Arc<TraceContext>>> {
+        match self {
+            Self::Send { lineage, .. }
+            | Self::Tell { lineage, .. }
+            | Self::Join { lineage, .. }
+            | Self::SendBody { lineage, .. } => Some(&mut lineage.trace),
+            Self::Call { trace, .. } => Some(trace),
+            Self::EndJoin(_) | Self::BreakJoin(_) => None,
+        }
+    }
+
+    /// Lets steps that are in no trace continue that of what set them going.
+    pub(crate) fn carry_on(steps: &mut VecDeque<Self>, trace: Option<Arc<TraceContext>>) {
+        let Some(trace) = trace else { return };
+        for own in steps.iter_mut().filter_map(Self::trace) {
+            own.get_or_insert_with(|| Arc::clone(&trace));
+        }
+    }
+
     /// Returns the chord that it ends because its body will never be sent.
     pub(crate) const fn breaks(&self) -> Option<&String> {
         match self {
@@ -208,6 +243,8 @@ pub(super) fn child_of(headers: &TaskHeaders) -> Lineage {
     Lineage {
         root_id: Some(headers.root().to_owned()),
         parent_id: Some(headers.id.clone()),
+        // Headers do not say in which span the task runs: see `Step::carry_on`.
+        trace: None,
     }
 }
 

@@ -20,6 +20,7 @@ use celeriac::backend::{self, Joined, Member, Store, Stored};
 use celeriac::broker::{self, Publication, QueueStatus, Topology};
 use celeriac::protocol::{DecodeError, ResultDocument, ResultTuple, Value, value};
 use celeriac::task::{Request, TaskResult};
+use celeriac::trace::TraceContext;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
@@ -69,6 +70,8 @@ pub(super) struct Run {
     /// Tells the runs of a node apart.
     pub(super) run: u64,
     pub(super) request: Request,
+    /// What the task's calls continue.
+    pub(super) trace: Option<TraceContext>,
     /// The body is one of protocol 1.
     pub(super) first_protocol: bool,
     #[serde(with = "value::binary")]

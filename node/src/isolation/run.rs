@@ -95,6 +95,7 @@ async fn start(shared: &Shared, job: &Arc<Job>) -> Result<Running, Ended> {
         let frame = ToChild::Run(Box::new(Run {
             run,
             request: job.context.request().clone(),
+            trace: job.context.trace().cloned(),
             first_protocol: job.protocol == Protocol::V1,
             body: job.body.clone(),
             max_body: pool.max_body(),

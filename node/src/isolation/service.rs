@@ -125,8 +125,11 @@ async fn answer(app: &App, ask: Ask) -> Result<Answer> {
     };
     Ok(match ask {
         Ask::Declare(topology) => broker.declare(&topology).await.map(|()| Answer::Done)?,
-        Ask::Publish(publications) => {
-            Answer::Published(each(broker.publish_all(publications).await))
+        Ask::Publish(mut publications) => {
+            let sends = app.trace_sends(&mut publications);
+            let answers = broker.publish_all(publications).await;
+            sends.end(&answers);
+            Answer::Published(each(answers))
         }
         Ask::Queue(name) => Answer::Queue(broker.queue(&name).await?),
         Ask::Purge(name) => Answer::Count(broker.purge(&name).await?),

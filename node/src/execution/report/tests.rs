@@ -581,6 +581,7 @@ fn what_is_broken_is_not_counted_and_errbacks_keep_nobody_waiting() {
     let call = || Step::Call {
         errbacks: Vec::new(),
         failure: Box::new(celeriac::task::Failure::new("id")),
+        trace: None,
     };
     let end = || Step::BreakJoin("g".to_owned());
     let mut report = Report {

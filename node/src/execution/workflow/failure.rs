@@ -304,6 +304,7 @@ pub(crate) fn on_telling(
         next.steps.push_back(Step::Call {
             errbacks,
             failure: Box::new(failure.clone()),
+            trace: lineage.trace.clone(),
         });
     }
     if !plan.sends.is_empty() {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::line::{Line, Started};
 use crate::execution::code::text;
+use crate::execution::trace;
 use crate::isolation::frame::{Code, End, ToNode};
 use crate::job;
 
@@ -39,7 +40,7 @@ pub(super) async fn run_all(line: &Line, app: &App, mut runs: mpsc::Receiver<Sta
 
 async fn run_one(app: &App, started: Started) -> Code {
     let code = match start(app, &started) {
-        Ok(Ok(code)) => code,
+        Ok(Ok(code)) => trace::within(code, &started.context),
         Ok(Err(ended)) => return ended,
         Err(error) => return Code::Unreadable(error),
     };

@@ -145,6 +145,9 @@ impl Line {
         match frame {
             ToChild::Run(run) => {
                 let context = Context::new(app.clone(), run.request.clone());
+                if let Some(trace) = &run.trace {
+                    context.set_trace(trace.clone());
+                }
                 *lock(&self.current) = Some((run.run, context.clone()));
                 let started = Started { run: *run, context };
                 // The process ends when nobody runs tasks.
