@@ -44,10 +44,11 @@ pub(crate) struct Cli {
 
 /// Which commands show the settings of which heading. Every command takes every
 /// setting, so that an alias or a script may set all; its help shows those it reads.
-const SHOWN: [(&str, &[&str]); 3] = [
+const SHOWN: [(&str, &[&str]); 4] = [
     ("Node", &["node", "up", "check"]),
     ("Supervisor", &["supervisor", "beat", "up", "check"]),
     ("Built-in tasks", &["node", "up", "check"]),
+    ("Traces", &["node", "supervisor", "up", "check"]),
 ];
 
 /// What flags mean to `call` that are settings of nodes to other commands, under the names

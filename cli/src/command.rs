@@ -25,6 +25,7 @@ use celeriac::{App, AppBuilder};
 use crate::app::{DEFAULT_BROKER, Tasks};
 use crate::error::Error;
 use crate::settings::Settings;
+use crate::traces::Export;
 
 /// Starts an app on the broker and backend of the settings, with their queues and routes.
 fn builder(settings: &Settings) -> Result<AppBuilder, Error> {
@@ -60,8 +61,20 @@ fn client(settings: &Settings) -> Result<App, Error> {
 }
 
 /// Builds the app of a command that runs tasks.
-pub(crate) fn worker(settings: &Settings, tasks: Tasks<'_>) -> Result<App, Error> {
-    Ok(tasks(builder(settings)?).build()?)
+pub(crate) fn worker(
+    settings: &Settings,
+    tasks: Tasks<'_>,
+    export: Option<&Export>,
+) -> Result<App, Error> {
+    Ok(tasks(traced(builder(settings)?, export)).build()?)
+}
+
+/// Has spans made where somebody takes them.
+fn traced(builder: AppBuilder, export: Option<&Export>) -> AppBuilder {
+    match export {
+        Some(export) => builder.tracer(export.tracer()),
+        None => builder,
+    }
 }
 
 /// A `memory://` broker lives inside one process; a command that talks to another

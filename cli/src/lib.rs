@@ -30,6 +30,7 @@ mod settings;
 mod signals;
 mod stack;
 pub mod tasks;
+mod traces;
 mod units;
 mod web;
 

@@ -160,7 +160,10 @@ mod tests {
             (vec![(PARENT, "00-1-2-3"), (STATE, "a=1")], vec![]),
             (vec![(STATE, "a=1")], vec![]),
             (vec![(PARENT, GOOD), (STATE, "A=")], vec![(PARENT, GOOD)]),
-            (vec![(PARENT, "x"), (BAGGAGE, "a=1")], vec![(BAGGAGE, "a=1")]),
+            (
+                vec![(PARENT, "x"), (BAGGAGE, "a=1")],
+                vec![(BAGGAGE, "a=1")],
+            ),
             (vec![(BAGGAGE, "ü=1")], vec![]),
             (vec![(BAGGAGE, long.as_str())], vec![]),
         ] {
@@ -179,7 +182,10 @@ mod tests {
         let headers = table(&[(PARENT, GOOD), (STATE, "a=1"), (BAGGAGE, "b=2")]);
         let trace = TraceContext::from_headers(&headers).unwrap();
         let child = TraceContext::at(Some(&trace), trace.span().unwrap().child());
-        assert_eq!((child.tracestate(), child.baggage()), (Some("a=1"), Some("b=2")));
+        assert_eq!(
+            (child.tracestate(), child.baggage()),
+            (Some("a=1"), Some("b=2"))
+        );
         let other = TraceContext::at(Some(&trace), SpanContext::first(TraceId::random(), true));
         assert_eq!((other.tracestate(), other.baggage()), (None, Some("b=2")));
     }
@@ -201,9 +207,8 @@ mod tests {
                 read.write(&mut written);
             }
             // Nothing is said that did not come.
-            prop_assert!(written.iter().all(|(name, value)| {
-                name == PARENT || headers.get(name) == Some(value)
-            }));
+            let came = |(name, value)| name == PARENT || headers.get(name) == Some(value);
+            prop_assert!(written.iter().all(came));
             prop_assert_eq!(TraceContext::from_headers(&written), read);
         }
     }

@@ -90,7 +90,10 @@ impl Context {
         span.set("celery.hostname", request.hostname.as_str());
         span.set("celeriac.queue_time", waited.as_secs_f64());
         span.set_some("celery.retries", Some(headers.retries).filter(|&n| n > 0));
-        let times = [("celery.eta", headers.eta), ("celery.expires", headers.expires)];
+        let times = [
+            ("celery.eta", headers.eta),
+            ("celery.expires", headers.expires),
+        ];
         for (name, time) in times {
             span.set_some(name, time.map(|time| time.to_string()));
         }

@@ -65,7 +65,7 @@ impl Sampler {
         };
         // 2^63: of the lower half, without its highest bit, as OpenTelemetry's SDKs do.
         const RANGE: f64 = 9_223_372_036_854_775_808.0;
-        ratio >= 1.0 || ((trace.low() >> 1) as f64) < ratio * RANGE
+        ratio >= 1.0 || trace.low() >> 1 < (ratio * RANGE) as u64
     }
 }
 
@@ -111,7 +111,10 @@ mod tests {
         assert!(error.starts_with("expected always_on") && error.ends_with("found \"sometimes\""));
         for wrong in ["2", "-0.1", "x", "NaN"] {
             let error = Sampler::parse("traceidratio", Some(wrong)).unwrap_err();
-            assert_eq!(error, format!("expected a part from 0 to 1, found {wrong:?}"));
+            assert_eq!(
+                error,
+                format!("expected a part from 0 to 1, found {wrong:?}")
+            );
         }
     }
 }

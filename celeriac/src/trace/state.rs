@@ -6,7 +6,9 @@ const MAX_MEMBERS: usize = 32;
 /// Tells whether a text is a list of members as the W3C writes them. What is not is left
 /// out as a whole, and the trace goes on without it.
 pub(super) fn is_sound(text: &str) -> bool {
-    let members = text.split(',').map(|member| member.trim_matches([' ', '\t']));
+    let members = text
+        .split(',')
+        .map(|member| member.trim_matches([' ', '\t']));
     let mut keys: Vec<&str> = Vec::new();
     for member in members.filter(|member| !member.is_empty()) {
         let Some((key, value)) = member.split_once('=') else {

@@ -79,7 +79,10 @@ impl Tracer {
                 recorded: root.is_sampled().then_some(root),
             };
         };
-        let sampled = self.0.sampler.samples(span.trace_id(), Some(span.is_sampled()));
+        let sampled = self
+            .0
+            .sampler
+            .samples(span.trace_id(), Some(span.is_sampled()));
         match (sampled, parent) {
             (false, Some(parent)) => Begun {
                 context: parent,

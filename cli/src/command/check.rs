@@ -75,5 +75,6 @@ fn checked(settings: &Settings) -> Result<(), Error> {
     super::node::config(settings)?;
     super::supervisor::config(settings)?;
     crate::tasks::check(settings)?;
+    crate::traces::check(settings)?;
     super::check_urls(settings)
 }

@@ -10,13 +10,16 @@ use crate::app::Tasks;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::signals::Signals;
+use crate::traces::Export;
 
 pub(crate) async fn run(settings: &Settings, tasks: Tasks<'_>) -> Result<(), Error> {
     let config = config(settings)?;
-    let app = super::worker(settings, tasks)?;
+    let export = Export::start(settings)?;
+    let app = super::worker(settings, tasks, export.as_ref())?;
     let node = Node::new(app.clone(), config)?;
     let stopped = node.run(Signals::listen()?.node).await?;
     app.close().await;
+    Export::close(export).await;
     tracing::info!("{stopped}");
     Ok(())
 }

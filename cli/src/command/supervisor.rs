@@ -11,6 +11,7 @@ use crate::args;
 use crate::error::Error;
 use crate::settings::Settings;
 use crate::signals::Signals;
+use crate::traces::Export;
 
 pub(crate) async fn run(settings: &Settings, tasks: Tasks<'_>) -> Result<(), Error> {
     serve(settings, config(settings)?, tasks).await
@@ -51,13 +52,15 @@ async fn launch(settings: &Settings, config: Config, tasks: Tasks<'_>) -> Result
         .check()
         .map_err(|error| Error::Usage(error.to_string()))?;
     // With its tasks the program brings its schedules.
-    let app = super::worker(settings, tasks)?;
+    let export = Export::start(settings)?;
+    let app = super::worker(settings, tasks, export.as_ref())?;
     let signals = Signals::listen()?;
     let stopped = Supervisor::new(app.clone(), config)
         .on_ready(|address| tracing::info!(%address, "supervisor listens"))
         .run(signals.any.cancelled_owned())
         .await?;
     app.close().await;
+    Export::close(export).await;
     tracing::info!(
         events = stopped.events,
         clean = stopped.clean,

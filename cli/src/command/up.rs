@@ -17,13 +17,15 @@ use crate::error::Error;
 use crate::output::print;
 use crate::settings::Settings;
 use crate::signals::Signals;
+use crate::traces::Export;
 
 pub(crate) async fn run(
     settings: &Settings,
     args: &args::Up,
     tasks: Tasks<'_>,
 ) -> Result<(), Error> {
-    let app = app(settings, tasks)?;
+    let export = Export::start(settings)?;
+    let app = app(settings, tasks, export.as_ref())?;
     let shutdown = Signals::listen()?.node;
 
     // The supervisor stops last, so that it sees the nodes go.
@@ -52,6 +54,7 @@ pub(crate) async fn run(
         tracing::info!("{stopped}");
     }
     app.close().await;
+    Export::close(export).await;
     Ok(())
 }
 
@@ -76,8 +79,8 @@ async fn run_nodes(
 }
 
 /// The embedded broker and backend, unless the settings name others.
-fn app(settings: &Settings, tasks: Tasks<'_>) -> Result<App, Error> {
-    let builder = super::builder(settings)?;
+fn app(settings: &Settings, tasks: Tasks<'_>, export: Option<&Export>) -> Result<App, Error> {
+    let builder = super::traced(super::builder(settings)?, export);
     let builder = match settings.text("broker") {
         None => builder.broker_value(Arc::new(MemoryBroker::new())),
         Some(_) => builder,

@@ -363,6 +363,44 @@ pub(crate) struct Layer {
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) http_allow_private: Option<String>,
+
+    /// OTLP collector that takes spans over HTTP, such as http://127.0.0.1:4318; /v1/traces is
+    /// added [default: none, no spans]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Traces")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// The same, as it is: nothing is added [default: none]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Traces")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) otlp_traces_endpoint: Option<String>,
+    /// Headers of requests to the collector, as name=value separated by commas [default: none]
+    #[arg(long, global = true, value_name = "HEADERS", help_heading = "Traces")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) otlp_headers: Option<String>,
+    /// How long the collector may take to take spans, in milliseconds [default: 10000]
+    #[arg(long, global = true, value_name = "MS", help_heading = "Traces")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) otlp_timeout: Option<String>,
+    /// How spans are sent: http/protobuf, and no other [default: http/protobuf]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Traces")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) otlp_protocol: Option<String>,
+    /// Name of this service in traces [default: celeriac]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Traces")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) service_name: Option<String>,
+    /// What else traces say of this service, as name=value separated by commas [default: none]
+    #[arg(long, global = true, value_name = "ATTRIBUTES", help_heading = "Traces")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) resource_attributes: Option<String>,
+    /// Which traces are recorded, by OpenTelemetry's names [default: parentbased_always_on]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Traces")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) traces_sampler: Option<String>,
+    /// Which part of them, from 0 to 1, for the samplers with traceidratio [default: 1]
+    #[arg(long, global = true, value_name = "PART", help_heading = "Traces")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) traces_sampler_arg: Option<String>,
 }
 
 /// Shows nothing: it may hold secrets.

@@ -47,17 +47,37 @@ pub struct Settings {
     api_tokens: Vec<TokenTable>,
 }
 
-/// Celery's own names for two of our settings.
-const CELERY_NAMES: [(&str, &str); 2] = [
+/// The names of others for settings of ours: of Celery, and of OpenTelemetry. Of two for one
+/// setting the latter weighs more.
+const OTHER_NAMES: [(&str, &str); 14] = [
     ("CELERY_BROKER_URL", "broker"),
     ("CELERY_RESULT_BACKEND", "result_backend"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp_traces_endpoint"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "otlp_headers"),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "otlp_headers"),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "otlp_timeout"),
+    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "otlp_timeout"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp_protocol"),
+    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "otlp_protocol"),
+    ("OTEL_SERVICE_NAME", "service_name"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "resource_attributes"),
+    ("OTEL_TRACES_SAMPLER", "traces_sampler"),
+    ("OTEL_TRACES_SAMPLER_ARG", "traces_sampler_arg"),
 ];
 
 /// Settings whose value nobody shall read in a log.
-const SECRETS: [&str; 1] = ["token"];
+const SECRETS: [&str; 2] = ["token", "otlp_headers"];
 
 /// Settings that are URLs and may hold a password.
-const URLS: [&str; 4] = ["broker", "result_backend", "smtp", "store"];
+const URLS: [&str; 6] = [
+    "broker",
+    "result_backend",
+    "smtp",
+    "store",
+    "otlp_endpoint",
+    "otlp_traces_endpoint",
+];
 
 impl Settings {
     /// Merges flags, environment and file, in this order of weight.
@@ -107,20 +127,26 @@ impl Settings {
             }
         }
         let known = names();
-        let mut from_celery = BTreeMap::new();
+        let mut from_others = BTreeMap::new();
         for (variable, value) in environment {
-            if let Some((_, name)) = CELERY_NAMES.iter().find(|(theirs, _)| *theirs == variable) {
-                from_celery.insert((*name).to_owned(), (value, Source::Environment(variable)));
+            let mut others = OTHER_NAMES.iter().enumerate();
+            let other = others.find(|(_, (theirs, _))| *theirs == variable);
+            if let Some((weight, (_, name))) = other {
+                // OpenTelemetry: an empty one is as if it was not there.
+                let before = from_others.get(*name);
+                if !value.is_empty() && before.is_none_or(|(other, _)| *other < weight) {
+                    let entry = (value, Source::Environment(variable));
+                    from_others.insert((*name).to_owned(), (weight, entry));
+                }
             } else if let Some(name) = variable.strip_prefix("CELERIAC_") {
                 let name = name.to_ascii_lowercase();
                 if known.contains(&name) {
-                    // Our own name weighs more than Celery's.
-                    from_celery.remove(&name);
                     merged.insert(name, (value, Source::Environment(variable)));
                 }
             }
         }
-        for (name, entry) in from_celery {
+        for (name, (_, entry)) in from_others {
+            // Our own name weighs more than theirs.
             let ours = merged
                 .get(&name)
                 .is_some_and(|(_, s)| matches!(s, Source::Environment(_)));

@@ -285,6 +285,7 @@ fn joined(id: &str, state: State, result: Value) -> Joined {
 
 fn lineage() -> Lineage {
     Lineage {
+        trace: None,
         root_id: Some("root".into()),
         parent_id: Some("me".into()),
     }

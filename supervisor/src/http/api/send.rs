@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use celeriac::AsyncResult;
 use celeriac::control::Command;
+use celeriac::trace::TraceContext;
 use celeriac_protocol::{Table, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -49,6 +50,9 @@ pub(in crate::http) struct Order {
     #[serde(default)]
     #[schema(value_type = Object)]
     options: Table,
+    /// What the request said of a trace.
+    #[serde(skip)]
+    trace: Option<TraceContext>,
 }
 
 /// How to send a task.
@@ -105,6 +109,7 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Desk> {
     params(
         SendQuery,
         ("Idempotency-Key" = Option<String>, Header, description = "A repeated request with the same key sends nothing"),
+        ("traceparent" = Option<String>, Header, description = "The span that the task continues, as the W3C writes it; with tracestate and baggage"),
     ),
     request_body = Order,
     responses(
@@ -119,7 +124,7 @@ pub(in crate::http) async fn send(
     headers: HeaderMap,
     Body(order): Body<Order>,
 ) -> Result<Response, Problem> {
-    let mut order = order;
+    let mut order = order.within_trace(&headers);
     if let Some(Span(wait)) = query.wait {
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         if order.wait_ms.replace(millis).is_some() {
@@ -279,6 +284,13 @@ impl Order {
         Ok(result)
     }
 
+    /// Lets the task continue the trace of a request.
+    pub(in crate::http) fn within_trace(mut self, headers: &HeaderMap) -> Self {
+        let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+        self.trace = TraceContext::read(header);
+        self
+    }
+
     /// Sends the task without waiting, and returns its id.
     pub(in crate::http) async fn post(self, desk: &Desk) -> Result<String, Problem> {
         let result = self.launch(desk, None).await?;
@@ -351,6 +363,10 @@ impl Order {
 
     async fn send(self, desk: &Desk) -> celeriac::Result<AsyncResult<Value>> {
         let mut call = desk.app.call(self.name).args(self.args).kwargs(self.kwargs);
+        // Headers among the options take their place.
+        for (name, value) in self.trace.iter().flat_map(TraceContext::headers) {
+            call = call.header(name, value);
+        }
         for (name, value) in self.options {
             call = call.option(&name, value);
         }
