@@ -18,6 +18,7 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod celery;
+mod history;
 mod measure;
 mod report;
 mod roles;
@@ -44,6 +45,10 @@ fn main() {
         report.memory("idle node, resident", measure::idle_node_memory());
     }
     println!("{report}");
+    let only = options.only.as_deref();
+    if only.is_none_or(|only| "history".contains(only)) {
+        println!("{}", history::run(&options));
+    }
 }
 
 /// Ours and a peer doing the same.

@@ -124,7 +124,8 @@ pub(crate) fn idle_node_memory() -> f64 {
     highest
 }
 
-fn resident_mib(pid: u32) -> f64 {
+/// The resident memory of a process, in MiB.
+pub(crate) fn resident_mib(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status
         .lines()

@@ -43,7 +43,8 @@ pub(crate) fn play(role: &str, options: &Options) {
             "memory-run" => memory(tasks, false, true).await,
             "memory-both" => memory(tasks, true, true).await,
             "amqp-send" => amqp_send(tasks, queue).await,
-            "amqp-run" => amqp_run(tasks, queue).await,
+            "amqp-run" => amqp_run(tasks, queue, false).await,
+            "amqp-run-events" => amqp_run(tasks, queue, true).await,
             "lapin-send" => lapin_send(tasks, queue).await,
             "lapin-consume" => lapin_consume(tasks, queue, 1).await,
             "lapin-consume-64" => lapin_consume(tasks, queue, 64).await,
@@ -103,10 +104,14 @@ async fn amqp_send(tasks: usize, queue: &str) -> Sample {
     sample
 }
 
-async fn amqp_run(tasks: usize, queue: &str) -> Sample {
+async fn amqp_run(tasks: usize, queue: &str, events: bool) -> Sample {
     let counter = Counter::default();
     let app = app(&amqp_url(), queue, &counter);
-    let node = Node::new(app.clone(), config(queue)).unwrap();
+    let config = Config {
+        events,
+        ..config(queue)
+    };
+    let node = Node::new(app.clone(), config).unwrap();
     let sample = run(node, Shutdown::new(), &counter, tasks).await;
     let left = app.broker().queue(queue).await.unwrap().unwrap();
     assert_eq!(left.ready, 0, "every task was acknowledged");
