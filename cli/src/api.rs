@@ -42,9 +42,20 @@ impl Api {
         body: &Value,
         within: Duration,
     ) -> Result<Value, Error> {
+        self.change(reqwest::Method::POST, path, body, within).await
+    }
+
+    /// Sends a request with a body. An answer without one is `null`.
+    pub(crate) async fn change(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: &Value,
+        within: Duration,
+    ) -> Result<Value, Error> {
         let request = self
             .client
-            .post(format!("{}{path}", self.base))
+            .request(method, format!("{}{path}", self.base))
             .header("content-type", "application/json")
             .body(body.to_string());
         self.send(request, within).await
@@ -71,6 +82,9 @@ impl Api {
         let response = request.timeout(within).send().await.map_err(unreachable)?;
         let status = response.status();
         let text = response.text().await.map_err(unreachable)?;
+        if text.is_empty() && status.is_success() {
+            return Ok(Value::Null);
+        }
         let value: Value = serde_json::from_str(&text).map_err(|_| {
             Error::Failed(format!(
                 "expected JSON from the supervisor, found status {status}"

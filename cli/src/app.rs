@@ -92,10 +92,6 @@ fn run(
             command::report::run(&settings, output)?;
             return Ok(ExitCode::SUCCESS);
         }
-        Command::Schedules(args) => {
-            command::schedules::run(&settings, args, output)?;
-            return Ok(ExitCode::SUCCESS);
-        }
         Command::Completions { shell } => {
             command::completions::run(shell);
             return Ok(ExitCode::SUCCESS);
@@ -129,12 +125,12 @@ fn run(
             Command::Top(args) => command::top::run(&settings, args, output).await,
             Command::Events(args) => command::events::run(&settings, args, output).await,
             Command::Letters(args) => command::letters::run(&settings, args, output).await,
+            Command::Schedules(args) => command::schedules::run(&settings, args, output).await,
             Command::Graph(args) => command::graph::run(&settings, args, output).await,
             Command::Migrate(args) => command::migrate::run(&settings, args, output).await,
             Command::Check
             | Command::HashPassword
             | Command::Report
-            | Command::Schedules(_)
             | Command::Completions { .. } => Ok(()),
         }
     })?;

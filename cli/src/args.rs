@@ -14,7 +14,9 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 pub(crate) use self::call::Call;
 pub(crate) use self::letters::{Discard, Letters, LettersCommand, List, Replay, Which};
 pub(crate) use self::remote::{Asked, Drawing, Events, Graph, Migrate, Remote, Top};
-pub(crate) use self::schedules::{Preview, Schedules, SchedulesCommand};
+pub(crate) use self::schedules::{
+    Add, Edit, Fields, Named, Preview, Schedules, SchedulesCommand, When,
+};
 use crate::settings::Layer;
 use crate::units::parse_duration;
 
@@ -161,7 +163,7 @@ pub(crate) enum Command {
     Purge(Purge),
     /// Look at dead letters, send them again, discard them
     Letters(Letters),
-    /// Show when tasks run by themselves
+    /// Show and change when tasks run by themselves
     Schedules(Schedules),
     /// Bring messages from one broker to another
     Migrate(Migrate),
@@ -183,7 +185,7 @@ pub(crate) struct Beat {
     /// File that keeps what was sent; the same as --store
     #[arg(short = 's', long, value_name = "FILE")]
     pub(crate) schedule: Option<String>,
-    /// Taken for Celery's scripts; changes are seen within a second anyway
+    /// Longest sleep between looks at the schedules, 1s or more: it never sleeps longer than 1s
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
     pub(crate) max_interval: Option<Duration>,
 }

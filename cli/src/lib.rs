@@ -22,6 +22,7 @@ mod api;
 mod app;
 mod args;
 mod command;
+mod confirm;
 mod error;
 mod logging;
 mod output;

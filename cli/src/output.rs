@@ -87,6 +87,20 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Writes an object as lines of names and values, without those that are null.
+pub(crate) fn described(object: &Value) -> String {
+    let mut lines = Vec::new();
+    for (name, value) in object.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::String(text) if text.contains('\n') => lines.push(format!("{name}:\n{text}")),
+            Value::String(text) => lines.push(format!("{name}: {text}")),
+            other => lines.push(format!("{name}: {other}")),
+        }
+    }
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,14 +1,14 @@
 //! `celeriac letters`: looks at dead letters, sends them again, discards them.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::api::Api;
 use crate::args::{Discard, Letters, LettersCommand, List, Replay, Which};
+use crate::confirm::confirm;
 use crate::error::Error;
-use crate::output::Output;
+use crate::output::{Output, described};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -192,38 +192,15 @@ fn filter(which: &Which) -> Map<String, Value> {
     given.collect()
 }
 
-/// A person is asked; a script must say `--yes`.
 fn agree(yes: bool, question: &str) -> Result<(), Error> {
     if yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        let text = format!("{question} say --yes to do so without a terminal");
-        return Err(Error::Usage(text));
-    }
-    eprint!("{question} (yes/no) ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    match std::io::stdin().read_line(&mut answer) {
-        Ok(_) if answer.trim() == "yes" => Ok(()),
-        _ => Err(Error::Failed("nothing was changed".to_owned())),
+        Ok(())
+    } else {
+        confirm(question, "--yes")
     }
 }
 
 fn path(id: &str, rest: &str) -> String {
     let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
     format!("/api/v1/letters/{id}{rest}")
-}
-
-fn described(letter: &Value) -> String {
-    let mut lines = Vec::new();
-    for (name, value) in letter.as_object().into_iter().flatten() {
-        match value {
-            Value::Null => {}
-            Value::String(text) if text.contains('\n') => lines.push(format!("{name}:\n{text}")),
-            Value::String(text) => lines.push(format!("{name}: {text}")),
-            other => lines.push(format!("{name}: {other}")),
-        }
-    }
-    lines.join("\n")
 }

@@ -1,10 +1,10 @@
 //! `celeriac queues` and `celeriac purge`.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use crate::api::Api;
 use crate::args;
+use crate::confirm::confirm;
 use crate::error::Error;
 use crate::output::Output;
 use crate::settings::Settings;
@@ -68,7 +68,8 @@ pub(crate) async fn purge(
         ));
     }
     if !args.force {
-        confirm(&names)?;
+        let question = format!("drop every waiting message of {}?", names.join(", "));
+        confirm(&question, "--force")?;
     }
     let app = super::client(settings)?;
     let mut dropped = serde_json::Map::new();
@@ -81,23 +82,6 @@ pub(crate) async fn purge(
         dropped.iter().map(line).collect::<Vec<_>>().join("\n")
     });
     Ok(())
-}
-
-/// Purging cannot be undone, so a person is asked and a script must say `--force`.
-fn confirm(names: &[String]) -> Result<(), Error> {
-    let names = names.join(", ");
-    if !std::io::stdin().is_terminal() {
-        return Err(Error::Usage(format!(
-            "purge drops every waiting message of {names}; say --force to do so without a terminal"
-        )));
-    }
-    eprint!("drop every waiting message of {names}? (yes/no) ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    match std::io::stdin().read_line(&mut answer) {
-        Ok(_) if answer.trim() == "yes" => Ok(()),
-        _ => Err(Error::Failed("nothing was dropped".to_owned())),
-    }
 }
 
 fn names(settings: &Settings, given: Vec<String>) -> Vec<String> {

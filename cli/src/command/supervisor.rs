@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use celeriac_supervisor::{Access, Config, LeaderElection, Redaction, Role, Supervisor, TrustedProxy};
 
@@ -26,8 +27,14 @@ pub(crate) async fn beat(
 ) -> Result<(), Error> {
     let mut config = config(settings)?;
     config.serve = settings.text("listen").is_some();
-    if let Some(span) = args.max_interval {
-        tracing::debug!(?span, "the beat looks at its clock once a second at least");
+    if let Some(span) = args.max_interval
+        && span < Duration::from_secs(1)
+    {
+        let text = format!(
+            "--max-interval: expected 1s or more, found {span:?}: the beat looks for changes once a \
+             second, and sends each tick at its time"
+        );
+        return Err(Error::Usage(text));
     }
     if let Some(file) = args.schedule {
         if settings.text("store").is_some_and(|store| store != file) {
