@@ -143,7 +143,7 @@ pub(super) fn maybe_span(seconds: Option<f64>) -> String {
 /// Writes how many per second.
 pub(super) fn rate(per_second: f64) -> String {
     match per_second {
-        r if r == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         r if r < 9.995 => format!("{r:.2}"),
         r if r < 99.95 => format!("{r:.1}"),
         r => grouped(r.round() as u64),
