@@ -70,6 +70,8 @@ pub(crate) struct Depth {
     pub(crate) oldest: Option<Oldest>,
     /// Messages per second, where the broker's management tells.
     pub(crate) flow: Option<Flow>,
+    /// By how many messages per second it grows, where it has done so for a minute.
+    pub(crate) growth: Option<f64>,
 }
 
 /// Since when the oldest message of a queue waits, and who says so.

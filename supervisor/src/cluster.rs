@@ -11,6 +11,7 @@ mod queue;
 mod reading;
 mod task;
 mod tempo;
+mod trend;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ pub(crate) use self::node::{Node, NodeState, Rules};
 use self::queue::Queues;
 pub(crate) use self::reading::{Reading, cut};
 pub(crate) use self::task::{Call, Fact, Route, Step, StepKind, Task};
+pub(crate) use self::trend::Trend;
 
 /// The nodes and queues of a cluster.
 ///

@@ -1,5 +1,6 @@
 //! The Survey actor: reads the depths of queues, in turns.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -8,6 +9,7 @@ use celeriac::App;
 use celeriac::broker::QueueStatus;
 
 use crate::board::{Board, Depth, Oldest, Source};
+use crate::cluster::Trend;
 use crate::guardian::Ward;
 
 /// Reads the depths of the known queues, one after the other, at each interval.
@@ -50,6 +52,8 @@ impl Actor for Survey {
 
 async fn run(app: App, board: Arc<Board>, interval: Duration, timeout: Duration) {
     let pulse = board.progress.pulse("survey");
+    // As many as there are known queues, whose number is bounded.
+    let mut trends = HashMap::<String, Trend>::new();
     loop {
         let waiting = board.history.waiting();
         for (name, known) in board.queues_by_name() {
@@ -74,12 +78,21 @@ async fn run(app: App, board: Arc<Board>, interval: Duration, timeout: Duration)
             };
             let sent = waiting.get(&*name).map_or(&[][..], Vec::as_slice);
             let oldest = status.and_then(|status| oldest(status, sent));
+            let now = Instant::now();
+            let growth = match status {
+                Some(status) => trends
+                    .entry(name.clone())
+                    .or_default()
+                    .learn(now, status.ready),
+                None => trends.remove(&name).and(None),
+            };
             let depth = Depth {
                 status: status.map(|status| (status.ready, status.consumers)),
-                at: Some(Instant::now()),
+                at: Some(now),
                 unacked: status.and_then(|status| status.unacked),
                 oldest,
                 flow: None,
+                growth,
             };
             if depth.status != known.status || known.at.is_none() {
                 tracing::trace!(queue = name, ?status, "a queue's depth changed");

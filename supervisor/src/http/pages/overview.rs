@@ -97,6 +97,7 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
         unled: !schedules.leads
             && !schedules.lines.is_empty()
             && schedules.leader(Instant::now()).is_none(),
+        store: desk.store.trouble().map(|trouble| trouble.to_string()),
     });
     let figures = figures(&nodes, &queues, &total);
     queues.sort_by_key(|queue| Reverse(queue.ready));

@@ -120,6 +120,7 @@ impl Row {
             (None, _) => "not asked yet",
             (_, Some(0)) if waiting => "no consumer",
             (_, Some(0)) => "idle",
+            _ if queue.growth_per_second.is_some() => "growing",
             _ => "on",
         };
         Self {

@@ -29,6 +29,8 @@ pub(in crate::http) struct QueueView {
     pub(in crate::http) oldest_source: Option<&'static str>,
     /// Messages per second, where the broker's management tells.
     pub(in crate::http) flow: Option<FlowView>,
+    /// By how many messages per second it grows; `null` unless it has grown for a minute.
+    pub(in crate::http) growth_per_second: Option<f64>,
     /// The nodes that consume it.
     pub(in crate::http) nodes: Vec<String>,
     /// How many tasks these nodes run, of whatever queue.
@@ -93,6 +95,7 @@ impl QueueView {
                 delivered: flow.delivered,
                 acknowledged: flow.acknowledged,
             }),
+            growth_per_second: depth.growth,
             nodes,
             running,
             slots,

@@ -34,6 +34,8 @@ pub(super) struct Facts<'a> {
     pub(super) late: Vec<String>,
     /// Whether there are schedules and nobody leads.
     pub(super) unled: bool,
+    /// Why the store cannot be written.
+    pub(super) store: Option<String>,
 }
 
 /// Lists what needs attention, the most urgent first.
@@ -47,6 +49,15 @@ pub(super) fn items(facts: &Facts<'_>) -> Vec<Item> {
         ..
     } = *facts;
     let mut items = Vec::new();
+    if let Some(trouble) = &facts.store {
+        items.push(Item {
+            tone: "bad",
+            kind: "store",
+            text: format!("the store cannot be written: {trouble}"),
+            href: "/readyz".to_owned(),
+            act: "See the checks",
+        });
+    }
     for state in ["lost", "suspect"] {
         let silent: Vec<_> = nodes.iter().filter(|node| node.state == state).collect();
         let tone = if state == "lost" { "bad" } else { "warn" };
@@ -75,7 +86,8 @@ pub(super) fn items(facts: &Facts<'_>) -> Vec<Item> {
     }
     let orphaned: Vec<_> = queues
         .iter()
-        .filter(|queue| queue.consumers == Some(0) && queue.ready.is_some_and(|ready| ready > 0))
+        .filter(|queue| !queue.paused && queue.consumers == Some(0))
+        .filter(|queue| queue.ready.is_some_and(|ready| ready > 0))
         .collect();
     few(
         &mut items,
@@ -144,6 +156,60 @@ pub(super) fn items(facts: &Facts<'_>) -> Vec<Item> {
             act: "See all",
         },
     );
+    let paused: Vec<_> = queues.iter().filter(|queue| queue.paused).collect();
+    few(
+        &mut items,
+        &paused,
+        |queue| Item {
+            tone: "warn",
+            kind: "paused",
+            text: match queue.ready {
+                Some(ready) if ready > 0 => format!(
+                    "{} is paused; {} in it",
+                    queue.name,
+                    text::many(ready, "message")
+                ),
+                _ => format!("{} is paused", queue.name),
+            },
+            href: format!("/queues#{}", text::url(&queue.name)),
+            act: "See the queue",
+        },
+        |rest| Item {
+            tone: "warn",
+            kind: "paused",
+            text: format!("and {rest} more queues"),
+            href: "/queues".to_owned(),
+            act: "See all",
+        },
+    );
+    let growing: Vec<_> = queues
+        .iter()
+        .filter(|queue| !queue.paused && queue.consumers != Some(0))
+        .filter_map(|queue| queue.growth_per_second.map(|growth| (queue, growth)))
+        .collect();
+    few(
+        &mut items,
+        &growing,
+        |(queue, growth)| Item {
+            tone: "warn",
+            kind: "growing",
+            text: format!(
+                "{} grows by {} messages per second; {} wait in it",
+                queue.name,
+                text::rate(*growth),
+                grouped(queue.ready.unwrap_or(0))
+            ),
+            href: format!("/queues#{}", text::url(&queue.name)),
+            act: "See the queue",
+        },
+        |rest| Item {
+            tone: "warn",
+            kind: "growing",
+            text: format!("and {rest} more queues"),
+            href: "/queues".to_owned(),
+            act: "See all",
+        },
+    );
     if facts.letters > 0 {
         let (count, verb) = match facts.letters {
             1 => ("one dead letter".to_owned(), "waits"),
@@ -174,7 +240,11 @@ fn few<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::board::Depth;
+    use crate::http::view::Consumers;
 
     fn total(failed: u64, ratio: Option<f64>) -> Total {
         Total {
@@ -199,6 +269,7 @@ mod tests {
             letters,
             late: late.iter().map(|&name| name.to_owned()).collect(),
             unled,
+            store: None,
         });
         items.iter().map(|item| (item.kind, item.tone)).collect()
     }
@@ -218,6 +289,48 @@ mod tests {
             kinds(&total(9, Some(0.5)), 0, &[], false),
             [("failing", "bad")]
         );
+    }
+
+    #[test]
+    fn a_queue_is_told_of_once_by_what_is_wrong_with_it() {
+        let queue = |name: &str, consumers, paused, growth| QueueView {
+            name: name.to_owned(),
+            ready: Some(1_200),
+            consumers: Some(consumers),
+            paused,
+            growth_per_second: growth,
+            ..QueueView::new(
+                String::new(),
+                Depth::default(),
+                Consumers::default(),
+                None,
+                Instant::now(),
+            )
+        };
+        let queues = [
+            queue("fine", 1, false, None),
+            queue("slow", 1, false, Some(3.5)),
+            queue("held", 0, true, Some(3.5)),
+            queue("left", 0, false, Some(3.5)),
+        ];
+        let items = items(&Facts {
+            nodes: &[],
+            queues: &queues,
+            names: &[],
+            total: &total(0, None),
+            window: "hour",
+            letters: 0,
+            late: Vec::new(),
+            unled: false,
+            store: Some("disk full".to_owned()),
+        });
+        let kinds: Vec<_> = items.iter().map(|item| item.kind).collect();
+        assert_eq!(kinds, ["store", "no consumer", "paused", "growing"]);
+        assert_eq!(
+            items[3].text,
+            "slow grows by 3.50 messages per second; 1\u{202f}200 wait in it"
+        );
+        assert_eq!(items[2].text, "held is paused; 1\u{202f}200 messages in it");
     }
 
     #[test]
