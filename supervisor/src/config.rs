@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::access::{Access, Redaction, Role, Token};
 use crate::error::Error;
-use crate::recorder::Limits;
 use crate::leader::LeaderElection;
+use crate::recorder::Limits;
 use crate::store::{Place, StoreError};
 
 /// The settings of a supervisor, complete before anything starts.
@@ -51,7 +51,8 @@ pub struct Config {
     /// How long tasks are kept in the store. Default 7 days.
     pub history_max_age: Duration,
     /// How many tasks are kept in the store; the oldest go first. Default 1,000,000; a
-    /// store in memory keeps 20,000 at most.
+    /// store in memory keeps 20,000 at most. With 0 there is no history: those that are
+    /// stored are forgotten, and the tasks in memory are all that is known.
     pub history_max_tasks: u64,
     /// How many nodes are tracked; further ones are counted and left out. Default 5,000.
     pub max_nodes: usize,
@@ -208,8 +209,8 @@ impl Config {
                 format!("{age:?}"),
             ));
         }
-        if !(1..=1_000_000_000).contains(&self.history_max_tasks) {
-            let expected = "1 to 1,000,000,000";
+        if self.history_max_tasks > 1_000_000_000 {
+            let expected = "0 to 1,000,000,000";
             return Err(Error::config(
                 "history_max_tasks",
                 expected,
@@ -395,7 +396,7 @@ mod tests {
             (
                 "history_max_tasks",
                 Config {
-                    history_max_tasks: 0,
+                    history_max_tasks: 1_000_000_001,
                     ..Config::default()
                 },
             ),

@@ -1,4 +1,4 @@
-//! What happened lately, as figures: rates, and how long tasks waited and ran.
+//! What happened, as figures: rates, and how long tasks waited and ran.
 
 mod sketch;
 
@@ -10,9 +10,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use self::sketch::Sketch;
+use crate::store::{HOUR, MINUTE, Point, Span, Store, StoreError};
 
 /// What happened lately, as figures: by the second for ten minutes, by the minute for a
-/// day.
+/// day. The minutes outlive the process in the store.
 ///
 /// All memory is taken at the start, about two megabytes. The time of an event is that
 /// of its intake, by this process's clock, so that wrong clocks elsewhere bend no chart.
@@ -60,7 +61,7 @@ pub(crate) enum Window {
 }
 
 /// Figures ready for a chart: every list is as long as `times`, oldest first, without
-/// gaps. The running second or minute is left out, because it would look like a fall.
+/// gaps. The running second, minute or hour is left out, because it would look like a fall.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Series {
     /// Seconds from one point to the next.
@@ -94,7 +95,7 @@ pub(crate) struct Quantiles {
 /// The whole window as one point.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Total {
-    /// How many seconds of the window were watched.
+    /// How many seconds the window has.
     pub(crate) seconds: u64,
     pub(crate) received: u64,
     pub(crate) started: u64,
@@ -144,11 +145,26 @@ impl Rates {
         let Rings { seconds, minutes } = &mut *rings;
         for ring in [seconds, minutes] {
             let slot = ring.at(at);
-            slot.counts.note(state);
+            slot.counts.add(state, 1);
             runtime.into_iter().for_each(|s| slot.runtime.observe(s));
             let waited = queue_time.into_iter();
             waited.for_each(|s| slot.queue_time.observe(s));
         }
+    }
+
+    /// Takes the last day from the store, as a supervisor before this one left it. To be
+    /// called before the first event is noted.
+    pub(crate) async fn restore(&self, store: &Store, now: SystemTime) -> Result<(), StoreError> {
+        let to = crate::recorder::micros(now) + 1;
+        let from = to - MINUTES as i64 * MINUTE;
+        let points = store.series().points(Span { from, to }, MINUTE).await?;
+        let mut rings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for point in &points {
+            let slot = Slot::of(point);
+            let place = rings.minutes.place(slot.stamp);
+            rings.minutes.slots[place] = slot;
+        }
+        Ok(())
     }
 
     /// Returns the figures of a window that ends now.
@@ -182,30 +198,30 @@ impl Ring {
         let count = count.clamp(1, self.slots.len() - 1);
         let end = now - now % self.step;
         let start = end.saturating_sub(count as u64 * self.step);
-        let mut series = Series {
-            step_seconds: self.step,
-            ..Series::default()
-        };
-        let mut whole = (Sketch::default(), Sketch::default());
-        let empty = Slot::default();
-        for stamp in (start..end).step_by(usize::try_from(self.step).unwrap_or(1)) {
-            let slot = &self.slots[self.place(stamp)];
-            let slot = if slot.stamp == stamp { slot } else { &empty };
-            series.push(stamp, slot);
-            whole.0.add(&slot.runtime);
-            whole.1.add(&slot.queue_time);
+        let slot = |stamp| Some(&self.slots[self.place(stamp)]).filter(|slot| slot.stamp == stamp);
+        Series::of(start..end, self.step, slot)
+    }
+}
+
+impl Slot {
+    fn of(point: &Point) -> Self {
+        let mut counts = Counts::default();
+        for (state, count) in &point.states {
+            let count = u32::try_from(*count).unwrap_or(u32::MAX);
+            counts.add(&State::from(state.as_str()), count);
         }
-        series.total.seconds = end - start;
-        series.total.runtime = QUANTILES.map(|q| whole.0.quantile(q));
-        series.total.queue_time = QUANTILES.map(|q| whole.1.quantile(q));
-        series.total.relate();
-        series
+        Self {
+            stamp: u64::try_from(point.at / 1_000_000).unwrap_or_default(),
+            counts,
+            runtime: point.runtime.clone(),
+            queue_time: point.queue_time.clone(),
+        }
     }
 }
 
 impl Counts {
-    fn note(&mut self, state: &State) {
-        let count = match state {
+    fn add(&mut self, state: &State, count: u32) {
+        let known = match state {
             State::Received => &mut self.received,
             State::Started => &mut self.started,
             State::Success => &mut self.succeeded,
@@ -215,11 +231,56 @@ impl Counts {
             State::Rejected => &mut self.rejected,
             _ => return,
         };
-        *count = count.saturating_add(1);
+        *known = known.saturating_add(count);
     }
 }
 
 impl Series {
+    /// Returns the figures of the last `hours` whole hours, as the store has them.
+    pub(crate) async fn stored(
+        store: &Store,
+        hours: u64,
+        now: SystemTime,
+    ) -> Result<Self, StoreError> {
+        const STEP: u64 = 3_600;
+        let now = epoch(now);
+        let end = now - now % STEP;
+        let start = end.saturating_sub(hours * STEP);
+        let micros = |seconds: u64| i64::try_from(seconds * 1_000_000).unwrap_or(i64::MAX);
+        let (from, to) = (micros(start), micros(end));
+        let points = store.series().points(Span { from, to }, HOUR).await?;
+        let slots: Vec<_> = points.iter().map(Slot::of).collect();
+        let slot = |stamp| {
+            let found = slots.binary_search_by_key(&stamp, |slot| slot.stamp);
+            found.ok().map(|at| &slots[at])
+        };
+        Ok(Self::of(start..end, STEP, slot))
+    }
+
+    fn of<'a>(
+        span: std::ops::Range<u64>,
+        step: u64,
+        slot: impl Fn(u64) -> Option<&'a Slot>,
+    ) -> Self {
+        let mut series = Self {
+            step_seconds: step,
+            ..Self::default()
+        };
+        let (mut runtime, mut queue_time) = (Sketch::default(), Sketch::default());
+        let empty = Slot::default();
+        series.total.seconds = span.end - span.start;
+        for stamp in span.step_by(usize::try_from(step).unwrap_or(1)) {
+            let slot = slot(stamp).unwrap_or(&empty);
+            series.push(stamp, slot);
+            runtime.add(&slot.runtime);
+            queue_time.add(&slot.queue_time);
+        }
+        series.total.runtime = QUANTILES.map(|q| runtime.quantile(q));
+        series.total.queue_time = QUANTILES.map(|q| queue_time.quantile(q));
+        series.total.relate();
+        series
+    }
+
     fn push(&mut self, stamp: u64, slot: &Slot) {
         let (counts, total) = (&slot.counts, &mut self.total);
         self.times.push(stamp);
@@ -271,6 +332,8 @@ impl std::fmt::Debug for Rates {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn at(seconds: u64) -> SystemTime {
@@ -315,6 +378,38 @@ mod tests {
         let minutes = rates.snapshot(Window::Minutes(20), at(780));
         assert_eq!(minutes.total.succeeded, 2);
         assert_eq!(minutes.times.len(), 13);
+    }
+
+    // S35: the charts of a day, and longer ones, go on where they were before a restart.
+    #[tokio::test]
+    async fn minutes_and_hours_outlive_the_process() {
+        let store = Store::open(&crate::store::Place::Memory).await.unwrap();
+        let now = 400_000_000;
+        let mut tally = crate::store::Tally::default();
+        // Too old for the minutes, two in the day, and one in the running minute.
+        for ago in [90_000, 7_200, 3_600, 1] {
+            let at = crate::recorder::micros(at(now - ago));
+            tally.count(at, &"add".into(), "SUCCESS", Some(0.5), Some(2.0));
+        }
+        store.write(tally.statements("before")).await.unwrap();
+
+        let rates = Rates::default();
+        rates.restore(&store, at(now)).await.unwrap();
+        rates.note(&State::Success, None, Some(2.0), at(now));
+        rates.note(&State::Failure, None, None, at(now + 1));
+        let total = |minutes, now| rates.snapshot(Window::Minutes(minutes), at(now)).total;
+        assert_eq!(total(1_440, now).succeeded, 2);
+        let day = total(1_440, now + 60);
+        assert_eq!((day.succeeded, day.failed), (4, 1));
+        assert_eq!(total(70, now + 60).succeeded, 3);
+        let waited = day.queue_time[0].unwrap_or_default();
+        assert!((0.44..0.57).contains(&waited), "{waited}");
+
+        let month = Series::stored(&store, 720, at(now + 3_600)).await.unwrap();
+        assert_eq!((month.step_seconds, month.times.len()), (3_600, 720));
+        assert_eq!(month.total.succeeded, 4);
+        let hours = month.succeeded.iter().filter(|count| **count > 0).count();
+        assert_eq!(hours, 4);
     }
 
     #[test]

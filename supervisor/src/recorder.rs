@@ -10,6 +10,8 @@
 //! Many events of a task become one write of its latest state. While the store is slow or
 //! down, tasks wait; when too many do, states that others will follow are left out first,
 //! and what is left out is counted.
+//!
+//! A supervisor that is to keep no tasks records nothing at all.
 
 mod dirty;
 mod retention;
@@ -17,7 +19,7 @@ mod retention;
 mod tests;
 mod writer;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -39,6 +41,8 @@ pub(crate) struct Recorder(Arc<Inner>);
 struct Inner {
     dirty: Mutex<Dirty>,
     tally: Mutex<Tally>,
+    /// Whether no history is kept.
+    off: AtomicBool,
     /// Tells the writer that a whole batch waits.
     full: Notify,
     stored: AtomicU64,
@@ -76,14 +80,20 @@ const WAITING: usize = 50_000;
 const BYTES: usize = 48 * 1024 * 1024;
 /// How many tasks are written in one transaction.
 const BATCH: usize = 1_000;
-/// The longest time before what changed is written.
+/// The longest time before what changed is written, when few tasks wait.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How many are few. When more wait, states that others will follow wait for those:
+/// most tasks are written once, then, as they ended.
+const FEW: usize = 100;
+/// The longest time that they wait, in microseconds.
+const PATIENCE: i64 = 1_000_000;
 
 impl Recorder {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Inner {
             dirty: Mutex::new(Dirty::new(WAITING, BYTES)),
             tally: Mutex::default(),
+            off: AtomicBool::new(false),
             full: Notify::new(),
             stored: AtomicU64::new(0),
             written: AtomicU64::new(0),
@@ -99,16 +109,19 @@ impl Recorder {
         evicted: Option<Task>,
         now: SystemTime,
     ) {
+        if self.is_off() {
+            return;
+        }
         let now = micros(now);
-        let waiting = {
+        let whole = {
             let mut dirty = self.dirty();
             dirty.mark(id, moved.is_some_and(|moved| moved.state.is_ready()), now);
             if let Some(task) = evicted {
                 dirty.keep(task);
             }
-            dirty.len()
+            dirty.finals() >= BATCH
         };
-        if waiting >= BATCH {
+        if whole {
             self.0.full.notify_one();
         }
         if let Some(moved) = moved {
@@ -116,6 +129,11 @@ impl Recorder {
             self.tally()
                 .count(now, &moved.name, state, moved.queue_time, moved.runtime);
         }
+    }
+
+    /// Whether no history is kept: then memory alone knows tasks.
+    pub(crate) fn is_off(&self) -> bool {
+        self.0.off.load(Ordering::Relaxed)
     }
 
     /// Returns what was done and what could not be.
@@ -130,7 +148,8 @@ impl Recorder {
         }
     }
 
-    /// Starts to write, and to forget what is too old or too much.
+    /// Starts to write, and to forget what is too old or too much. Limits of no tasks turn
+    /// the history off, and forget what there is.
     pub(crate) fn start(
         &self,
         store: &Store,
@@ -138,6 +157,7 @@ impl Recorder {
         limits: Limits,
         writer: String,
     ) -> Recording {
+        self.0.off.store(limits.tasks == 0, Ordering::Relaxed);
         let (stop, stopped) = watch::channel(false);
         let write = writer::Writer {
             recorder: self.clone(),

@@ -39,10 +39,10 @@ pub(crate) use self::pauses::PauseRow;
 pub(crate) use self::place::Place;
 use self::postgres::Postgres;
 pub(crate) use self::row::Row;
-pub(crate) use self::series::{HOUR, MINUTE, MINUTES_KEPT, Point, Span, Tally};
+pub(crate) use self::series::{HOUR, MINUTE, MINUTES_KEPT, Point, Span, States, Tally};
 use self::sqlite::Sqlite;
 pub(crate) use self::statement::{Cell, Statement};
-pub(crate) use self::tasks::{Position, Step, StepKind, TaskPage, TaskRecord, TaskSearch};
+pub(crate) use self::tasks::{Position, Step, TaskPage, TaskRecord, TaskSearch};
 
 /// The durable store of one cluster.
 ///

@@ -104,6 +104,10 @@ impl Supervisor {
         let port = address.map_or(0, |address| address.port());
         let writer = format!("{}:{port}", celeriac::host::name());
         let recording = board.recorder.start(&store, &board.history, limits, writer);
+        let restored = board.rates.restore(&store, celeriac::clock::now()).await;
+        if let Err(error) = restored {
+            tracing::warn!(%error, "the figures of the last day are not known");
+        }
         match store.paused_queues().await {
             Ok(rows) => board.pauses.restore(rows),
             Err(error) => tracing::warn!(%error, "which queues are paused is not known"),

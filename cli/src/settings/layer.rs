@@ -317,7 +317,8 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "DURATION", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) history_max_age: Option<String>,
-    /// How many tasks the store keeps; the oldest go first [default: 1000000]
+    /// How many tasks the store keeps; the oldest go first; 0 for no history
+    /// [default: 1000000]
     #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) history_max_tasks: Option<String>,

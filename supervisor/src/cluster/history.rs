@@ -125,7 +125,12 @@ impl History {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Task> {
-        self.0.tasks.get(id).map(|task| task.clone())
+        self.look(id, Task::clone)
+    }
+
+    /// Looks at one task where it is; whoever changes it waits that long.
+    pub(crate) fn look<T>(&self, id: &str, look: impl FnOnce(&Task) -> T) -> Option<T> {
+        self.0.tasks.get(id).map(|task| look(&task))
     }
 
     /// Returns the tasks that are not ready and were told of last by `node`, `most` at
@@ -207,7 +212,12 @@ impl History {
 
     /// Lists tasks that became known before number `before` (from the newest when
     /// `None`), newest first, `limit` at most.
-    pub(crate) fn list(&self, filter: &Filter, before: Option<u64>, limit: usize) -> Page {
+    pub(crate) fn list(
+        &self,
+        takes: impl Fn(&Task) -> bool,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Page {
         let mut tasks = Vec::with_capacity(limit.min(STRIDE));
         let mut before = before.unwrap_or(u64::MAX);
         loop {
@@ -220,7 +230,7 @@ impl History {
                 let Some(task) = self.0.tasks.get(&id) else {
                     continue;
                 };
-                if !filter.takes(&task) {
+                if !takes(&task) {
                     continue;
                 }
                 if tasks.len() == limit {
@@ -311,7 +321,8 @@ impl Order {
 }
 
 impl Filter {
-    fn takes(&self, task: &Task) -> bool {
+    /// Whether a task is one of these.
+    pub(crate) fn takes(&self, task: &Task) -> bool {
         self.state
             .as_ref()
             .is_none_or(|state| task.state() == state)
@@ -397,7 +408,7 @@ mod tests {
         };
         let (mut seen, mut cursor) = (Vec::new(), None);
         loop {
-            let page = history.list(&filter, cursor, 70);
+            let page = history.list(|task| filter.takes(task), cursor, 70);
             seen.extend(page.tasks.iter().map(|task| task.id.to_string()));
             told(
                 &history,
@@ -425,7 +436,7 @@ mod tests {
         told(&history, "b", 2, received("add"));
         told(&history, "b", 3, Fact::Started);
         told(&history, "c", 4, received("mul"));
-        let list = |filter| history.list(&filter, None, 10);
+        let list = |filter: Filter| history.list(|task| filter.takes(task), None, 10);
         let page = list(Filter {
             state: Some(State::Received),
             ..Filter::default()
@@ -442,7 +453,7 @@ mod tests {
             ..Filter::default()
         };
         assert!(list(other).tasks.is_empty());
-        let full = history.list(&Filter::default(), None, 3);
+        let full = history.list(|_| true, None, 3);
         assert_eq!((full.tasks.len(), full.next), (3, None));
     }
 
@@ -465,7 +476,7 @@ mod tests {
                 told(&history, &id.to_string(), at as u64, fact);
             }
             prop_assert!(history.len() <= capacity);
-            let page = history.list(&Filter::default(), None, 100);
+            let page = history.list(|_| true, None, 100);
             prop_assert_eq!(page.tasks.len(), history.len());
             let total: u64 = history.counts().values().flat_map(BTreeMap::values).sum();
             prop_assert_eq!(total, history.len() as u64);

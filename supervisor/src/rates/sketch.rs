@@ -25,7 +25,7 @@ impl Sketch {
     }
 
     /// Returns the bucket of a duration in seconds; `None` for what is no duration.
-    pub(crate) fn bucket(seconds: f64) -> Option<usize> {
+    fn bucket(seconds: f64) -> Option<usize> {
         if seconds.is_nan() || seconds < 0.0 {
             return None;
         }
@@ -38,6 +38,12 @@ impl Sketch {
     pub(crate) fn put(&mut self, bucket: usize, count: u32) {
         let bucket = &mut self.0[bucket.min(BUCKETS - 1)];
         *bucket = bucket.saturating_add(count);
+    }
+
+    /// Returns the buckets that are not empty, with their counts.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        let buckets = self.0.iter().copied().enumerate();
+        buckets.filter(|(_, count)| *count > 0)
     }
 
     pub(crate) fn add(&mut self, other: &Self) {

@@ -59,6 +59,11 @@ impl Dirty {
         self.marks.len()
     }
 
+    /// Returns how many tasks wait that are ready.
+    pub(super) fn finals(&self) -> usize {
+        self.finals.len()
+    }
+
     /// Takes in that a task changed.
     pub(super) fn mark(&mut self, id: &Arc<str>, is_final: bool, now: i64) {
         if let Some(mark) = self.marks.get_mut(id) {
@@ -108,17 +113,27 @@ impl Dirty {
         while self.bytes > self.most_bytes && self.drop_one() {}
     }
 
-    /// Takes out up to `most` tasks, those that are ready first.
-    pub(super) fn take(&mut self, most: usize) -> Vec<(Arc<str>, Mark)> {
+    /// Takes out up to `most` tasks: those that are ready, then others that changed
+    /// before `ripe`, in microseconds since the epoch.
+    pub(super) fn take(&mut self, most: usize, ripe: i64) -> Vec<(Arc<str>, Mark)> {
         let mut taken = Vec::with_capacity(most.min(self.marks.len()));
         while taken.len() < most {
-            let next = self.finals.pop_first().or_else(|| self.others.pop_first());
+            let next = self.finals.pop_first().or_else(|| self.pop_ripe(ripe));
             let Some((_, id)) = next else { break };
             if let Some(mark) = self.remove(&id) {
                 taken.push((id, mark));
             }
         }
         taken
+    }
+
+    fn pop_ripe(&mut self, ripe: i64) -> Option<(u64, Arc<str>)> {
+        let first = self.others.first_entry()?;
+        let known = self
+            .marks
+            .get(first.get())
+            .map_or(i64::MIN, |mark| mark.known);
+        (known < ripe).then(|| first.remove_entry())
     }
 
     /// Leaves out the oldest task that is not ready, or else the oldest.
@@ -203,10 +218,13 @@ mod tests {
         ] {
             dirty.mark(&id.into(), is_final, 7);
         }
-        let taken = dirty.take(9);
+        assert_eq!((dirty.len(), dirty.finals()), (3, 2));
+        dirty.mark(&"d".into(), false, 20);
+        let mut taken = dirty.take(9, 20);
         assert_eq!(ids(&taken), ["b", "c", "a"]);
+        taken.extend(dirty.take(9, 21));
         let known: Vec<_> = taken.iter().map(|(_, mark)| mark.known).collect();
-        assert_eq!(known, [8, 9, 7]);
+        assert_eq!(known, [8, 9, 7, 20]);
         assert_eq!((dirty.len(), dirty.dropped, dirty.lost), (0, 0, 0));
     }
 
@@ -228,7 +246,7 @@ mod tests {
         dirty.mark(&"late".into(), false, 1);
         dirty.mark(&"one more".into(), true, 1);
         assert_eq!((dirty.len(), dirty.dropped, dirty.lost), (100, 401, 1));
-        assert_eq!(ids(&dirty.take(1)), ["final1"]);
+        assert_eq!(ids(&dirty.take(1, 0)), ["final1"]);
     }
 
     #[test]
@@ -242,7 +260,7 @@ mod tests {
         assert_eq!((dirty.len(), dirty.lost), (2, 0));
         dirty.keep(task("b", 4_000));
         assert_eq!((dirty.len(), dirty.lost), (1, 1));
-        assert_eq!(dirty.take(1)[0].1.kept.len(), 2);
+        assert_eq!(dirty.take(1, 0)[0].1.kept.len(), 2);
         assert_eq!(dirty.bytes, 0);
     }
 }

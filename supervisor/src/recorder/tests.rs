@@ -179,6 +179,30 @@ async fn a_store_that_is_read_only_for_a_while_loses_no_final_state() {
     );
 }
 
+// S35: limits of no tasks turn the history off, and forget what there is.
+#[tokio::test]
+async fn without_a_history_nothing_is_written() {
+    let store = Store::open(&Place::Memory).await.unwrap();
+    let (recorder, history) = (Recorder::new(), History::new(100));
+    let recording = recorder.start(&store, &history, LIMITS, "here:1".into());
+    live(&recorder, &history, "before");
+    assert!(recording.stop(soon()).await);
+    assert_eq!(store.tasks().count().await, Ok(1));
+
+    let off = Limits { tasks: 0, ..LIMITS };
+    let (recorder, history) = (Recorder::new(), History::new(100));
+    let recording = recorder.start(&store, &history, off, "here:1".into());
+    assert!(recorder.is_off());
+    live(&recorder, &history, "after");
+    eventually("what there was is forgotten", async || {
+        store.tasks().count().await == Ok(0)
+    })
+    .await;
+    assert!(recording.stop(soon()).await);
+    assert_eq!(recorder.figures(), Recorded::default());
+    assert_eq!(history.len(), 1);
+}
+
 #[tokio::test]
 async fn a_stop_is_not_held_up_by_a_store_that_is_gone() {
     let file = File::new();

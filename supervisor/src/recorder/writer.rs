@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::dirty::Mark;
-use super::{BATCH, PAUSE, Recorder};
+use super::{BATCH, FEW, PATIENCE, PAUSE, Recorder, micros};
 use crate::cluster::History;
 use crate::store::{Statement, Store, StoreError, TaskRecord};
 
@@ -36,7 +36,7 @@ impl Writer {
                 () = tokio::time::sleep(PAUSE) => false,
             };
             loop {
-                let batch = self.recorder.dirty().take(BATCH);
+                let batch = self.take(stopping);
                 let (taken, full) = (!batch.is_empty(), batch.len() == BATCH);
                 if taken {
                     self.save(&self.records(batch)).await;
@@ -58,12 +58,22 @@ impl Writer {
         }
     }
 
+    fn take(&self, stopping: bool) -> Vec<(Arc<str>, Mark)> {
+        let mut dirty = self.recorder.dirty();
+        let ripe = if stopping || dirty.len() <= FEW {
+            i64::MAX
+        } else {
+            micros(celeriac::clock::now()) - PATIENCE
+        };
+        dirty.take(BATCH, ripe)
+    }
+
     fn records(&self, batch: Vec<(Arc<str>, Mark)>) -> Vec<TaskRecord> {
         let mut records = Vec::with_capacity(batch.len());
         for (id, mark) in batch {
-            let cached = self.history.get(&id);
-            let tasks = mark.kept.iter().chain(&cached);
-            records.extend(tasks.map(|task| TaskRecord::of_task(task, mark.known)));
+            let record = |task: &_| TaskRecord::of_task(task, mark.known);
+            records.extend(mark.kept.iter().map(record));
+            records.extend(self.history.look(&id, record));
         }
         records
     }
@@ -110,7 +120,7 @@ impl Writer {
     }
 
     async fn figures(&self) {
-        let taken = self.recorder.tally().take();
+        let taken = std::mem::take(&mut *self.recorder.tally());
         if taken.is_empty() {
             return;
         }

@@ -3,8 +3,11 @@
 //! They are counted as events come in, so they hold for tasks that were never stored or
 //! are forgotten by now. Each supervisor counts for itself under its own name; replicas
 //! hear the same events, so the one that heard most is believed.
+//!
+//! All names together are kept by the minute and by the hour, durations included; each
+//! name by the hour, and only what moved: that keeps the rows of a busy day few.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Store;
@@ -23,27 +26,16 @@ pub(super) const SCHEMA: &[&str] = &["CREATE TABLE series (
         PRIMARY KEY (step, at, name, measure, bucket, writer)
     )"];
 
+/// How many moved to each state, by its name.
+pub(crate) type States = BTreeMap<String, u64>;
+
 /// What was counted and is not stored yet.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    counts: HashMap<Key, u64>,
-    names: HashSet<Arc<str>>,
-    /// Figures that found no room.
-    pub(crate) dropped: u64,
-}
-
-/// A minute, a name, what is counted, and the bucket of a duration.
-type Key = (i64, Arc<str>, Measure, u32);
-
-/// What is counted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Measure {
-    /// Moves to a state.
-    State(String),
-    /// How long successful tasks ran.
-    Runtime,
-    /// How long tasks waited before they started.
-    QueueTime,
+    /// All names together, by the minute.
+    minutes: BTreeMap<i64, Point>,
+    /// Each name, by the hour.
+    hours: BTreeMap<i64, BTreeMap<Arc<str>, States>>,
 }
 
 /// The figures of one span of time.
@@ -52,8 +44,10 @@ pub(crate) struct Point {
     /// When the span starts, in microseconds since the epoch.
     pub(crate) at: i64,
     /// How many tasks moved to each state.
-    pub(crate) states: BTreeMap<String, u64>,
+    pub(crate) states: States,
+    /// How long successful tasks ran.
     pub(crate) runtime: Sketch,
+    /// How long tasks waited before they started.
     pub(crate) queue_time: Sketch,
 }
 
@@ -72,11 +66,15 @@ pub(crate) const MINUTE: i64 = 60_000_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
 /// How long the figures of minutes are kept; those of hours stay longer.
 pub(crate) const MINUTES_KEPT: i64 = 48 * HOUR;
-/// How many names are told apart between two writes, and how many figures wait for one.
+/// How much may wait for a store that is away: the oldest goes first.
+const MINUTES: usize = 1_440;
+const HOURS: usize = 24;
+/// How many names and states are told apart; the others share one.
 const NAMES: usize = 500;
-const FIGURES: usize = 50_000;
-/// The name that all others share.
+const STATES: usize = 40;
 const OTHER: &str = "(other)";
+/// All names together: no task has this name.
+const ALL: &str = "";
 /// What durations are counted under; states are in capitals.
 const RUNTIME: &str = "runtime";
 const QUEUE_TIME: &str = "queue_time";
@@ -91,99 +89,114 @@ impl Tally {
         queue_time: Option<f64>,
         runtime: Option<f64>,
     ) {
-        let minute = now - now.rem_euclid(MINUTE);
-        let name = if self.names.contains(name) {
-            Arc::clone(name)
-        } else if self.names.len() < NAMES {
-            self.names.insert(Arc::clone(name));
+        let point = self.minute(now - now.rem_euclid(MINUTE));
+        add(&mut point.states, state, 1);
+        queue_time
+            .into_iter()
+            .for_each(|s| point.queue_time.observe(s));
+        runtime.into_iter().for_each(|s| point.runtime.observe(s));
+        add(self.name(now - now.rem_euclid(HOUR), name), state, 1);
+    }
+
+    fn minute(&mut self, at: i64) -> &mut Point {
+        if self.minutes.len() >= MINUTES && !self.minutes.contains_key(&at) {
+            self.minutes.pop_first();
+        }
+        let new = || Point {
+            at,
+            ..Point::default()
+        };
+        self.minutes.entry(at).or_insert_with(new)
+    }
+
+    fn name(&mut self, hour: i64, name: &Arc<str>) -> &mut States {
+        if self.hours.len() >= HOURS && !self.hours.contains_key(&hour) {
+            self.hours.pop_first();
+        }
+        let names = self.hours.entry(hour).or_default();
+        let name = if names.len() < NAMES || names.contains_key(name) {
             Arc::clone(name)
         } else {
             OTHER.into()
         };
-        let bucket = |seconds: Option<f64>| seconds.and_then(Sketch::bucket);
-        self.put(
-            (
-                minute,
-                Arc::clone(&name),
-                Measure::State(state.to_owned()),
-                0,
-            ),
-            1,
-        );
-        for (measure, bucket) in [
-            (Measure::QueueTime, bucket(queue_time)),
-            (Measure::Runtime, bucket(runtime)),
-        ] {
-            if let Some(bucket) = bucket.and_then(|bucket| u32::try_from(bucket).ok()) {
-                self.put((minute, Arc::clone(&name), measure, bucket), 1);
-            }
-        }
-    }
-
-    fn put(&mut self, key: Key, count: u64) {
-        let room = self.counts.len() < FIGURES;
-        match self.counts.get_mut(&key) {
-            Some(known) => *known += count,
-            None if room => drop(self.counts.insert(key, count)),
-            None => self.dropped += count,
-        }
-    }
-
-    /// Takes out what was counted.
-    pub(crate) fn take(&mut self) -> Self {
-        let dropped = std::mem::take(&mut self.dropped);
-        let taken = std::mem::take(self);
-        self.dropped = dropped;
-        taken
+        names.entry(name).or_default()
     }
 
     /// Puts back what could not be stored.
     pub(crate) fn restore(&mut self, taken: Self) {
-        for (key, count) in taken.counts {
-            self.put(key, count);
+        for (at, point) in taken.minutes {
+            let mine = self.minute(at);
+            mine.runtime.add(&point.runtime);
+            mine.queue_time.add(&point.queue_time);
+            for (state, count) in point.states {
+                add(&mut mine.states, &state, count);
+            }
+        }
+        for (hour, names) in taken.hours {
+            for (name, states) in names {
+                let mine = self.name(hour, &name);
+                for (state, count) in states {
+                    add(mine, &state, count);
+                }
+            }
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.counts.is_empty()
+        self.minutes.is_empty()
     }
 
     /// Returns the statements that add the figures to those of `writer`, in one order for
     /// all writers.
     pub(crate) fn statements(&self, writer: &str) -> Vec<Statement> {
-        let mut figures: BTreeMap<(i64, i64, &str, &str, u32), u64> = BTreeMap::new();
-        for ((minute, name, measure, bucket), count) in &self.counts {
+        let mut figures: BTreeMap<(i64, i64, &str, &str, usize), u64> = BTreeMap::new();
+        for (minute, point) in &self.minutes {
             for step in [MINUTE, HOUR] {
                 let at = minute - minute.rem_euclid(step);
-                let key = (step, at, &**name, measure.as_str(), *bucket);
-                *figures.entry(key).or_default() += count;
+                let mut put = |measure, bucket, count| {
+                    *figures.entry((step, at, ALL, measure, bucket)).or_default() += count;
+                };
+                for (state, count) in &point.states {
+                    put(state.as_str(), 0, *count);
+                }
+                for (measure, durations) in
+                    [(RUNTIME, &point.runtime), (QUEUE_TIME, &point.queue_time)]
+                {
+                    for (bucket, count) in durations.buckets() {
+                        put(measure, bucket, u64::from(count));
+                    }
+                }
             }
         }
-        let add =
-            |((step, at, name, measure, bucket), count): ((i64, i64, &str, &str, u32), u64)| {
-                let sql = "INSERT INTO series (step, at, name, measure, bucket, writer, count)
+        for (hour, names) in &self.hours {
+            for (name, states) in names {
+                for (state, count) in states {
+                    figures.insert((HOUR, *hour, name, state, 0), *count);
+                }
+            }
+        }
+        type Figure<'a> = ((i64, i64, &'a str, &'a str, usize), u64);
+        let statement = |((step, at, name, measure, bucket), count): Figure<'_>| {
+            let sql = "INSERT INTO series (step, at, name, measure, bucket, writer, count)
                        VALUES ($1, $2, $3, $4, $5, $6, $7)
                        ON CONFLICT (step, at, name, measure, bucket, writer)
                        DO UPDATE SET count = series.count + excluded.count";
-                let statement = Statement::new(sql).bind(step).bind(at).bind(name);
-                statement
-                    .bind(measure)
-                    .bind(bucket)
-                    .bind(writer)
-                    .bind(count)
-            };
-        figures.into_iter().map(add).collect()
+            let statement = Statement::new(sql).bind(step).bind(at).bind(name);
+            let statement = statement.bind(measure).bind(bucket);
+            statement.bind(writer).bind(count)
+        };
+        figures.into_iter().map(statement).collect()
     }
 }
 
-impl Measure {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::State(state) => state,
-            Self::Runtime => RUNTIME,
-            Self::QueueTime => QUEUE_TIME,
-        }
+fn add(states: &mut States, state: &str, count: u64) {
+    if let Some(known) = states.get_mut(state) {
+        *known += count;
+        return;
     }
+    // A user's own states are without bound.
+    let state = if states.len() < STATES { state } else { OTHER };
+    *states.entry(state.to_owned()).or_default() += count;
 }
 
 impl Store {
@@ -193,64 +206,37 @@ impl Store {
 }
 
 impl Series<'_> {
-    /// Returns how many tasks moved to each state, by name; exact to a minute for spans of
-    /// two days, to an hour for longer ones.
-    pub(crate) async fn counts(
-        &self,
-        span: Span,
-    ) -> Result<BTreeMap<String, BTreeMap<String, u64>>, StoreError> {
-        let step = if span.to - span.from <= MINUTES_KEPT {
-            MINUTE
-        } else {
-            HOUR
-        };
+    /// Returns how many tasks moved to each state, by name, in the hours that the span
+    /// touches.
+    pub(crate) async fn counts(&self, span: Span) -> Result<BTreeMap<String, States>, StoreError> {
         let sql = "SELECT name, measure, CAST(sum(most) AS BIGINT) FROM (
                 SELECT at, name, measure, max(count) AS most FROM series
-                WHERE step = $1 AND at >= $2 AND at < $3
-                  AND measure NOT IN ('runtime', 'queue_time')
+                WHERE step = $1 AND at >= $2 AND at < $3 AND name <> ''
                 GROUP BY at, name, measure
             ) AS heard GROUP BY name, measure";
         let read = Statement::new(sql)
-            .bind(step)
-            .bind(span.from - span.from.rem_euclid(step))
+            .bind(HOUR)
+            .bind(span.from - span.from.rem_euclid(HOUR))
             .bind(span.to);
-        let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+        let mut counts: BTreeMap<String, States> = BTreeMap::new();
         for row in self.0.read(read).await? {
             let count = u64::try_from(row.integer(2)?).unwrap_or_default();
-            counts
-                .entry(row.text(0)?)
-                .or_default()
-                .insert(row.text(1)?, count);
+            let states = counts.entry(row.text(0)?).or_default();
+            states.insert(row.text(1)?, count);
         }
         Ok(counts)
     }
 
-    /// Returns the figures of a span, of all names or of one, by steps of whole minutes;
-    /// steps in which nothing happened are left out.
-    pub(crate) async fn points(
-        &self,
-        span: Span,
-        step: i64,
-        name: Option<&str>,
-    ) -> Result<Vec<Point>, StoreError> {
-        let level = if step % HOUR == 0 { HOUR } else { MINUTE };
-        let step = step.max(level);
-        let mut sql =
-            "SELECT at - at % $1 AS slot, measure, bucket, CAST(sum(most) AS BIGINT) FROM (
-                SELECT at, name, measure, bucket, max(count) AS most FROM series
-                WHERE step = $2 AND at >= $3 AND at < $4 {name}
-                GROUP BY at, name, measure, bucket
-            ) AS heard GROUP BY 1, measure, bucket ORDER BY 1"
-                .to_owned();
-        sql = sql.replace("{name}", if name.is_some() { "AND name = $5" } else { "" });
-        let mut read = Statement::new(sql)
+    /// Returns the figures of a span by the minute or by the hour, which `step` says; times
+    /// in which nothing happened are left out.
+    pub(crate) async fn points(&self, span: Span, step: i64) -> Result<Vec<Point>, StoreError> {
+        let sql = "SELECT at, measure, bucket, max(count) FROM series
+            WHERE step = $1 AND at >= $2 AND at < $3 AND name = ''
+            GROUP BY at, measure, bucket ORDER BY at, measure, bucket";
+        let read = Statement::new(sql)
             .bind(step)
-            .bind(level)
             .bind(span.from - span.from.rem_euclid(step))
             .bind(span.to);
-        if let Some(name) = name {
-            read = read.bind(name);
-        }
         let mut points: Vec<Point> = Vec::new();
         for row in self.0.read(read).await? {
             let (at, measure) = (row.integer(0)?, row.text(1)?);
@@ -268,7 +254,7 @@ impl Series<'_> {
                 RUNTIME => &mut point.runtime,
                 QUEUE_TIME => &mut point.queue_time,
                 _ => {
-                    *point.states.entry(measure).or_default() += count;
+                    point.states.insert(measure, count);
                     continue;
                 }
             };
@@ -329,16 +315,20 @@ mod tests {
             (counts["add"]["RECEIVED"], counts["mul"]["SUCCESS"]),
             (1, 1)
         );
-        assert_eq!(counts["add"].len(), 2);
+        assert_eq!((counts.len(), counts["add"].len()), (2, 2));
 
-        let points = store.series().points(DAY, 30 * MINUTE, None).await.unwrap();
-        let at: Vec<_> = points.iter().map(|point| point.at).collect();
-        assert_eq!(at, [0, 2 * HOUR]);
-        assert_eq!(points[0].states["SUCCESS"], 2);
-        let middle = points[0].runtime.quantile(0.5).unwrap();
-        assert!((0.17..0.23).contains(&middle), "{middle}");
-        let hours = store.series().points(DAY, HOUR, Some("mul")).await.unwrap();
-        assert_eq!((hours.len(), hours[0].states["SUCCESS"]), (1, 1));
+        for (step, first) in [(MINUTE, MINUTE), (HOUR, 0)] {
+            let points = store.series().points(DAY, step).await.unwrap();
+            let at: Vec<_> = points.iter().map(|point| point.at).collect();
+            assert_eq!(at, [first, 2 * HOUR]);
+            // What happened at the same time to others is in it, once.
+            assert_eq!(
+                (points[0].states["SUCCESS"], points[0].states["RECEIVED"]),
+                (2, 1)
+            );
+            let middle = points[0].runtime.quantile(0.5).unwrap();
+            assert!((0.17..0.23).contains(&middle), "{middle}");
+        }
     }
 
     #[tokio::test]
@@ -351,30 +341,45 @@ mod tests {
         store.write(tally(&moves).statements("a")).await.unwrap();
         while store.series().forget(MINUTE, HOUR).await.unwrap() > 0 {}
         let series = store.series();
-        let points = |step| series.points(DAY, step, None);
-        assert_eq!(points(MINUTE).await.unwrap().len(), 1);
-        assert_eq!(points(HOUR).await.unwrap().len(), 2);
+        assert_eq!(series.points(DAY, MINUTE).await.unwrap().len(), 1);
+        assert_eq!(series.points(DAY, HOUR).await.unwrap().len(), 2);
     }
 
     #[test]
-    fn names_and_figures_are_bounded_and_what_is_taken_can_come_back() {
+    fn what_waits_is_bounded_and_what_is_taken_can_come_back() {
         let mut tally = Tally::default();
-        for n in 0..FIGURES as i64 {
-            tally.count(
-                n * MINUTE,
-                &format!("task{n}").into(),
-                "SUCCESS",
-                None,
-                Some(1.0),
-            );
+        for n in 0..20_000 {
+            let (name, state) = (format!("task{n}").into(), format!("STATE{}", n % 100));
+            tally.count(n * MINUTE / 10, &name, &state, None, Some(1.0));
         }
-        assert_eq!(tally.counts.len(), FIGURES);
-        assert!(tally.dropped > 0);
-        let names: HashSet<_> = tally.counts.keys().map(|key| Arc::clone(&key.1)).collect();
-        assert_eq!(names.len(), NAMES + 1);
-        let taken = tally.take();
-        assert!(tally.is_empty());
-        tally.restore(taken);
-        assert_eq!(tally.counts.len(), FIGURES);
+        let bounds = |tally: &Tally| {
+            let names = tally.hours.values().map(BTreeMap::len).max();
+            let states = tally.minutes.values().map(|point| point.states.len());
+            (tally.minutes.len(), tally.hours.len(), names, states.max())
+        };
+        let (minutes, hours, names, _) = bounds(&tally);
+        assert_eq!((minutes, hours, names), (MINUTES, HOURS, Some(NAMES + 1)));
+        assert_eq!(tally.minutes.last_key_value().unwrap().0, &(1_999 * MINUTE));
+        for n in 0..1_000 {
+            tally.count(1, &"add".into(), &format!("STATE{n}"), None, None);
+        }
+        assert_eq!(bounds(&tally).3, Some(STATES + 1));
+
+        let mut taken = tally_of(3);
+        let back = std::mem::take(&mut taken);
+        assert!(taken.is_empty());
+        taken.count(5, &"add".into(), "SUCCESS", Some(0.5), Some(0.5));
+        taken.restore(back);
+        let twice = tally_of(4);
+        assert_eq!(taken.minutes, twice.minutes);
+        assert_eq!(taken.hours, twice.hours);
+    }
+
+    fn tally_of(count: usize) -> Tally {
+        let mut tally = Tally::default();
+        for _ in 0..count {
+            tally.count(5, &"add".into(), "SUCCESS", Some(0.5), Some(0.5));
+        }
+        tally
     }
 }

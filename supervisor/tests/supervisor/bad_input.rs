@@ -41,7 +41,7 @@ async fn every_wrong_field_is_named_and_nothing_is_changed() {
         ("/api/v1/nodes?cursor=%21", "cursor"),
         ("/api/v1/queues?limit=1001", "limit"),
         ("/api/v1/series?window=0s", "window"),
-        ("/api/v1/series?window=2d", "window"),
+        ("/api/v1/series?window=31d", "window"),
         ("/api/v1/series?window=soon", "window"),
         ("/api/v1/series?step=7s", "step"),
         ("/api/v1/events?types=tasks", "types"),

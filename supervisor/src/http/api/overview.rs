@@ -108,11 +108,11 @@ pub(in crate::http) struct Dropped {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct SeriesQuery {
-    /// How far back, such as 10m: up to 10m by the second, up to 24h by the minute.
-    /// Ten minutes unless told.
+    /// How far back, such as 10m: up to 10m by the second, up to 24h by the minute, up to
+    /// 30d by the hour. Ten minutes unless told.
     #[param(value_type = Option<String>)]
     window: Option<Span>,
-    /// From point to point: 1s or 1m; what suits the window unless told.
+    /// From point to point: 1s, 1m or 1h; what suits the window unless told.
     #[param(value_type = Option<String>)]
     step: Option<Span>,
 }
@@ -142,43 +142,71 @@ async fn overview(State(desk): State<Desk>) -> Json<Overview> {
     tag = "overview",
     summary = "Shows rates and percentiles over time",
     params(SeriesQuery),
-    responses((status = 200, body = Series, description = "Figures ready for a chart")),
+    responses(
+        (status = 200, body = Series, description = "Figures ready for a chart"),
+        (status = 503, description = "The store, which has the hours, is out of reach"),
+    ),
 )]
 async fn series(
     State(desk): State<Desk>,
     Query(query): Query<SeriesQuery>,
 ) -> Result<Json<Series>, Problem> {
-    let window = window(&query)?;
     let now = celeriac::clock::now();
-    Ok(Json(desk.board.rates.snapshot(window, now)))
+    Ok(Json(match asked(&query)? {
+        Asked::Recent(window) => desk.board.rates.snapshot(window, now),
+        Asked::Hours(hours) => Series::stored(&desk.store, hours, now).await?,
+    }))
+}
+
+/// Where figures come from.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    /// Memory.
+    Recent(Window),
+    /// The store.
+    Hours(u64),
 }
 
 const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
 const BY_SECOND: u64 = 10 * MINUTE;
-const BY_MINUTE: u64 = 24 * 60 * MINUTE;
+const BY_MINUTE: u64 = 24 * HOUR;
+const BY_HOUR: u64 = 30 * 24 * HOUR;
 
 /// Decides which figures a query asks for.
-fn window(query: &SeriesQuery) -> Result<Window, Problem> {
-    let asked = query.window.map_or(BY_SECOND, |span| span.0.as_secs());
-    if !(1..=BY_MINUTE).contains(&asked) {
-        let found = format!("{asked} s");
-        return Err(Problem::field("window", "1s to 24h", found));
+fn asked(query: &SeriesQuery) -> Result<Asked, Problem> {
+    let window = query.window.map_or(BY_SECOND, |span| span.0.as_secs());
+    if !(1..=BY_HOUR).contains(&window) {
+        let found = format!("{window} s");
+        return Err(Problem::field("window", "1s to 30d", found));
     }
     let step = match query.step {
         Some(span) => span.0.as_secs(),
-        None if asked <= BY_SECOND => 1,
-        None => MINUTE,
+        None if window <= BY_SECOND => 1,
+        None if window <= BY_MINUTE => MINUTE,
+        None => HOUR,
     };
     let points = |seconds: u64| usize::try_from(seconds).unwrap_or(usize::MAX);
     match step {
-        1 if asked <= BY_SECOND => Ok(Window::Seconds(points(asked))),
+        1 if window <= BY_SECOND => Ok(Asked::Recent(Window::Seconds(points(window)))),
         1 => Err(Problem::field(
             "step",
-            "1m for a window of more than 10m",
+            "1m or 1h for a window of more than 10m",
             "1s",
         )),
-        MINUTE => Ok(Window::Minutes(points(asked.div_ceil(MINUTE)))),
-        other => Err(Problem::field("step", "1s or 1m", format!("{other} s"))),
+        MINUTE if window <= BY_MINUTE => {
+            let minutes = points(window.div_ceil(MINUTE));
+            Ok(Asked::Recent(Window::Minutes(minutes)))
+        }
+        MINUTE => {
+            let expected = "1h for a window of more than 24h";
+            Err(Problem::field("step", expected, "1m"))
+        }
+        HOUR => Ok(Asked::Hours(window.div_ceil(HOUR))),
+        other => {
+            let found = format!("{other} s");
+            Err(Problem::field("step", "1s, 1m or 1h", found))
+        }
     }
 }
 
@@ -262,17 +290,23 @@ mod tests {
             let (window_, step_) = (window.map(span), step.map(span));
             window_of(window_, step_)
         };
-        assert_eq!(ask(None, None).unwrap(), Window::Seconds(600));
-        assert_eq!(ask(Some(60), None).unwrap(), Window::Seconds(60));
-        assert_eq!(ask(Some(3_601), None).unwrap(), Window::Minutes(61));
-        assert_eq!(ask(Some(600), Some(60)).unwrap(), Window::Minutes(10));
-        for (window, step) in [(0, 1), (86_401, 60), (601, 1), (60, 5)] {
+        let recent = |window| Asked::Recent(window);
+        assert_eq!(ask(None, None).unwrap(), recent(Window::Seconds(600)));
+        assert_eq!(ask(Some(60), None).unwrap(), recent(Window::Seconds(60)));
+        assert_eq!(ask(Some(3_601), None).unwrap(), recent(Window::Minutes(61)));
+        assert_eq!(
+            ask(Some(600), Some(60)).unwrap(),
+            recent(Window::Minutes(10))
+        );
+        assert_eq!(ask(Some(86_401), None).unwrap(), Asked::Hours(25));
+        assert_eq!(ask(Some(7_200), Some(3_600)).unwrap(), Asked::Hours(2));
+        for (window, step) in [(0, 1), (2_592_001, 3_600), (86_401, 60), (601, 1), (60, 5)] {
             let problem = ask(Some(window), Some(step)).unwrap_err();
             assert_eq!(problem.status(), 400, "{window} {step}");
         }
     }
 
-    fn window_of(window: Option<Span>, step: Option<Span>) -> Result<Window, Problem> {
-        super::window(&SeriesQuery { window, step })
+    fn window_of(window: Option<Span>, step: Option<Span>) -> Result<Asked, Problem> {
+        asked(&SeriesQuery { window, step })
     }
 }

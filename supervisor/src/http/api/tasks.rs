@@ -19,7 +19,7 @@ use crate::cluster::cut;
 use crate::http::extract::{Path, Query};
 use crate::http::view::TaskView;
 use crate::http::{Desk, Problem};
-use crate::store::{Position, TaskRecord, TaskSearch};
+use crate::store::{Position, TaskPage as Found, TaskRecord, TaskSearch};
 
 /// Which tasks to list.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -146,7 +146,7 @@ fn moment(field: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {
 /// Returns the tasks that a query asks for, as the store has them, with the states that
 /// memory knows already. What happened in the last quarter of a second may be missing.
 pub(in crate::http) async fn search(desk: &Desk, query: &TaskQuery) -> Result<TaskPage, Problem> {
-    let found = desk.store.tasks().search(&query.search("")?).await?;
+    let found = find(desk, &query.search("")?).await?;
     let history = &desk.board.history;
     let tasks = found.tasks.iter().map(|record| view(desk, record));
     Ok(TaskPage {
@@ -157,10 +157,18 @@ pub(in crate::http) async fn search(desk: &Desk, query: &TaskQuery) -> Result<Ta
     })
 }
 
+/// Asks the store, or memory where no history is kept.
+async fn find(desk: &Desk, search: &TaskSearch) -> Result<Found, Problem> {
+    if desk.board.recorder.is_off() {
+        return Ok(search.in_memory(&desk.board.history));
+    }
+    Ok(desk.store.tasks().search(search).await?)
+}
+
 /// Shows a task as memory knows it, else as the store does.
 fn view(desk: &Desk, record: &TaskRecord) -> TaskView {
-    let known = desk.board.history.get(&record.id);
-    known.map_or_else(|| TaskView::of_record(record), |task| TaskView::of(&task))
+    let known = desk.board.history.look(&record.id, TaskView::of);
+    known.unwrap_or_else(|| TaskView::of_record(record))
 }
 
 #[utoipa::path(

@@ -55,7 +55,8 @@ pub(super) async fn list(State(desk): State<Desk>, arguments: Arguments) -> Answ
             return Ok(response);
         }
     };
-    let mut tasks = desk.board.history.list(&filter, None, MOST).tasks;
+    let found = desk.board.history.list(|task| filter.takes(task), None, MOST);
+    let mut tasks = found.tasks;
     tasks.retain(|task| within(task.received_at(), after, before) && search.finds(task));
     match key {
         Some(key) => {

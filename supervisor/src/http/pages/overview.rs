@@ -1,7 +1,6 @@
 //! The first page: what needs attention, rates, latencies, backlog, nodes.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use askama::Template;
@@ -18,6 +17,8 @@ use crate::beat::View;
 use crate::http::view::{NodeView, QueueView};
 use crate::http::{Desk, Problem, api};
 use crate::rates::{Total, Window};
+use crate::recorder::micros;
+use crate::store::{HOUR, Span, States};
 
 mod attention;
 
@@ -84,7 +85,7 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
         .total;
     let mut nodes: Vec<_> = api::nodes::all(&desk, None).collect();
     let mut queues = api::queues::all(&desk);
-    let names = names(&desk);
+    let names = names(&desk).await;
     let schedules = desk.board.beat.view();
     let attention = attention::items(&attention::Facts {
         nodes: &nodes,
@@ -148,29 +149,50 @@ fn late(view: &View) -> Vec<String> {
     late.map(|row| row.name).collect()
 }
 
-/// The tasks of the history by name, those that fail first.
-fn names(desk: &Desk) -> Vec<Name> {
-    let counts: BTreeMap<String, BTreeMap<String, u64>> = desk.board.history.counts();
-    let mut names: Vec<_> = counts
-        .into_iter()
-        .map(|(name, states)| {
-            let of = |wanted: &[&str]| -> u64 {
+/// The tasks of a day by name, those that fail first; without the store those of the
+/// history in memory.
+async fn names(desk: &Desk) -> Vec<Name> {
+    let (known, now) = (desk.board.history.counts(), micros(celeriac::clock::now()));
+    let day = Span {
+        from: now - 23 * HOUR,
+        to: now + 1,
+    };
+    // A store that is away is not waited for.
+    let stored = match desk.store.trouble() {
+        Some(_) => None,
+        None => desk.store.series().counts(day).await.ok(),
+    };
+    let mut ended = stored.unwrap_or_default();
+    for name in known.keys() {
+        ended.entry(name.clone()).or_default();
+    }
+    let names = ended.into_iter().map(|(name, states)| {
+        let known = known.get(&name);
+        let of = |wanted: &[&str]| {
+            let in_memory = known.into_iter();
+            let count = |states: &States| -> u64 {
                 let states = states
                     .iter()
                     .filter(|(state, _)| wanted.contains(&state.as_str()));
                 states.map(|(_, count)| count).sum()
             };
-            let all: u64 = states.values().sum();
-            let (failed, succeeded) = (of(&["FAILURE", "REJECTED"]), of(&["SUCCESS"]));
-            Name {
-                href: text::url(&name),
-                open: all - failed - succeeded - of(&["REVOKED", "IGNORED"]),
-                name,
-                failed,
-                succeeded,
-            }
-        })
-        .collect();
+            // What ended just now is not in the store yet.
+            count(&states).max(in_memory.map(count).sum())
+        };
+        let (failed, succeeded) = (of(&["FAILURE", "REJECTED"]), of(&["SUCCESS"]));
+        let open = |(state, count): (&String, &u64)| {
+            let ended = ["FAILURE", "REJECTED", "SUCCESS", "REVOKED", "IGNORED"];
+            (!ended.contains(&state.as_str())).then_some(*count)
+        };
+        Name {
+            href: text::url(&name),
+            open: known.into_iter().flatten().filter_map(open).sum(),
+            name,
+            failed,
+            succeeded,
+        }
+    });
+    let mut names: Vec<_> = names.collect();
     names.sort_by(|a, b| (b.failed, b.succeeded, &a.name).cmp(&(a.failed, a.succeeded, &b.name)));
     names
 }

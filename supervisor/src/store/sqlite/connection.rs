@@ -21,8 +21,13 @@ use crate::store::statement::{Cell, Statement};
 pub(super) struct Connection {
     inner: rusqlite::Connection,
     source: Source,
+    /// Which file was opened.
+    file: Option<Identity>,
     alarm: Alarm,
 }
+
+/// What tells a file from another one of the same path: device and number.
+type Identity = (u64, u64);
 
 /// Where the database is.
 #[derive(Debug, Clone)]
@@ -89,13 +94,30 @@ impl Source {
         })
     }
 
+    /// Returns which file is at the path now.
+    fn identity(&self) -> Option<Identity> {
+        let Self::File(path) = self else {
+            return None;
+        };
+        identity(&fs::metadata(path).ok()?)
+    }
+
     /// Finds what SQLite would not: it writes on into a file that was made read-only, and
-    /// into one that was deleted.
-    fn check(&self) -> Result<(), StoreError> {
+    /// into one that was deleted or that another one took the place of.
+    ///
+    /// The new one is not opened. Its log has the name of the old one's, which the other
+    /// connections, and those of other processes, still use: SQLite would play one file's
+    /// log into the other.
+    fn check(&self, opened: Option<Identity>) -> Result<(), StoreError> {
         let Self::File(path) = self else {
             return Ok(());
         };
         match fs::metadata(path) {
+            Ok(file) if identity(&file) != opened => Err(StoreError::Unavailable(format!(
+                "{} is another file than the one that was opened; put that one back, or \
+                 restart to use this one",
+                path.display()
+            ))),
             Ok(file) if file.permissions().readonly() => Err(StoreError::ReadOnly(format!(
                 "{} may not be written; give the write permission back",
                 path.display()
@@ -141,6 +163,18 @@ impl Source {
     }
 }
 
+#[cfg(unix)]
+fn identity(file: &fs::Metadata) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    Some((file.dev(), file.ino()))
+}
+
+/// Elsewhere a file that is open cannot be replaced.
+#[cfg(not(unix))]
+fn identity(_: &fs::Metadata) -> Option<Identity> {
+    None
+}
+
 fn create(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         let mut builder = fs::DirBuilder::new();
@@ -184,6 +218,7 @@ impl Connection {
         };
         let connection = Self {
             inner: source.open()?,
+            file: source.identity(),
             source: source.clone(),
             alarm: alarm.clone(),
         };
@@ -247,7 +282,7 @@ impl Connection {
         if Instant::now() >= deadline {
             return Err(StoreError::TooLong(within));
         }
-        self.source.check()?;
+        self.source.check(self.file)?;
         let _set = self.alarm.set(deadline);
         let source = &self.source;
         let fail = |error: rusqlite::Error| source.failure(&error, within);

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::record::{COLUMNS, TaskRecord};
+use super::record::{COLUMNS, TaskRecord, micros};
+use crate::cluster::{History, Task};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::statement::{Cell, Statement};
@@ -48,6 +49,56 @@ pub(crate) struct TaskPage {
 pub(crate) struct Position {
     known: i64,
     id: String,
+}
+
+impl TaskSearch {
+    /// Finds the same among the tasks in memory, for who keeps no others.
+    pub(crate) fn in_memory(&self, history: &History) -> TaskPage {
+        let number = |after: &Position| u64::try_from(after.known).unwrap_or_default();
+        let before = self.after.as_ref().map(number);
+        let page = history.list(|task| self.takes(&recent(task)), before, self.limit);
+        let next = page.next.map(|number| Position {
+            known: i64::try_from(number).unwrap_or(i64::MAX),
+            id: String::new(),
+        });
+        let tasks = page.tasks.iter().map(recent).collect();
+        TaskPage { tasks, next }
+    }
+
+    fn takes(&self, task: &TaskRecord) -> bool {
+        let is =
+            |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+        let has = |wanted: &Option<String>, found: [&Option<String>; 2]| {
+            let part = |wanted: &String| {
+                let wanted = wanted.to_lowercase();
+                let mut found = found.into_iter().flatten();
+                found.any(|text| text.to_lowercase().contains(&wanted))
+            };
+            wanted.as_ref().is_none_or(part)
+        };
+        let named = |pattern: &String| glob(pattern, task.name.as_deref().unwrap_or_default());
+        self.name.as_ref().is_none_or(named)
+            && (self.states.is_empty() || self.states.iter().any(|s| *s == task.state.as_str()))
+            && is(&self.worker, &task.worker)
+            && is(&self.queue, &task.queue)
+            && is(&self.root, &task.root)
+            && self.from.is_none_or(|from| task.known >= from)
+            && self.to.is_none_or(|to| task.known < to)
+            && self
+                .id
+                .as_ref()
+                .is_none_or(|start| task.id.starts_with(&**start))
+            && has(&self.error, [&task.exception, &task.traceback])
+            && has(&self.argument, [&task.args, &task.kwargs])
+    }
+}
+
+/// A task that was never stored became known when it was first heard of.
+fn recent(task: &Task) -> TaskRecord {
+    let times = [task.sent_at(), task.received_at(), task.started_at()];
+    let first = times.into_iter().flatten().reduce(f64::min);
+    let known = first.or_else(|| task.changed_at()).unwrap_or_default();
+    TaskRecord::of_task(task, micros(known))
 }
 
 /// How many pieces of an index one search reads side by side.

@@ -552,6 +552,98 @@ async fn searches_follow_their_index() {
     }
 }
 
+// S35: without a history the same searches look through memory.
+#[test]
+fn searches_find_the_same_in_memory() {
+    let history = crate::cluster::History::new(100);
+    for n in 0..30 {
+        for (said, sender, fact) in life(&format!("id{n:02}")).into_iter().take(n % 7 + 1) {
+            let id = format!("id{n:02}").into();
+            history.merge(&id, said, &sender.into(), fact, &mut None);
+        }
+    }
+    let text = |text: &str| Some(text.to_owned());
+    let find = |search: TaskSearch| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = TaskSearch {
+                limit: 7,
+                after,
+                ..search.clone()
+            };
+            let page = page.in_memory(&history);
+            assert!(page.tasks.len() <= 7);
+            found.extend(page.tasks.into_iter().map(|task| task.id));
+            let Some(next) = page.next else { break };
+            // As a client sends it back.
+            after = Some(next.to_string().parse().unwrap());
+        }
+        found
+    };
+    let none = TaskSearch::default();
+    let all = find(none.clone());
+    let newest_first = (0..30).rev().map(|n| format!("id{n:02}"));
+    assert_eq!(all, newest_first.collect::<Vec<_>>());
+    for (search, first, count) in [
+        (
+            TaskSearch {
+                name: text("se*"),
+                states: vec!["PENDING".into(), "SUCCESS".into()],
+                ..none.clone()
+            },
+            "id28",
+            9,
+        ),
+        (
+            TaskSearch {
+                worker: text("w2"),
+                queue: text("mail"),
+                root: text("root"),
+                ..none.clone()
+            },
+            "id27",
+            12,
+        ),
+        (
+            TaskSearch {
+                error: text("VALUEerror"),
+                ..none.clone()
+            },
+            "id24",
+            4,
+        ),
+        (
+            TaskSearch {
+                argument: text("1, 2"),
+                id: text("id1"),
+                ..none.clone()
+            },
+            "id19",
+            9,
+        ),
+        (
+            TaskSearch {
+                from: Some(1_000_000),
+                to: Some(1_000_001),
+                id: text("id2"),
+                ..none.clone()
+            },
+            "id29",
+            10,
+        ),
+    ] {
+        let found = find(search.clone());
+        assert_eq!((&*found[0], found.len()), (first, count), "{search:?}");
+    }
+    assert!(
+        find(TaskSearch {
+            worker: text("w9"),
+            ..none
+        })
+        .is_empty()
+    );
+}
+
 #[tokio::test]
 async fn a_workflow_is_found_by_its_first_task_and_steps_are_forgotten_with_their_task() {
     let store = memory().await;
@@ -699,11 +791,8 @@ pub(in crate::store) async fn conformance(store: &Store) {
     let span = crate::store::Span { from: 0, to: 100 };
     let counts = store.series().counts(span).await.unwrap();
     assert_eq!(counts["add"]["SUCCESS"], 2);
-    let points = store
-        .series()
-        .points(span, crate::store::MINUTE, Some("add"))
-        .await
-        .unwrap();
+    let points = store.series().points(span, crate::store::MINUTE).await;
+    let points = points.unwrap();
     assert_eq!((points.len(), points[0].states["SUCCESS"]), (1, 2));
     assert!(points[0].queue_time.quantile(0.5).is_some());
     assert_eq!(

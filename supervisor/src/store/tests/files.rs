@@ -58,17 +58,32 @@ async fn a_file_made_read_only_is_still_read_and_says_why_it_is_not_written() {
     assert_eq!((store.trouble(), count(&store).await), (None, 2));
 }
 
-// S36: a deleted file is noticed, before writes vanish with it.
+// S36: a file that was deleted, or that another one took the place of, is noticed before
+// writes vanish with it; once it is back, writes go on.
+#[cfg(unix)]
 #[tokio::test]
-async fn a_deleted_file_is_noticed() {
+async fn a_file_that_is_gone_or_replaced_is_noticed_and_may_come_back() {
     let folder = Folder::new();
     let store = Store::open(&folder.place()).await.unwrap();
-    fs::remove_file(folder.file()).unwrap();
-    let error = store.write(vec![put("a", 1)]).await.unwrap_err();
+    with_things(&store).await;
+    let aside = folder.file().with_extension("aside");
+    fs::rename(folder.file(), &aside).unwrap();
+    let gone = store.write(vec![put("a", 1)]).await.unwrap_err();
     assert!(
-        error.is_transient() && error.to_string().contains("put the file back"),
-        "{error}"
+        gone.is_transient() && gone.to_string().contains("put the file back"),
+        "{gone}"
     );
+    fs::copy(&aside, folder.file()).unwrap();
+    let replaced = store.write(vec![put("a", 1)]).await.unwrap_err();
+    assert!(
+        replaced.is_transient() && replaced.to_string().contains("another file"),
+        "{replaced}"
+    );
+    // What was known is still read.
+    assert_eq!(count(&store).await, 0);
+    fs::rename(&aside, folder.file()).unwrap();
+    assert_eq!(store.write(vec![put("a", 1)]).await, Ok(vec![1]));
+    assert_eq!((store.trouble(), count(&store).await), (None, 1));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use crate::http::extract::Path;
 use crate::http::view::TaskView;
 use crate::http::{Desk, Problem};
+use crate::store::{TaskRecord, TaskSearch};
 
 /// A workflow: all tasks that came of one first task.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,7 +67,7 @@ pub(in crate::http) async fn of(desk: &Desk, id: &str) -> Result<TaskGraph, Prob
         return Err(Problem::not_found(format!("no task '{id}' in the history")));
     };
     let root_id = task.root_id.clone().unwrap_or_else(|| id.to_owned());
-    let members = desk.store.tasks().by_root(&root_id).await?;
+    let members = members(desk, &root_id).await?;
     let truncated = members.len() >= MEMBERS;
     let mut tasks: Vec<_> = members.iter().map(|m| super::view(desk, m)).collect();
     // A task of this moment is not in the store yet.
@@ -80,6 +81,21 @@ pub(in crate::http) async fn of(desk: &Desk, id: &str) -> Result<TaskGraph, Prob
         edges,
         truncated,
     })
+}
+
+/// Returns the members of a workflow, oldest first.
+async fn members(desk: &Desk, root_id: &str) -> Result<Vec<TaskRecord>, Problem> {
+    if !desk.board.recorder.is_off() {
+        return Ok(desk.store.tasks().by_root(root_id).await?);
+    }
+    let search = TaskSearch {
+        root: Some(root_id.to_owned()),
+        limit: MEMBERS,
+        ..TaskSearch::default()
+    };
+    let mut members = super::find(desk, &search).await?.tasks;
+    members.reverse();
+    Ok(members)
 }
 
 fn edges(tasks: &[TaskView]) -> Vec<Edge> {

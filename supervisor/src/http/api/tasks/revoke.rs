@@ -151,7 +151,7 @@ async fn matching(
     let Some(confirm) = confirm else {
         return Err(Problem::field("confirm", "how many tasks match", "none"));
     };
-    let found = desk.store.tasks().search(&search).await?;
+    let found = super::find(desk, &search).await?;
     if found.next.is_some() {
         let detail = format!("more than {MATCHES} tasks match; narrow the filter");
         return Err(Problem::conflict(detail));
