@@ -6,7 +6,7 @@ mod search;
 pub(super) mod tests;
 mod upsert;
 
-pub(crate) use self::record::{Step, StepKind, TaskRecord};
+pub(crate) use self::record::{Step, TaskRecord};
 pub(crate) use self::search::{Position, TaskPage, TaskSearch};
 use super::Store;
 use super::error::StoreError;

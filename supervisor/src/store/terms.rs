@@ -38,14 +38,6 @@ pub(crate) async fn begin(
     Ok(u64::try_from(row.integer(0)?).unwrap_or_default())
 }
 
-/// Returns the latest term that this store has seen; 0 when it has seen none.
-pub(crate) async fn latest(store: &Store, name: &str) -> Result<u64, StoreError> {
-    let read = Statement::new("SELECT term FROM term WHERE name = $1");
-    let rows = store.read(read.bind(name)).await?;
-    let term = rows.first().map_or(Ok(0), |row| row.integer(0))?;
-    Ok(u64::try_from(term).unwrap_or_default())
-}
-
 /// Makes a transaction fail with [`StoreError::Unmet`] unless `term` is the latest one. It
 /// also makes it wait for who begins one: what is written under a term is there before the
 /// next one begins.
@@ -60,6 +52,14 @@ mod tests {
 
     use super::super::Place;
     use super::*;
+
+    /// Returns the latest term that this store has seen; 0 when it has seen none.
+    async fn latest(store: &Store, name: &str) -> Result<u64, StoreError> {
+        let read = Statement::new("SELECT term FROM term WHERE name = $1");
+        let rows = store.read(read.bind(name)).await?;
+        let term = rows.first().map_or(Ok(0), |row| row.integer(0))?;
+        Ok(u64::try_from(term).unwrap_or_default())
+    }
 
     #[tokio::test]
     async fn terms_only_grow() {

@@ -2,7 +2,7 @@
 
 use celeriac_protocol::State;
 
-use crate::cluster::{Said, Task};
+use crate::cluster::{Said, StepKind, Task};
 use crate::store::error::StoreError;
 use crate::store::row::Row;
 
@@ -59,8 +59,6 @@ pub(crate) struct Step {
     /// Why it failed or is tried again.
     pub(crate) error: Option<String>,
 }
-
-pub(crate) use crate::cluster::StepKind;
 
 /// The columns of a record, without its traceback.
 pub(super) const COLUMNS: &str = "id, known, name, state, changed, root, parent, retries, eta, \
