@@ -177,14 +177,20 @@ impl Work {
     /// Keeps letters, and acknowledges them once they are.
     async fn take(&self, queue: &str, deliveries: Vec<Delivery>, pulse: &Pulse) {
         let Some(mut taken) = pulse.during(self.read(queue, deliveries)).await else {
-            return;
+            tracing::error!(
+                queue,
+                "dead letters stay with the broker: reading them panicked"
+            );
+            self.board.metrics.letters("refused", 1);
+            // They come back at once.
+            return pulse.during(tokio::time::sleep(RETRY.1)).await;
         };
         let mut wait = RETRY.0;
         while !taken.is_empty() {
             // The broker has those of an earlier connection back.
             taken.retain(|(_, receipt)| receipt.is_current());
             let letters: Vec<Letter> = taken.iter().map(|(letter, _)| letter.clone()).collect();
-            match pulse.during(self.board.store.keep_letters(&letters)).await {
+            match pulse.during(self.keep(&letters)).await {
                 Ok(kept) => return self.kept(taken, &kept),
                 Err(error) if error.is_transient() => {
                     tracing::warn!(queue, letters = taken.len(), %error, ?wait,
@@ -203,11 +209,16 @@ impl Work {
         }
     }
 
+    async fn keep(&self, letters: &[Letter]) -> Result<Vec<bool>, StoreError> {
+        let now = Timestamp::from(celeriac::clock::now()).micros();
+        self.board.store.keep_letters(letters, now).await
+    }
+
     /// Keeps a letter whose batch was refused; one that is refused alone waits.
     async fn take_alone(&self, (letter, receipt): (Letter, Receipt), pulse: &Pulse) {
         let id = letter.id.clone();
         let letters = [letter];
-        match pulse.during(self.board.store.keep_letters(&letters)).await {
+        match pulse.during(self.keep(&letters)).await {
             Ok(kept) => {
                 let [letter] = letters;
                 self.kept(vec![(letter, receipt)], &kept);
@@ -261,7 +272,7 @@ impl Work {
             };
             deliveries.into_iter().map(letter).collect()
         };
-        // A panic gives the messages back, and is the drain's.
+        // A panic gives the messages back.
         tokio::task::spawn_blocking(read).await.ok()
     }
 

@@ -3,9 +3,12 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use celeriac_protocol::error::Fault;
 use celeriac_protocol::letter::{Cause, Reason, header};
 use celeriac_protocol::task::Limits;
-use celeriac_protocol::{Codec, Message, Properties, Table, TaskMessage, Timestamp, Value, json};
+use celeriac_protocol::{
+    Body, Codec, Message, Properties, Table, TaskMessage, Timestamp, Value, json,
+};
 use uuid::Uuid;
 
 use crate::access::Redaction;
@@ -82,6 +85,8 @@ pub(crate) struct Filter {
 
 /// Texts for display are cut to this many bytes.
 const TEXT: usize = 16 * 1024;
+/// A larger body is not shown, in bytes.
+const SHOWN: usize = 256 * 1024;
 /// Names and ids.
 const NAME: usize = 255;
 
@@ -167,6 +172,41 @@ impl Letter {
         }
     }
 
+    /// Returns the body where it may be shown: it holds nothing that is hidden, neither in
+    /// the arguments nor in what follows the task, and is small.
+    pub(crate) fn shown_body(&self, redaction: &Redaction) -> Option<&Bytes> {
+        let body = self.body.as_ref().filter(|body| body.len() <= SHOWN)?;
+        let name = self.name.as_deref();
+        let mut texts = vec![String::from_utf8_lossy(body).into_owned()];
+        let message = Message {
+            properties: self.properties.clone(),
+            headers: self.headers.clone(),
+            body: body.clone(),
+        };
+        let limits = Limits { body: 16 * SHOWN };
+        if let Ok(task) = TaskMessage::decode_ref(&message, &limits) {
+            // One that is too large when it is opened is not looked through.
+            let opened = match task.body(&limits) {
+                Ok(opened) => opened,
+                Err(error) if error.fault == Fault::TooLarge => return None,
+                Err(_) => Body::new(Codec::Json, Bytes::new()),
+            };
+            if let Ok(parts) = opened.parts() {
+                // Other tasks, whose names are not looked at.
+                if redaction.hides_arguments_of(None) && !parts.embed.is_empty() {
+                    return None;
+                }
+            }
+            texts.push(String::from_utf8_lossy(&opened.bytes).into_owned());
+        }
+        let hides = |text: &String| {
+            let mut shown = text.clone();
+            redaction.arguments(name, &mut shown);
+            shown != *text
+        };
+        (!texts.iter().any(hides)).then_some(body)
+    }
+
     /// The headers as they are shown: without the arguments, which are shown beside.
     pub(crate) fn shown_headers(&self, redaction: &Redaction) -> Table {
         let shown = self.headers.clone().into_iter();
@@ -184,7 +224,8 @@ impl Letter {
 
 /// The same death of the same message has the same id, however often it comes: a node
 /// that died between letter and acknowledgement, or a supervisor between commit and
-/// acknowledgement. A replay that dies again is another one.
+/// acknowledgement. A replay that dies again is another one, and so is what somebody else
+/// sent under the same id.
 fn identity(
     message: &Message,
     task_id: Option<&str>,
@@ -196,11 +237,9 @@ fn identity(
     let mut name = Vec::new();
     match task_id.filter(|id| !id.is_empty()) {
         Some(id) => name.extend_from_slice(format!("{id}\n{retries}\n").as_bytes()),
-        None => {
-            name.extend_from_slice(format!("\n{died_at}\n").as_bytes());
-            name.extend_from_slice(&message.body);
-        }
+        None => name.extend_from_slice(format!("\n{died_at}\n").as_bytes()),
     }
+    name.extend_from_slice(&message.body);
     name.extend_from_slice(format!("\n{queue}\n{replay}").as_bytes());
     Uuid::new_v3(&Uuid::NAMESPACE_OID, &name).to_string()
 }
@@ -320,6 +359,38 @@ mod tests {
         let mut retried = message("t1", 7);
         retried.headers.insert("retries", 3);
         assert_ne!(letter(&retried).id, first);
+        let other = Message {
+            body: Bytes::from_static(b"[[\"b\", 2], {}, null]"),
+            ..message("t1", 7)
+        };
+        assert_ne!(letter(&other).id, first);
+    }
+
+    // S46: what is hidden is in no body that is shown, wherever it stands.
+    #[test]
+    fn a_body_that_holds_what_is_hidden_is_not_shown() {
+        let shown = |body: &str, redaction: &Redaction| {
+            let letter = Letter {
+                body: Some(body.to_owned().into()),
+                ..letter(&message("t1", 5))
+            };
+            letter.shown_body(redaction).is_some()
+        };
+        let telling = Redaction::default();
+        assert!(shown(r#"[["a"], {"to": "b"}, null]"#, &telling));
+        // Behind where the text that is listed ends.
+        let filler = "x".repeat(2 * TEXT);
+        let far = format!(r#"[[], {{"a": "{filler}", "password": "s"}}, null]"#);
+        assert!(!shown(&far, &telling));
+        let follows = |name: &str| {
+            format!(r#"[[], {{}}, {{"callbacks": [{{"task": "b", "kwargs": {{"{name}": 1}}}}]}}]"#)
+        };
+        assert!(shown(&follows("to"), &telling));
+        assert!(!shown(&follows("password"), &telling));
+        assert!(!shown("\u{1} no JSON, \"password\": \"s\"", &telling));
+        let named = Redaction::nothing().arguments_of("bill.*").unwrap();
+        assert!(shown(r#"[["a"], {}, null]"#, &named));
+        assert!(!shown(&follows("to"), &named));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The table of dead letters.
 
-use std::fmt::Write as _;
+mod query;
 
 use bytes::Bytes;
 use celeriac_protocol::letter::Reason;
 use celeriac_protocol::{Table, json};
 
-use super::{Cell, Row, Statement, Store, StoreError};
+use self::query::Query;
+use super::{Row, Statement, Store, StoreError};
 use crate::letters::{Fate, Filter, Letter, pack, unpack};
 
 /// Makes the table.
@@ -23,6 +24,7 @@ pub(super) const SCHEMA: &[&str] = &[
         node TEXT,
         attempts BIGINT,
         died_at BIGINT NOT NULL,
+        kept_at BIGINT NOT NULL,
         root_id TEXT,
         parent_id TEXT,
         args TEXT,
@@ -61,8 +63,13 @@ pub(crate) struct After {
 impl Store {
     /// Keeps letters, in one transaction. One that is there already stays as it is,
     /// unless it died again since. Returns which are new, or died again.
-    pub(crate) async fn keep_letters(&self, letters: &[Letter]) -> Result<Vec<bool>, StoreError> {
-        let statements = letters.iter().map(keep).collect::<Result<Vec<_>, _>>()?;
+    pub(crate) async fn keep_letters(
+        &self,
+        letters: &[Letter],
+        now: i64,
+    ) -> Result<Vec<bool>, StoreError> {
+        let statements = letters.iter().map(|letter| keep(letter, now));
+        let statements = statements.collect::<Result<Vec<_>, _>>()?;
         let changed = self.write(statements).await?;
         Ok(changed.into_iter().map(|rows| rows > 0).collect())
     }
@@ -137,6 +144,17 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    /// Finds which letters nobody sent again yet, as far as a note of that could be made
+    /// now; in their order.
+    pub(crate) async fn letters_to_send(&self, ids: &[&str]) -> Result<Vec<bool>, StoreError> {
+        let touch = |id: &&str| {
+            let sql = "UPDATE letters SET state = state WHERE id = $1 AND state <> 'replayed'";
+            Statement::new(sql).bind(*id)
+        };
+        let found = self.write(ids.iter().map(touch).collect()).await?;
+        Ok(found.into_iter().map(|rows| rows > 0).collect())
+    }
+
     /// Notes what became of letters that nothing had become of, or that were discarded;
     /// returns which of them changed, in their order.
     pub(crate) async fn settle_letters(
@@ -148,11 +166,11 @@ impl Store {
         Ok(changed.into_iter().map(|rows| rows > 0).collect())
     }
 
-    /// Drops letters that died before `before`, and the oldest beyond `most`, those that
+    /// Drops letters that came before `before`, and the oldest beyond `most`, those that
     /// somebody has dealt with first; returns how many went that nobody had dealt with.
     pub(crate) async fn drop_letters(&self, before: i64, most: u64) -> Result<u64, StoreError> {
         let old = |condition| {
-            let sql = format!("DELETE FROM letters WHERE died_at < $1 AND {condition}");
+            let sql = format!("DELETE FROM letters WHERE kept_at < $1 AND {condition}");
             Statement::new(sql).bind(before)
         };
         let oldest = |condition, count: u64| {
@@ -182,22 +200,22 @@ impl Store {
     }
 }
 
-fn keep(letter: &Letter) -> Result<Statement, StoreError> {
+fn keep(letter: &Letter, now: i64) -> Result<Statement, StoreError> {
     let properties = json::to_string(&letter.properties);
     let properties = properties.map_err(|error| StoreError::Refused(error.to_string()))?;
     let headers = pack(&letter.headers).map_err(StoreError::Refused)?;
     let text = |text: &Option<String>| text.as_deref().map(plain);
     let sql = format!(
-        "INSERT INTO letters ({COLUMNS}) VALUES \
+        "INSERT INTO letters ({COLUMNS}, kept_at) VALUES \
          ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, \
-          'kept', NULL, NULL, NULL) \
+          'kept', NULL, NULL, NULL, $20) \
          ON CONFLICT (id) DO UPDATE SET \
          reason = excluded.reason, error = excluded.error, error_type = excluded.error_type, \
          traceback = excluded.traceback, node = excluded.node, attempts = excluded.attempts, \
          died_at = excluded.died_at, args = excluded.args, kwargs = excluded.kwargs, \
          properties = excluded.properties, headers = excluded.headers, body = excluded.body, \
          body_size = excluded.body_size, state = 'kept', changed_at = NULL, changed_by = NULL, \
-         new_task_id = NULL \
+         new_task_id = NULL, kept_at = excluded.kept_at \
          WHERE letters.died_at < excluded.died_at"
     );
     Ok(Statement::new(sql)
@@ -219,7 +237,8 @@ fn keep(letter: &Letter) -> Result<Statement, StoreError> {
         .bind(properties)
         .bind(headers)
         .bind(letter.body.as_ref().map(|body| body.to_vec()))
-        .bind(letter.body_size))
+        .bind(letter.body_size)
+        .bind(now))
 }
 
 fn settle(id: &str, fate: &Fate) -> Statement {
@@ -292,104 +311,5 @@ fn plain(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// The conditions of a query with their values.
-#[derive(Debug, Default)]
-struct Query {
-    conditions: Vec<String>,
-    values: Vec<Cell>,
-}
-
-impl Query {
-    /// Binds a value and returns its placeholder.
-    fn value(&mut self, value: impl Into<Cell>) -> String {
-        self.values.push(value.into());
-        format!("${}", self.values.len())
-    }
-
-    fn and(&mut self, condition: String) {
-        self.conditions.push(condition);
-    }
-
-    fn equal(&mut self, column: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            let place = self.value(plain(value));
-            self.and(format!("{column} = {place}"));
-        }
-    }
-
-    /// Binds a pattern and returns the condition that a column matches it.
-    fn like(&mut self, column: &str, pattern: &str) -> String {
-        let place = self.value(plain(pattern));
-        format!("lower({column}) LIKE lower({place}) ESCAPE '!'")
-    }
-
-    fn filter(&mut self, filter: &Filter) {
-        if let Some(ids) = &filter.ids {
-            let places: Vec<_> = ids.iter().map(|id| self.value(id.as_str())).collect();
-            self.and(match places.is_empty() {
-                true => "1 = 0".to_owned(),
-                false => format!("id IN ({})", places.join(", ")),
-            });
-        }
-        self.equal("task_id", filter.task_id.as_deref());
-        self.equal("reason", filter.reason.map(Reason::as_str));
-        self.equal("queue", filter.queue.as_deref());
-        self.equal("node", filter.node.as_deref());
-        self.equal("state", filter.state);
-        if let Some(name) = &filter.name {
-            let like = self.like("name", &glob(name));
-            self.and(like);
-        }
-        for (columns, part) in [
-            (["error", "error_type"], &filter.error),
-            (["args", "kwargs"], &filter.arguments),
-        ] {
-            if let Some(part) = part {
-                let pattern = format!("%{}%", escaped(part));
-                let either = columns.map(|column| self.like(column, &pattern));
-                self.and(format!("({})", either.join(" OR ")));
-            }
-        }
-        for (compare, moment) in [(">=", filter.since), ("<", filter.until)] {
-            if let Some(moment) = moment {
-                let place = self.value(moment);
-                self.and(format!("died_at {compare} {place}"));
-            }
-        }
-    }
-
-    fn clause(&self) -> String {
-        let mut clause = String::new();
-        for (at, condition) in self.conditions.iter().enumerate() {
-            let word = if at == 0 { " WHERE " } else { " AND " };
-            // Writing to a string does not fail.
-            let _ = write!(clause, "{word}{condition}");
-        }
-        clause
-    }
-
-    fn statement(self, sql: String) -> Statement {
-        let statement = Statement::new(sql);
-        self.values.into_iter().fold(statement, Statement::bind)
-    }
-}
-
-/// Takes a text for itself in a pattern.
-fn escaped(text: &str) -> String {
-    let mut pattern = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(letter);
-    }
-    pattern
-}
-
-/// Writes a pattern with `*` and `?` as SQL does.
-fn glob(pattern: &str) -> String {
-    escaped(pattern).replace('*', "%").replace('?', "_")
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

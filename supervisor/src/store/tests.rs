@@ -5,6 +5,10 @@
 mod files;
 mod servers;
 
+use super::letters::tests::{
+    a_letter_comes_back_as_it_was_and_only_once, letters_are_found_by_each_of_their_sides,
+    pages_follow_each_other_without_gap_or_repetition, what_is_dropped_unseen_is_counted,
+};
 use super::schema::Step;
 use super::*;
 
@@ -189,7 +193,11 @@ suite!(
     reads_do_not_write_and_end_in_time,
     many_at_once_lose_nothing,
     a_closed_store_says_so,
-    tasks_and_figures_are_found
+    tasks_and_figures_are_found,
+    a_letter_comes_back_as_it_was_and_only_once,
+    letters_are_found_by_each_of_their_sides,
+    pages_follow_each_other_without_gap_or_repetition,
+    what_is_dropped_unseen_is_counted
 );
 
 const FIRST: Step = &[&["CREATE TABLE a (x BIGINT)"]];

@@ -109,6 +109,12 @@ async fn send(
     }
     let now = now();
     let publication = letters::replay(&letter, &edit, now).map_err(unfit)?;
+    // What could not be noted is not sent.
+    let free = desk.store.letters_to_send(&[letter.id.as_str()]).await;
+    if free.map_err(failed)? != [true] {
+        let detail = format!("letter '{}' was replayed meanwhile", letter.id);
+        return Err(Problem::conflict(detail));
+    }
     let queue = publication.routing_key.clone();
     let sent = desk.app.broker().publish(publication);
     match tokio::time::timeout(desk.config.broker_timeout, sent).await {

@@ -13,6 +13,7 @@ use crate::access::Identity;
 use crate::http::api::page::Cursor;
 use crate::http::{Desk, Problem};
 use crate::letters::{self, Fate, Filter, Letter};
+use crate::store::StoreError;
 
 /// Which letters, and how many that is.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -206,10 +207,18 @@ impl Work<'_> {
                 self.answer.next_cursor = None;
                 return Ok(());
             };
-            self.answer.next_cursor = Some(cursor(last));
+            let before = self.answer.next_cursor.replace(cursor(last));
             start = after(Some(&Cursor(format!("{}/{}", last.died_at, last.id))))?;
             let fates = match self.what {
-                What::Replay => self.send(letters).await,
+                What::Replay => match self.free(letters).await {
+                    Ok(letters) => self.send(letters).await,
+                    Err(error) if self.answer.done > 0 => {
+                        self.answer.next_cursor = before;
+                        self.fault("", &error.to_string());
+                        return Ok(());
+                    }
+                    Err(error) => return Err(failed(error)),
+                },
                 What::Discard => letters
                     .into_iter()
                     .map(|l| (l.id, self.discarded()))
@@ -227,6 +236,15 @@ impl Work<'_> {
             at: now(),
             by: self.by.clone(),
         }
+    }
+
+    /// Leaves out what another supervisor has sent meanwhile; fails when nothing that is
+    /// sent could be noted.
+    async fn free(&self, letters: Vec<Letter>) -> Result<Vec<Letter>, StoreError> {
+        let ids: Vec<&str> = letters.iter().map(|letter| letter.id.as_str()).collect();
+        let free = self.desk.store.letters_to_send(&ids).await?;
+        let letters = letters.into_iter().zip(free);
+        Ok(letters.filter_map(|(l, free)| free.then_some(l)).collect())
     }
 
     /// Sends letters again; returns what became of those that the broker has.

@@ -67,9 +67,6 @@ pub(in crate::http) struct LetterPage {
     pub(in crate::http) matching: u64,
 }
 
-/// A larger body is not shown.
-const SHOWN: usize = 256 * 1024;
-
 impl LetterView {
     pub(in crate::http) fn of(letter: &Letter) -> Self {
         let letter = letter.clone();
@@ -106,18 +103,13 @@ impl LetterView {
 impl LetterDetail {
     pub(in crate::http) fn of(letter: &Letter, redaction: &Redaction) -> Self {
         let json = |value: Result<Value, serde_json::Error>| value.unwrap_or_default();
-        let body = letter.body.as_ref();
-        // What is hidden of the arguments stands in the body.
-        let hides = [&letter.args, &letter.kwargs]
-            .into_iter()
-            .flatten()
-            .any(|text| text.contains(crate::access::HIDDEN));
-        let shown = body.filter(|body| !hides && body.len() <= SHOWN);
         Self {
             headers: json(serde_json::to_value(letter.shown_headers(redaction))),
             properties: json(serde_json::to_value(&letter.properties)),
-            body: shown.map(|body| STANDARD.encode(body)),
-            replayable: body.is_some(),
+            body: letter
+                .shown_body(redaction)
+                .map(|body| STANDARD.encode(body)),
+            replayable: letter.body.is_some(),
             letter: LetterView::of(letter),
         }
     }
