@@ -61,6 +61,11 @@ impl Api {
         self.send(request, within).await
     }
 
+    pub(crate) async fn delete(&self, path: &str, within: Duration) -> Result<Value, Error> {
+        let request = self.client.delete(format!("{}{path}", self.base));
+        self.send(request, within).await
+    }
+
     async fn send(
         &self,
         request: reqwest::RequestBuilder,

@@ -24,7 +24,7 @@ impl Output {
         if self.json {
             print(&value.to_string());
         } else {
-            print(&words());
+            print(&harmless(words()));
         }
     }
 
@@ -65,6 +65,15 @@ pub(crate) fn try_print(text: &str) -> bool {
         .and_then(|()| out.write_all(b"\n"))
         .and_then(|()| out.flush())
         .is_ok()
+}
+
+/// What tasks say must not steer the terminal of who reads it: `\u{1b}[2J` clears it.
+fn harmless(words: String) -> String {
+    let steers = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    match words.contains(steers) {
+        true => words.replace(steers, "\u{fffd}"),
+        false => words,
+    }
 }
 
 /// Lays rows out in columns, the first row as a heading.
@@ -112,5 +121,11 @@ mod tests {
             vec!["é".to_owned(), "12".to_owned()],
         ];
         assert_eq!(columns(&rows), "NAME  N\né     12");
+    }
+
+    #[test]
+    fn what_tasks_say_does_not_steer_the_terminal() {
+        let hostile = "a\u{1b}[2J\r\u{9b}b\n\tc".to_owned();
+        assert_eq!(harmless(hostile), "a\u{fffd}[2J\u{fffd}\u{fffd}b\n\tc");
     }
 }

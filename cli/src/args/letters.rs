@@ -79,6 +79,7 @@ pub(crate) struct List {
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// Id of the letter; without one all that match, of which one option is needed
+    #[arg(conflicts_with = "Which")]
     pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) which: Which,
@@ -105,6 +106,7 @@ pub(crate) struct Replay {
 #[derive(Debug, Args)]
 pub(crate) struct Discard {
     /// Id of the letter; without one all that match, of which one option is needed
+    #[arg(conflicts_with = "Which")]
     pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) which: Which,

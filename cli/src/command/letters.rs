@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::api::Api;
+use crate::api::{Api, path};
 use crate::args::{Discard, Letters, LettersCommand, List, Replay, Which};
 use crate::confirm::confirm;
 use crate::error::Error;
@@ -20,7 +20,7 @@ pub(crate) async fn run(settings: &Settings, args: Letters, output: Output) -> R
     match args.command {
         LettersCommand::List(args) => list(&api, args, output).await,
         LettersCommand::Show { id } => {
-            let letter = api.get(&path(&id, ""), WITHIN).await?;
+            let letter = api.get(&path(&["letters", &id]), WITHIN).await?;
             output.show(&letter, || described(&letter));
             Ok(())
         }
@@ -29,9 +29,9 @@ pub(crate) async fn run(settings: &Settings, args: Letters, output: Output) -> R
             id: Some(id), yes, ..
         }) => {
             agree(yes, &format!("discard the dead letter {id}?"))?;
-            let order = json!({ "ids": [&id], "confirm": 1 });
-            let answer = api.post("/api/v1/letters/discard", &order, WITHIN).await?;
-            report(&answer, "discarded", output)
+            let letter = api.delete(&path(&["letters", &id]), WITHIN).await?;
+            output.show(&letter, || format!("dead letter {id} was discarded"));
+            Ok(())
         }
         LettersCommand::Discard(args) => {
             many(&api, &args.which, json!({}), args.yes, "discard", output).await
@@ -90,7 +90,9 @@ async fn replay(api: &Api, args: Replay, output: Output) -> Result<(), Error> {
         order[field] = serde_json::from_str(said)
             .map_err(|error| Error::Usage(format!("{flag}: expected JSON, found {error}")))?;
     }
-    let letter = api.post(&path(id, "/replay"), &order, WITHIN).await?;
+    let letter = api
+        .post(&path(&["letters", id, "replay"]), &order, WITHIN)
+        .await?;
     output.show(&letter, || {
         let task = letter["new_task_id"].as_str().unwrap_or("a message");
         format!("{task} was sent again")
@@ -119,8 +121,8 @@ async fn many(
     for (name, value) in &filter {
         query.append_pair(name, value.as_str().unwrap_or_default());
     }
-    let path = format!("/api/v1/letters?limit=1&{}", query.finish());
-    let count = api.get(&path, WITHIN).await?["matching"].as_u64();
+    let counted = format!("/api/v1/letters?limit=1&{}", query.finish());
+    let count = api.get(&counted, WITHIN).await?["matching"].as_u64();
     let count = count.unwrap_or_default();
     if count > 0 {
         agree(yes, &format!("{verb} {count} dead letters?"))?;
@@ -131,20 +133,18 @@ async fn many(
         "replay" => ("sent again", "sending"),
         _ => ("discarded", "discarding"),
     };
-    if verb != "replay"
-        && let Some(order) = order.as_object_mut()
-    {
-        order.remove("new_id");
-    }
     let progress = Progress::counting(output, Some(count), doing);
     let mut total = json!({ "done": 0, "failed": 0, "errors": [] });
     let add = |total: &mut Value, field: &str, answer: &Value| {
         let sum = total[field].as_u64().unwrap_or(0) + answer[field].as_u64().unwrap_or(0);
         total[field] = json!(sum);
     };
-    loop {
-        let path = format!("/api/v1/letters/{verb}");
-        let answer = api.post(&path, &order, WITHIN).await?;
+    let path = path(&["letters", verb]);
+    let ended = loop {
+        let answer = match api.post(&path, &order, WITHIN).await {
+            Ok(answer) => answer,
+            Err(error) => break Err(error),
+        };
         progress.advance(answer["done"].as_u64().unwrap_or(0));
         add(&mut total, "done", &answer);
         add(&mut total, "failed", &answer);
@@ -152,12 +152,16 @@ async fn many(
             total["errors"] = answer["errors"].clone();
         }
         if answer["next_cursor"].is_null() {
-            break;
+            break Ok(());
         }
         order["cursor"] = answer["next_cursor"].clone();
-    }
+    };
     drop(progress);
-    report(&total, past, output)
+    // What was done until then is worth telling.
+    if ended.is_ok() || total["done"] != 0 || total["failed"] != 0 {
+        report(&total, past, output)?;
+    }
+    ended
 }
 
 /// Says what was done; letters that could not be dealt with are a failure.
@@ -198,9 +202,4 @@ fn agree(yes: bool, question: &str) -> Result<(), Error> {
     } else {
         confirm(question, "--yes")
     }
-}
-
-fn path(id: &str, rest: &str) -> String {
-    let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
-    format!("/api/v1/letters/{id}{rest}")
 }
