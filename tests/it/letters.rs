@@ -1,10 +1,14 @@
 //! Dead letters, from a node's failure to their replay. Guarantees S11 and S44 to S46.
 
+mod command;
+mod trouble;
+
 use std::time::Duration;
 
 use celeriac::broker::{Publication, Queue, Topology};
 use celeriac::protocol::Message;
 use celeriac::protocol::naming::argument;
+use celeriac::routing::QueueType;
 use celeriac::{App, Value};
 use celeriac_tests::eventually::{eventually, eventually_within};
 use celeriac_tests::program::Program;
@@ -25,15 +29,23 @@ struct Rig {
 
 impl Rig {
     async fn start(more: &[&str]) -> Self {
+        Self::with_queues(QueueType::Classic, more).await
+    }
+
+    async fn with_queues(kind: QueueType, more: &[&str]) -> Self {
         let (amqp, redis) = (servers::own_vhost().await, servers::redis_url());
         let name = format!("letters-{}", uuid::Uuid::new_v4());
-        let mut options = vec!["--store", "memory:", "-Q", QUEUE];
+        let mut options = vec!["-Q", QUEUE];
+        if !more.contains(&"--store") {
+            options.extend(["--store", "memory:"]);
+        }
         options.extend(more);
         let supervisor = Program::supervisor(&name, &amqp, &redis, &options).await;
         let app = App::builder("test")
             .broker(&amqp)
             .backend(&redis)
             .default_queue(QUEUE)
+            .queue_type(kind)
             .build()
             .unwrap();
         Self {
@@ -73,6 +85,40 @@ impl Rig {
             letters.first().cloned()
         })
         .await
+    }
+
+    async fn knows_the_node(&self) {
+        eventually("the supervisor knows the node", || async {
+            let nodes = self.get("/api/v1/nodes").await;
+            let first = &nodes["nodes"][0];
+            (first["state"] == "online").then_some(())
+        })
+        .await;
+    }
+
+    /// Starts the node again whenever it dies, until there is a letter of a crash; returns
+    /// the node that lives, how many died, and the letter.
+    async fn until_it_is_put_away(&self, node: Program, more: &[&str]) -> (Program, u32, Json) {
+        let (mut node, mut deaths) = (node, 0);
+        loop {
+            let ended =
+                eventually_within(PATIENCE, "the node dies, or the letter comes", || async {
+                    let letters = self.get("/api/v1/letters?reason=crashed").await;
+                    Some(letters["letters"][0].clone()).filter(|letter| letter.is_object())
+                });
+            tokio::select! {
+                letter = ended => return (node, deaths, letter),
+                () = async { while node.is_running() { tokio::task::yield_now().await; } } => {
+                    deaths += 1;
+                    assert!(deaths <= 5, "it goes round for ever: {}", node.log());
+                    let name = format!("node@{}", self.name);
+                    let mut options =
+                        vec!["node", "-b", &self.amqp, "-r", &self.redis, "-n", &name, "-Q", QUEUE];
+                    options.extend(more);
+                    node = Program::start("demo-node", &name, &options);
+                }
+            }
+        }
     }
 
     async fn ready(&self, queue: &str) -> u64 {
@@ -194,30 +240,9 @@ async fn a_task_that_kills_its_node_is_put_away() {
     let rig = Rig::start(&[]).await;
     let call = rig.app.call::<Value>("demo.abort");
     let node = rig.node().await;
-    eventually("the supervisor knows the node", || async {
-        let nodes = rig.get("/api/v1/nodes").await;
-        let first = &nodes["nodes"][0];
-        (first["state"] == "online").then_some(())
-    })
-    .await;
+    rig.knows_the_node().await;
     let result = call.send(&rig.app).await.unwrap();
-    let (mut node, mut deaths) = (node, 0);
-    let letter = loop {
-        let ended = eventually_within(PATIENCE, "the node dies, or the letter comes", || async {
-            let letters = rig.get("/api/v1/letters?reason=crashed").await;
-            Some(letters["letters"][0].clone()).filter(|letter| letter.is_object())
-        });
-        tokio::select! {
-            letter = ended => break letter,
-            () = async { while node.is_running() { tokio::task::yield_now().await; } } => {
-                deaths += 1;
-                assert!(deaths <= 5, "it goes round for ever: {}", node.log());
-                let name = format!("node@{}", rig.name);
-                let options = ["node", "-b", &rig.amqp, "-r", &rig.redis, "-n", &name, "-Q", QUEUE];
-                node = Program::start("demo-node", &name, &options);
-            }
-        }
-    };
+    let (mut node, deaths, letter) = rig.until_it_is_put_away(node, &[]).await;
     assert!((3..=4).contains(&deaths), "{deaths} deaths");
     assert_eq!(text(&letter, "task_id"), result.id());
     assert!(text(&letter, "error").contains("3 times"), "{letter}");
