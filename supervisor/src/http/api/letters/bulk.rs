@@ -58,8 +58,10 @@ pub(in crate::http) struct BulkError {
     pub(in crate::http) detail: String,
 }
 
-/// So many letters are read, sent and noted at once; their bodies may be large.
+/// So many letters are read, sent and noted at once.
 const BATCH: usize = 50;
+/// And no more of bodies in bytes, unless one alone has more.
+const BYTES: u64 = 16 << 20;
 /// So many ids may be named.
 const IDS: usize = 1_000;
 /// So many reasons are told.
@@ -189,13 +191,13 @@ impl Work<'_> {
         let deadline = Instant::now() + self.within;
         let _turn = self.desk.board.replays.lock().await;
         loop {
-            let store = &self.desk.store;
-            let letters = match self.what {
-                What::Replay => store.whole_letters(&filter, start.as_ref(), BATCH).await,
-                What::Discard => store.letters(&filter, start.as_ref(), 10 * BATCH).await,
+            let most = match self.what {
+                What::Replay => BATCH,
+                What::Discard => 10 * BATCH,
             };
+            let letters = self.desk.store.letters(&filter, start.as_ref(), most).await;
             let letters = match letters {
-                Ok(letters) => letters,
+                Ok(letters) => self.portion(letters),
                 // What was done is worth an answer.
                 Err(error) if self.answer.done > 0 => {
                     self.fault("", &error.to_string());
@@ -210,7 +212,7 @@ impl Work<'_> {
             let before = self.answer.next_cursor.replace(cursor(last));
             start = after(Some(&Cursor(format!("{}/{}", last.died_at, last.id))))?;
             let fates = match self.what {
-                What::Replay => match self.free(letters).await {
+                What::Replay => match self.free(&letters).await {
                     Ok(letters) => self.send(letters).await,
                     Err(error) if self.answer.done > 0 => {
                         self.answer.next_cursor = before;
@@ -238,13 +240,31 @@ impl Work<'_> {
         }
     }
 
-    /// Leaves out what another supervisor has sent meanwhile; fails when nothing that is
-    /// sent could be noted.
-    async fn free(&self, letters: Vec<Letter>) -> Result<Vec<Letter>, StoreError> {
+    /// As many of these as are dealt with at once: bodies may be large.
+    fn portion(&self, mut letters: Vec<Letter>) -> Vec<Letter> {
+        if self.what == What::Replay {
+            let mut size = 0;
+            let fits = |letter: &Letter| {
+                size += letter.body_size;
+                size <= BYTES
+            };
+            let count = letters.iter().map(fits).take_while(|fits| *fits).count();
+            letters.truncate(count.max(1));
+        }
+        letters
+    }
+
+    /// Reads letters with their messages, but for those that another supervisor has sent
+    /// meanwhile; fails when nothing that is sent could be noted.
+    async fn free(&self, letters: &[Letter]) -> Result<Vec<Letter>, StoreError> {
         let ids: Vec<&str> = letters.iter().map(|letter| letter.id.as_str()).collect();
         let free = self.desk.store.letters_to_send(&ids).await?;
-        let letters = letters.into_iter().zip(free);
-        Ok(letters.filter_map(|(l, free)| free.then_some(l)).collect())
+        let ids = ids.into_iter().zip(free).filter(|(_, free)| *free);
+        let filter = Filter {
+            ids: Some(ids.map(|(id, _)| id.to_owned()).collect()),
+            ..Filter::default()
+        };
+        self.desk.store.whole_letters(&filter, None, BATCH).await
     }
 
     /// Sends letters again; returns what became of those that the broker has.
