@@ -42,7 +42,7 @@ const TAKEN: u16 = 16;
 /// From so many queues letters are taken at once.
 const QUEUES: usize = 500;
 /// How long a queue that was not there is not asked for.
-const ABSENT: Duration = Duration::from_secs(30);
+const ABSENT: Duration = Duration::from_secs(10);
 /// How often letters that are too old, or too many, are dropped.
 const SWEEP: Duration = Duration::from_secs(60);
 /// How long a letter that the store refuses waits for another try.

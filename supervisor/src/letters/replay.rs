@@ -65,6 +65,10 @@ pub(crate) fn replay(letter: &Letter, edit: &Edit, now: i64) -> Result<Publicati
     properties.user_id = None;
     let mut headers = letter.headers.clone();
     letter::strip(&mut headers);
+    // RabbitMQ would send copies to other queues too, which have had theirs.
+    for copies in ["CC", "BCC"] {
+        headers.remove(copies);
+    }
     let message = Message {
         properties,
         headers,

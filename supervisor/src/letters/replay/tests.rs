@@ -55,6 +55,9 @@ fn message(compression: Option<Compression>) -> Message {
     Cause::new(Reason::Failed, "boom").write(&mut message.headers);
     message.headers.insert("x-death", Value::Array(Vec::new()));
     message.headers.insert("x-delivery-count", 4);
+    message
+        .headers
+        .insert("CC", Value::Array(vec!["other".into()]));
     message.headers.insert("mine", "kept");
     message
 }
@@ -85,7 +88,7 @@ fn a_message_goes_back_as_it_came_with_its_tries_before_it() {
         (None, None)
     );
     assert!(content.embed.chord.is_some());
-    let traces = ["x-death", "x-delivery-count", "x-celeriac-reason"];
+    let traces = ["CC", "x-death", "x-delivery-count", "x-celeriac-reason"];
     let headers = &publication.message.headers;
     assert!(traces.iter().all(|name| headers.get(name).is_none()));
     assert!(headers.get(REPLAY_OF).is_some());
