@@ -121,11 +121,11 @@ async fn many(
     for (name, value) in &filter {
         query.append_pair(name, value.as_str().unwrap_or_default());
     }
-    let counted = format!("/api/v1/letters?limit=1&{}", query.finish());
-    let count = api.get(&counted, WITHIN).await?["matching"].as_u64();
+    let url = format!("/api/v1/letters?limit=1&{}", query.finish());
+    let count = api.get(&url, WITHIN).await?["matching"].as_u64();
     let count = count.unwrap_or_default();
     if count > 0 {
-        agree(yes, &format!("{verb} {count} dead letters?"))?;
+        agree(yes, &format!("{verb} {}?", counted(count)))?;
     }
     order["filter"] = Value::Object(filter);
     order["confirm"] = json!(count);
@@ -166,15 +166,24 @@ async fn many(
 
 /// Says what was done; letters that could not be dealt with are a failure.
 fn report(total: &Value, past: &str, output: Output) -> Result<(), Error> {
-    output.show(total, || format!("{} dead letters {past}", total["done"]));
+    let done = total["done"].as_u64().unwrap_or(0);
+    output.show(total, || format!("{} {past}", counted(done)));
     let failed = total["failed"].as_u64().unwrap_or(0);
     if failed == 0 {
         return Ok(());
     }
     let first = total["errors"][0]["detail"].as_str().unwrap_or_default();
     Err(Error::Failed(format!(
-        "{failed} dead letters stay as they are, the first because: {first}"
+        "{} could not be {past}, the first because: {first}",
+        counted(failed)
     )))
+}
+
+fn counted(count: u64) -> String {
+    match count {
+        1 => "1 dead letter".to_owned(),
+        count => format!("{count} dead letters"),
+    }
 }
 
 fn filter(which: &Which) -> Map<String, Value> {

@@ -183,7 +183,7 @@ async fn letters_are_looked_at_sent_again_and_discarded() {
     );
     assert_eq!(output.status.code(), Some(1), "{}", err(&output));
     assert!(
-        err(&output).contains("stay as they are"),
+        err(&output).contains("2 dead letters could not be sent again"),
         "{}",
         err(&output)
     );
@@ -195,10 +195,10 @@ async fn letters_are_looked_at_sent_again_and_discarded() {
     app.broker().declare(&elsewhere).await.unwrap();
     let sent = ["replay", "--name", "demo.f*", "--to", "elsewhere", "--yes"];
     let sent = rig.celeriac(&sent).await;
-    assert_eq!(out(&sent), "1 dead letters sent again", "{}", err(&sent));
+    assert_eq!(out(&sent), "1 dead letter sent again", "{}", err(&sent));
     assert_eq!(rig.ready("elsewhere").await, 1);
     let gone = rig.celeriac(&["discard", "--of-queue", QUEUE, "-y"]).await;
-    assert_eq!(out(&gone), "1 dead letters discarded", "{}", err(&gone));
+    assert_eq!(out(&gone), "1 dead letter discarded", "{}", err(&gone));
     let found = rig.json(&["list", "--json", "--state", "discarded"]).await;
     let id = text(&found["letters"][0], "id");
     let again = rig.celeriac(&["discard", id, "--yes"]).await;
