@@ -22,7 +22,7 @@ pub(crate) use self::latest::Said;
 pub(crate) use self::node::{Node, NodeState, Rules};
 use self::queue::Queues;
 pub(crate) use self::reading::{Reading, cut};
-pub(crate) use self::task::{Call, Fact, Route, Step, StepKind, Task};
+pub(crate) use self::task::{Call, Fact, Figures, Route, Step, StepKind, Task};
 pub(crate) use self::trend::Trend;
 
 /// The nodes and queues of a cluster.

@@ -275,7 +275,7 @@ impl Metrics {
         self.tasks.get_or_create(&TaskLabels { name, state }).inc();
     }
 
-    /// Notes a task that moved to a state, how long it waited and how long it ran.
+    /// Notes a task that moved to a state, or whose runs are known better.
     pub(crate) fn moved(&self, moved: &Moved) {
         let name = NameLabel {
             name: self.series(&moved.name),
@@ -285,9 +285,11 @@ impl Metrics {
                 family.get_or_create(&name).observe(seconds);
             }
         };
-        observe(&self.queue_time, moved.queue_time);
-        observe(&self.runtime, moved.runtime);
-        self.task(&moved.name, &moved.state);
+        observe(&self.queue_time, moved.figures.queue_time);
+        observe(&self.runtime, moved.figures.runtime);
+        if let Some(state) = &moved.state {
+            self.task(&moved.name, state);
+        }
     }
 
     pub(crate) fn restart(&self, part: &'static str) {
@@ -387,6 +389,7 @@ impl std::fmt::Debug for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Figures;
 
     #[test]
     fn names_beyond_the_limit_share_one_series() {
@@ -439,9 +442,11 @@ mod tests {
         let metrics = Metrics::default();
         let moved = Moved {
             name: "add".into(),
-            state: State::Success,
-            queue_time: Some(0.1),
-            runtime: Some(0.1),
+            state: Some(State::Success),
+            figures: Figures {
+                queue_time: Some(0.1),
+                runtime: Some(0.1),
+            },
         };
         metrics.moved(&moved);
         metrics.request("GET", "/", 200, 0.1);

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 pub(crate) use self::sketch::Sketch;
+use crate::cluster::Figures;
 use crate::store::{HOUR, MINUTE, Point, Span, Store, StoreError};
 
 /// What happened lately, as figures: by the second for ten minutes, by the minute for a
@@ -132,22 +133,17 @@ impl Default for Rates {
 }
 
 impl Rates {
-    /// Notes that a task moved to a state, and how long it waited before or ran.
-    pub(crate) fn note(
-        &self,
-        state: &State,
-        queue_time: Option<f64>,
-        runtime: Option<f64>,
-        now: SystemTime,
-    ) {
+    /// Notes that a task moved to a state, and what became known of its runs.
+    pub(crate) fn note(&self, state: Option<&State>, figures: Figures, now: SystemTime) {
         let at = epoch(now);
         let mut rings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Rings { seconds, minutes } = &mut *rings;
         for ring in [seconds, minutes] {
             let slot = ring.at(at);
-            slot.counts.add(state, 1);
-            runtime.into_iter().for_each(|s| slot.runtime.observe(s));
-            let waited = queue_time.into_iter();
+            state.into_iter().for_each(|state| slot.counts.add(state, 1));
+            let ran = figures.runtime.into_iter();
+            ran.for_each(|s| slot.runtime.observe(s));
+            let waited = figures.queue_time.into_iter();
             waited.for_each(|s| slot.queue_time.observe(s));
         }
     }
@@ -340,14 +336,28 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
+    fn note(
+        rates: &Rates,
+        state: &State,
+        queue_time: Option<f64>,
+        runtime: Option<f64>,
+        now: SystemTime,
+    ) {
+        let figures = Figures {
+            queue_time,
+            runtime,
+        };
+        rates.note(Some(state), figures, now);
+    }
+
     #[test]
     fn each_second_has_its_point_and_the_running_one_none() {
         let rates = Rates::default();
         for second in 1_000..1_010 {
-            rates.note(&State::Started, Some(0.5), None, at(second));
-            rates.note(&State::Success, None, Some(2.0), at(second));
+            note(&rates, &State::Started, Some(0.5), None, at(second));
+            note(&rates, &State::Success, None, Some(2.0), at(second));
         }
-        rates.note(&State::Failure, None, None, at(1_009));
+        note(&rates, &State::Failure, None, None, at(1_009));
         let series = rates.snapshot(Window::Seconds(5), at(1_009));
         assert_eq!(series.times, [1_004, 1_005, 1_006, 1_007, 1_008]);
         assert_eq!(series.succeeded, [1; 5]);
@@ -364,8 +374,9 @@ mod tests {
     #[test]
     fn what_is_older_than_the_ring_is_gone_and_gaps_are_zero() {
         let rates = Rates::default();
-        rates.note(&State::Success, None, Some(1.0), at(100));
-        rates.note(
+        note(&rates, &State::Success, None, Some(1.0), at(100));
+        note(
+            &rates,
             &State::Success,
             None,
             Some(1.0),
@@ -389,14 +400,18 @@ mod tests {
         // Too old for the minutes, two in the day, and one in the running minute.
         for ago in [90_000, 7_200, 3_600, 1] {
             let at = crate::recorder::micros(at(now - ago));
-            tally.count(at, &"add".into(), "SUCCESS", Some(0.5), Some(2.0));
+            let figures = Figures {
+                queue_time: Some(0.5),
+                runtime: Some(2.0),
+            };
+            tally.count(at, &"add".into(), Some("SUCCESS"), figures);
         }
         store.write(tally.statements("before")).await.unwrap();
 
         let rates = Rates::default();
         rates.restore(&store, at(now)).await.unwrap();
-        rates.note(&State::Success, None, Some(2.0), at(now));
-        rates.note(&State::Failure, None, None, at(now + 1));
+        note(&rates, &State::Success, None, Some(2.0), at(now));
+        note(&rates, &State::Failure, None, None, at(now + 1));
         let total = |minutes, now| rates.snapshot(Window::Minutes(minutes), at(now)).total;
         assert_eq!(total(1_440, now).succeeded, 2);
         let day = total(1_440, now + 60);
@@ -415,8 +430,8 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_bends_no_chart() {
         let rates = Rates::default();
-        rates.note(&State::Success, None, None, at(10_000));
-        rates.note(&State::Success, None, None, at(5_000));
+        note(&rates, &State::Success, None, None, at(10_000));
+        note(&rates, &State::Success, None, None, at(5_000));
         assert_eq!(
             rates
                 .snapshot(Window::Seconds(60), at(5_001))

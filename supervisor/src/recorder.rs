@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use celeriac_protocol::State;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -113,9 +114,11 @@ impl Recorder {
             return;
         }
         let now = micros(now);
+        let state = moved.and_then(|moved| moved.state.as_ref());
+        let is_final = state.is_some_and(State::is_ready);
         let whole = {
             let mut dirty = self.dirty();
-            dirty.mark(id, moved.is_some_and(|moved| moved.state.is_ready()), now);
+            dirty.mark(id, is_final, now);
             if let Some(task) = evicted {
                 dirty.keep(task);
             }
@@ -125,9 +128,9 @@ impl Recorder {
             self.0.full.notify_one();
         }
         if let Some(moved) = moved {
-            let state = moved.state.as_str();
+            let state = state.map(State::as_str);
             self.tally()
-                .count(now, &moved.name, state, moved.queue_time, moved.runtime);
+                .count(now, &moved.name, state, moved.figures);
         }
     }
 

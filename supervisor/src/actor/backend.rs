@@ -107,10 +107,13 @@ impl Backend {
         let Moved {
             name,
             state,
-            queue_time,
-            runtime,
+            figures,
         } = moved;
-        self.board.rates.note(&state, queue_time, runtime, now);
+        self.board.rates.note(state.as_ref(), figures, now);
+        // What listeners show is the state.
+        let Some(state) = state else {
+            return;
+        };
         self.board.feed.publish(Change::Task {
             id: Arc::clone(id),
             name,

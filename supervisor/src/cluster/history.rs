@@ -8,7 +8,7 @@ use dashmap::DashMap;
 
 use super::audit::Open;
 use super::latest::Said;
-use super::task::{Fact, Task};
+use super::task::{Fact, Figures, Task};
 
 /// The tasks known last. One writer, the Backend actor; any number of readers, who look
 /// up single tasks without waiting for anybody.
@@ -39,25 +39,11 @@ type Counts = BTreeMap<Arc<str>, BTreeMap<String, u64>>;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Moved {
     pub(crate) name: Arc<str>,
-    pub(crate) state: State,
-    /// How long the task waited before it started, in seconds; known when it starts.
-    pub(crate) queue_time: Option<f64>,
-    /// How long it ran, in seconds; known when it succeeds.
-    pub(crate) runtime: Option<f64>,
-}
-
-impl Moved {
-    fn of(task: &Task) -> Self {
-        let state = task.state().clone();
-        Self {
-            name: name_of(task),
-            queue_time: (state == State::Started)
-                .then(|| task.queue_time())
-                .flatten(),
-            runtime: task.standing().and_then(|standing| standing.runtime),
-            state,
-        }
-    }
+    /// The state that the task moved to; `None` when only its figures became known, such
+    /// as by an event that came after the stored result.
+    pub(crate) state: Option<State>,
+    /// What became known of the task's runs.
+    pub(crate) figures: Figures,
 }
 
 /// Which tasks to list.
@@ -92,8 +78,8 @@ impl History {
         }))
     }
 
-    /// Merges one event in; says what the task moved to, if its state changed, and which
-    /// task had to go for it.
+    /// Merges one event in; says what the task moved to or what figures became known, if
+    /// any, and which task had to go for it.
     pub(crate) fn merge(
         &self,
         id: &Arc<str>,
@@ -105,23 +91,34 @@ impl History {
         let Some(mut task) = self.0.tasks.get_mut(id) else {
             let mut task = Task::new(Arc::clone(id), self.next_number());
             task.merge(said, sender, fact);
-            let moved = Moved::of(&task);
-            self.count(&moved.name, &moved.state, true);
+            let (name, state) = (name_of(&task), task.state().clone());
+            self.count(&name, &state, true);
+            let moved = Moved {
+                name,
+                state: Some(state),
+                figures: task.figures(),
+            };
             self.0.tasks.insert(Arc::clone(id), task);
             *evicted = self.remember(Arc::clone(id));
             return Some(moved);
         };
         let before = (name_of(&task), task.state().clone());
         task.merge(said, sender, fact);
-        let after = Moved::of(&task);
+        let after = (name_of(&task), task.state().clone());
+        let figures = task.figures();
         drop(task);
-        if before.0 == after.name && before.1 == after.state {
-            return None;
+        if before != after {
+            self.count(&before.0, &before.1, false);
+            self.count(&after.0, &after.1, true);
         }
-        self.count(&before.0, &before.1, false);
-        self.count(&after.name, &after.state, true);
         // A task that only got its name has not moved.
-        (before.1 != after.state).then_some(after)
+        let state = (before.1 != after.1).then_some(after.1);
+        let news = state.is_some() || figures != Figures::default();
+        news.then_some(Moved {
+            name: after.0,
+            state,
+            figures,
+        })
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<Task> {
@@ -344,7 +341,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cluster::task::Call;
+    use crate::cluster::task::{Call, Route};
 
     fn told(history: &History, id: &str, at: u64, fact: Fact) -> Option<Moved> {
         history.merge(
@@ -386,7 +383,8 @@ mod tests {
         let history = History::new(9);
         told(&history, "a", 5, Fact::Started).unwrap();
         assert_eq!(history.counts()[UNNAMED]["STARTED"], 1);
-        assert_eq!(told(&history, "a", 4, received("add")), None);
+        let moved = told(&history, "a", 4, received("add")).unwrap();
+        assert_eq!(moved.state, None);
         assert_eq!(history.counts().len(), 1);
         assert_eq!(history.counts()["add"]["STARTED"], 1);
     }
@@ -455,6 +453,50 @@ mod tests {
         assert!(list(other).tasks.is_empty());
         let full = history.list(|_| true, None, 3);
         assert_eq!((full.tasks.len(), full.next), (3, None));
+    }
+
+    /// The stored result of a task that was sent from here may be read before its batch
+    /// of events.
+    #[test]
+    fn figures_are_told_once_for_each_run_whatever_moved_the_state() {
+        let history = History::new(9);
+        let told = |at, sender: &str, fact| {
+            let said = Said { at, clock: 1 };
+            history.merge(&"a".into(), said, &sender.into(), fact, &mut None)
+        };
+        let node = "w1@host";
+        let call = |retries| Call {
+            name: Some("add".into()),
+            retries,
+            ..Call::default()
+        };
+        let ended = |runtime| Fact::Succeeded {
+            result: None,
+            runtime,
+        };
+        let waited = |moved: Option<Moved>| moved.and_then(|moved| moved.figures.queue_time);
+        let ran = |moved: Option<Moved>| moved.and_then(|moved| moved.figures.runtime);
+
+        told(1.0, "client", Fact::Sent(call(0), Route::default())).unwrap();
+        let moved = told(9.0, "", ended(None)).unwrap();
+        assert_eq!(moved.state, Some(State::Success));
+        assert_eq!(moved.figures, Figures::default());
+        assert_eq!(told(2.0, node, Fact::Received(call(0))), None);
+        let moved = told(3.5, node, Fact::Started).unwrap();
+        assert_eq!((moved.state, moved.figures.queue_time), (None, Some(2.5)));
+        assert_eq!(told(3.5, node, Fact::Started), None, "a duplicate");
+        assert_eq!(ran(told(4.5, node, ended(Some(1.0)))), Some(1.0));
+        assert_eq!(told(4.5, node, ended(Some(1.0))), None, "a duplicate");
+
+        // Delivered again, or repeated, it is another run.
+        assert_eq!(told(20.0, node, Fact::Received(call(1))), None);
+        assert_eq!(waited(told(20.5, node, Fact::Started)), Some(0.5));
+        assert_eq!(
+            waited(told(3.5, node, Fact::Started)),
+            None,
+            "an earlier one"
+        );
+        assert_eq!(ran(told(22.5, node, ended(Some(2.0)))), Some(2.0));
     }
 
     proptest! {

@@ -35,6 +35,8 @@ pub(crate) struct Task {
     received: Option<f64>,
     started: Option<f64>,
     standing: Option<(Weight, Standing)>,
+    /// The last start and the last success whose figures were given out.
+    figured: (Option<f64>, Option<f64>),
     steps: Steps,
     /// Whether the node that had it has it no more, and nobody knows how it ended. The
     /// state stays what was heard last: the broker delivers the task again unless it was
@@ -71,6 +73,15 @@ pub(crate) struct Standing {
     pub(crate) exception: Option<String>,
     pub(crate) traceback: Option<String>,
     /// Seconds.
+    pub(crate) runtime: Option<f64>,
+}
+
+/// How long a run of a task was waited for, and how long it took; in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Figures {
+    /// See [`Task::queue_time`].
+    pub(crate) queue_time: Option<f64>,
+    /// Of a run that succeeded.
     pub(crate) runtime: Option<f64>,
 }
 
@@ -128,6 +139,7 @@ impl Task {
             received: None,
             started: None,
             standing: None,
+            figured: (None, None),
             steps: Steps::default(),
             lost_with_node: false,
         }
@@ -261,6 +273,27 @@ impl Task {
         };
         // Clocks of two machines may differ by more than a short wait.
         Some((self.started? - from?).max(0.0))
+    }
+
+    /// Takes out the figures that became known since the last time: those of a run once,
+    /// whatever order its events came in.
+    pub(crate) fn figures(&mut self) -> Figures {
+        let mut figures = Figures::default();
+        // Times only grow, so a duplicate or a late event of an earlier run is not news.
+        if self.started > self.figured.0 {
+            figures.queue_time = self.queue_time();
+            if figures.queue_time.is_some() {
+                self.figured.0 = self.started;
+            }
+        }
+        let finished = self.finished_at();
+        if finished > self.figured.1 {
+            figures.runtime = self.standing().and_then(|standing| standing.runtime);
+            if figures.runtime.is_some() {
+                self.figured.1 = finished;
+            }
+        }
+        figures
     }
 
     /// Returns when the task became ready.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::Store;
 use super::error::StoreError;
 use super::statement::Statement;
+use crate::cluster::Figures;
 use crate::rates::Sketch;
 
 pub(super) const SCHEMA: &[&str] = &["CREATE TABLE series (
@@ -80,22 +81,23 @@ const RUNTIME: &str = "runtime";
 const QUEUE_TIME: &str = "queue_time";
 
 impl Tally {
-    /// Counts a move to a state, with the durations that it tells, in seconds.
+    /// Counts a move to a state, and what became known of a task's runs.
     pub(crate) fn count(
         &mut self,
         now: i64,
         name: &Arc<str>,
-        state: &str,
-        queue_time: Option<f64>,
-        runtime: Option<f64>,
+        state: Option<&str>,
+        figures: Figures,
     ) {
         let point = self.minute(now - now.rem_euclid(MINUTE));
-        add(&mut point.states, state, 1);
-        queue_time
-            .into_iter()
-            .for_each(|s| point.queue_time.observe(s));
-        runtime.into_iter().for_each(|s| point.runtime.observe(s));
-        add(self.name(now - now.rem_euclid(HOUR), name), state, 1);
+        let waited = figures.queue_time.into_iter();
+        waited.for_each(|s| point.queue_time.observe(s));
+        let ran = figures.runtime.into_iter();
+        ran.for_each(|s| point.runtime.observe(s));
+        if let Some(state) = state {
+            add(&mut point.states, state, 1);
+            add(self.name(now - now.rem_euclid(HOUR), name), state, 1);
+        }
     }
 
     fn minute(&mut self, at: i64) -> &mut Point {
@@ -288,10 +290,17 @@ mod tests {
         to: 24 * HOUR,
     };
 
+    fn figures(queue_time: Option<f64>, runtime: Option<f64>) -> Figures {
+        Figures {
+            queue_time,
+            runtime,
+        }
+    }
+
     fn tally(moves: &[(i64, &str, &str, Option<f64>)]) -> Tally {
         let mut tally = Tally::default();
         for (at, name, state, runtime) in moves {
-            tally.count(*at, &Arc::from(*name), state, None, *runtime);
+            tally.count(*at, &Arc::from(*name), Some(state), figures(None, *runtime));
         }
         tally
     }
@@ -350,7 +359,7 @@ mod tests {
         let mut tally = Tally::default();
         for n in 0..20_000 {
             let (name, state) = (format!("task{n}").into(), format!("STATE{}", n % 100));
-            tally.count(n * MINUTE / 10, &name, &state, None, Some(1.0));
+            tally.count(n * MINUTE / 10, &name, Some(&state), figures(None, Some(1.0)));
         }
         let bounds = |tally: &Tally| {
             let names = tally.hours.values().map(BTreeMap::len).max();
@@ -361,14 +370,15 @@ mod tests {
         assert_eq!((minutes, hours, names), (MINUTES, HOURS, Some(NAMES + 1)));
         assert_eq!(tally.minutes.last_key_value().unwrap().0, &(1_999 * MINUTE));
         for n in 0..1_000 {
-            tally.count(1, &"add".into(), &format!("STATE{n}"), None, None);
+            let state = format!("STATE{n}");
+            tally.count(1, &"add".into(), Some(&state), Figures::default());
         }
         assert_eq!(bounds(&tally).3, Some(STATES + 1));
 
         let mut taken = tally_of(3);
         let back = std::mem::take(&mut taken);
         assert!(taken.is_empty());
-        taken.count(5, &"add".into(), "SUCCESS", Some(0.5), Some(0.5));
+        taken.count(5, &"add".into(), Some("SUCCESS"), figures(Some(0.5), Some(0.5)));
         taken.restore(back);
         let twice = tally_of(4);
         assert_eq!(taken.minutes, twice.minutes);
@@ -378,7 +388,7 @@ mod tests {
     fn tally_of(count: usize) -> Tally {
         let mut tally = Tally::default();
         for _ in 0..count {
-            tally.count(5, &"add".into(), "SUCCESS", Some(0.5), Some(0.5));
+            tally.count(5, &"add".into(), Some("SUCCESS"), figures(Some(0.5), Some(0.5)));
         }
         tally
     }

@@ -784,7 +784,11 @@ pub(in crate::store) async fn conformance(store: &Store) {
     assert_eq!(store.tasks().forget(3, 10).await, Ok(2));
     assert_eq!(store.tasks().count().await, Ok(1));
     let mut tally = crate::store::Tally::default();
-    tally.count(1, &"add".into(), "SUCCESS", Some(0.1), Some(0.2));
+    let figures = crate::cluster::Figures {
+        queue_time: Some(0.1),
+        runtime: Some(0.2),
+    };
+    tally.count(1, &"add".into(), Some("SUCCESS"), figures);
     for writer in ["x", "x", "y"] {
         store.write(tally.statements(writer)).await.unwrap();
     }
