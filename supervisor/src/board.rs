@@ -68,6 +68,8 @@ pub(crate) struct Depth {
     pub(crate) unacked: Option<u64>,
     /// The oldest message that waits, where anybody can tell; never guessed.
     pub(crate) oldest: Option<Oldest>,
+    /// The bytes of memory that it takes, where the broker's management tells.
+    pub(crate) memory: Option<u64>,
     /// Messages per second, where the broker's management tells.
     pub(crate) flow: Option<Flow>,
     /// By how many messages per second it grows, where it has done so for a minute.

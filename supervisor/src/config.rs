@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::access::{Access, Redaction, Role, Token};
 use crate::error::Error;
 use crate::leader::LeaderElection;
+use crate::management::Address;
 use crate::recorder::Limits;
 use crate::store::{Place, StoreError};
 
@@ -83,6 +84,10 @@ pub struct Config {
     pub enable_events: bool,
     /// How often the queues' depths are read. Default 5 s.
     pub queue_interval: Duration,
+    /// Where RabbitMQ's management API is, asked with each reading for what AMQP does not
+    /// tell of queues: `http://user:password@host:15672`. The virtual host is that of the
+    /// broker's URL. Default none.
+    pub management_url: Option<String>,
     /// How long the broker may take to answer one question. Default 5 s.
     pub broker_timeout: Duration,
     /// How long one HTTP request may take, waits for results aside. Default 10 s.
@@ -127,6 +132,7 @@ impl Default for Config {
             crash_limit: 3,
             enable_events: true,
             queue_interval: Duration::from_secs(5),
+            management_url: None,
             broker_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
             max_wait: Duration::from_secs(60),
@@ -154,6 +160,7 @@ impl Config {
             return Err(Error::config("listen", expected, self.listen));
         }
         self.place()?;
+        self.management()?;
         for (setting, text) in [("name", &self.name), ("url", &self.url)] {
             if let Some(text) = text
                 && (text.is_empty() || text.len() > 255 || text.contains(char::is_control))
@@ -252,6 +259,10 @@ impl Config {
         }
     }
 
+    pub(crate) fn management(&self) -> Result<Option<Address>, Error> {
+        self.management_url.as_deref().map(Address::parse).transpose()
+    }
+
     pub(crate) fn place(&self) -> Result<Place, Error> {
         self.store.parse().map_err(|error| match error {
             StoreError::Place { expected, found } => Error::config("store", expected, found),
@@ -260,7 +271,7 @@ impl Config {
     }
 }
 
-/// Shows everything but the token and the store's password.
+/// Shows everything but the token and the passwords.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
@@ -288,6 +299,7 @@ impl fmt::Debug for Config {
             .field("crash_limit", &self.crash_limit)
             .field("enable_events", &self.enable_events)
             .field("queue_interval", &self.queue_interval)
+            .field("management_url", &self.management_url.as_ref().map(|_| "**"))
             .field("broker_timeout", &self.broker_timeout)
             .field("request_timeout", &self.request_timeout)
             .field("max_wait", &self.max_wait)
@@ -357,6 +369,7 @@ mod tests {
     fn the_token_is_not_shown() {
         let config = Config {
             token: Some("0123456789abcdef".into()),
+            management_url: Some("http://guest:0123456789abcdef@host:15672".into()),
             ..Config::default()
         };
         assert!(!format!("{config:?}").contains("0123456789abcdef"));
@@ -404,6 +417,13 @@ mod tests {
                 "store",
                 Config {
                     store: "mysql://host/db".into(),
+                    ..Config::default()
+                },
+            ),
+            (
+                "management_url",
+                Config {
+                    management_url: Some("host:15672".into()),
                     ..Config::default()
                 },
             ),

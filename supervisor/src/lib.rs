@@ -19,6 +19,7 @@ mod guardian;
 mod http;
 mod letters;
 mod leader;
+mod management;
 mod metrics;
 mod pauses;
 mod progress;
@@ -26,6 +27,7 @@ mod rates;
 mod recorder;
 mod store;
 mod supervisor;
+mod tls;
 
 pub use crate::access::{
     Access, Network, Redaction, Role, Token, TrustedProxy, User, hash_password,

@@ -125,6 +125,9 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(url) = settings.text("advertise") {
         config.url = Some(url.to_owned());
     }
+    if let Some(url) = settings.text("management_url") {
+        config.management_url = Some(url.to_owned());
+    }
     config.access = access(settings)?;
     config.redaction = redaction(settings)?;
     config

@@ -228,6 +228,11 @@ pub(crate) struct Layer {
     #[arg(long, global = true, value_name = "URL", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) advertise: Option<String>,
+    /// RabbitMQ's management API, for what AMQP does not tell of queues, such as
+    /// http://user:password@host:15672 [default: none]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) management_url: Option<String>,
     /// Header in which a trusted proxy says who asks, such as X-Forwarded-User [default: none]
     #[arg(long, global = true, value_name = "HEADER", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]

@@ -70,11 +70,12 @@ const OTHER_NAMES: [(&str, &str); 14] = [
 const SECRETS: [&str; 2] = ["token", "otlp_headers"];
 
 /// Settings that are URLs and may hold a password.
-const URLS: [&str; 6] = [
+const URLS: [&str; 7] = [
     "broker",
     "result_backend",
     "smtp",
     "store",
+    "management_url",
     "otlp_endpoint",
     "otlp_traces_endpoint",
 ];

@@ -64,9 +64,9 @@ impl Children {
         });
 
         let (a, b) = shared();
-        let (interval, timeout) = (config.queue_interval, config.broker_timeout);
+        let survey_config = config.clone();
         let survey = Guardian::new(SURVEY, None, parent(), move |ward| {
-            Survey::new(a.clone(), Arc::clone(&b), interval, timeout, ward)
+            Survey::new(a.clone(), Arc::clone(&b), &survey_config, ward)
         });
 
         let (a, b) = shared();

@@ -31,6 +31,9 @@ struct Row {
     paused: bool,
     ready: String,
     oldest: Markup,
+    /// Who tells of the oldest.
+    source: &'static str,
+    unacked: String,
     running: String,
     consumers: String,
     load: String,
@@ -129,6 +132,12 @@ impl Row {
             paused: queue.paused,
             ready: text::count(queue.ready),
             oldest: text::when(queue.oldest_at.as_deref()),
+            source: match queue.oldest_source {
+                Some("events") => "as events tell; it may be older",
+                Some("management") => "as its sender stamped it",
+                _ => "",
+            },
+            unacked: text::count(queue.unacked),
             running: grouped(queue.running),
             consumers: text::count(queue.consumers),
             load: queue.load.map_or_else(text::dash, text::percent),

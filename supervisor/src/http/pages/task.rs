@@ -256,6 +256,11 @@ fn facts(task: &TaskView) -> Vec<Fact> {
             format!("/queues#{}", text::url(queue)),
         ));
     }
+    if task.lost_with_node {
+        let told = "its node has it no more; the broker delivers it again, unless it was \
+                    acknowledged early";
+        facts.push(Fact::text("Lost", told));
+    }
     facts.push(Fact::text("Retries", &task.retries.to_string()));
     if let Some(seconds) = task.runtime_seconds {
         facts.push(Fact::text("Run time", &text::span(seconds)));

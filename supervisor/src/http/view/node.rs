@@ -30,6 +30,7 @@ pub(in crate::http) struct NodeView {
     pub(in crate::http) clock_skew_seconds: Option<f64>,
     pub(in crate::http) restarts: u64,
     pub(in crate::http) events_missed: u64,
+    /// Its slots: how many tasks it runs at once.
     pub(in crate::http) concurrency: Option<u64>,
     /// active / concurrency; 1 is fully busy.
     pub(in crate::http) load: Option<f64>,

@@ -24,9 +24,12 @@ pub(in crate::http) struct QueueView {
     pub(in crate::http) consumers: Option<u64>,
     /// Since when the oldest message waits, where anybody can tell.
     pub(in crate::http) oldest_at: Option<String>,
-    pub(in crate::http) oldest_age_seconds: Option<f64>,
+    /// How long it waits, in seconds.
+    pub(in crate::http) oldest_seconds: Option<f64>,
     /// Who says so: broker, management or events.
     pub(in crate::http) oldest_source: Option<&'static str>,
+    /// The bytes of memory that it takes at the broker, where its management tells.
+    pub(in crate::http) memory_bytes: Option<u64>,
     /// Messages per second, where the broker's management tells.
     pub(in crate::http) flow: Option<FlowView>,
     /// By how many messages per second it grows; `null` unless it has grown for a minute.
@@ -88,8 +91,9 @@ impl QueueView {
             unacked: depth.unacked,
             consumers: depth.status.map(|(_, consumers)| consumers),
             oldest_at: depth.oldest.map(|oldest| moment::of(oldest.since)),
-            oldest_age_seconds: oldest_age,
+            oldest_seconds: oldest_age,
             oldest_source: depth.oldest.map(|oldest| oldest.source.as_str()),
+            memory_bytes: depth.memory,
             flow: depth.flow.map(|flow| FlowView {
                 published: flow.published,
                 delivered: flow.delivered,

@@ -19,6 +19,9 @@ pub(in crate::http) struct TaskView {
     pub(in crate::http) kwargs: Option<String>,
     pub(in crate::http) queue: Option<String>,
     pub(in crate::http) worker: Option<String>,
+    /// Whether its node has it no more and nobody knows how it ended. The broker delivers it
+    /// again unless it was acknowledged early. Only memory knows: false for older tasks.
+    pub(in crate::http) lost_with_node: bool,
     pub(in crate::http) client: Option<String>,
     pub(in crate::http) retries: u64,
     pub(in crate::http) eta: Option<String>,
@@ -55,6 +58,7 @@ impl TaskView {
             started_at: task.started_at().map(moment::of_seconds),
             finished_at: task.finished_at().map(moment::of_seconds),
             changed_at: task.changed_at().map(moment::of_seconds),
+            lost_with_node: task.lost_with_node,
             ..Self::default()
         };
         view.worker = task.worker().map(text);
@@ -123,6 +127,7 @@ impl TaskView {
         self.id = document.task_id;
         if document.status.is_ready() || self.state == State::Pending.as_str() {
             self.state = document.status.to_string();
+            self.lost_with_node &= !document.status.is_ready();
         }
         self.finished_at = self.finished_at.or(document.date_done.map(moment::of));
         self.parent_id = self.parent_id.or(document.parent_id);

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -358,20 +357,8 @@ fn values(statement: &Statement) -> Vec<&(dyn ToSql + Sync)> {
     values.map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 
-/// Makes what speaks TLS: the system's certificates, and a provider that is named here.
+/// Makes what speaks TLS.
 fn tls() -> Result<MakeRustlsConnect, StoreError> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(StoreError::unavailable(
-            "no certificates of authorities on this system; SSL_CERT_FILE names them",
-        ));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(StoreError::unavailable)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = crate::tls::system().map_err(StoreError::unavailable)?;
     Ok(MakeRustlsConnect::new(config))
 }
