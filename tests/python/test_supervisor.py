@@ -1,7 +1,9 @@
 """The supervisor beside real Celery clients and workers."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
+from conftest import from_environment
 from processes import eventually
 
 TASKS = 100
@@ -54,3 +56,32 @@ def test_a_python_worker_is_a_node_like_any_other(python_worker, supervisor, cli
         lambda: json.loads(watching.get(f"/api/v1/tasks/{result.id}")[1]).get("worker") == worker.name,
         "the task with its worker",
     )
+
+
+def test_the_brokers_management_tells_the_age_of_messages(supervisor, client, redis_url, queue):
+    url = from_environment("CELERIAC_TEST_RABBITMQ_API")
+    watching = supervisor(redis_url, "--management-url", url, "--queues", queue, "--store", "memory:")
+    wrong = url.replace(":guest@", ":wrong-password@")
+    refused = supervisor(redis_url, "--management-url", wrong, "--queues", queue, "--store", "memory:")
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    client(redis_url).tasks["celeriac.add"].apply_async((1, 2), timestamp=hour_ago)
+
+    def told(room):
+        return json.loads(room.get(f"/api/v1/queues/{queue}")[1])
+
+    def aged():
+        found = told(watching)
+        return found.get("oldest_source") == "management" and found["flow"] and found
+
+    found = eventually(aged, "the age from the management API", timeout=60)
+    assert 3_600 <= found["oldest_seconds"] < 3_900
+    assert (found["ready"], found["unacked"]) == (1, 0)
+    assert found["memory_bytes"] > 0
+    assert 'celeriac_queue_oldest_seconds{queue="%s"} 3' % queue in watching.get("/metrics")[1]
+
+    # Without an answer the rest goes on, and the log says once what to do.
+    eventually(lambda: told(refused)["ready"] == 1, "the depth without the management API")
+    eventually(lambda: "refuses user 'guest'" in refused.log(), "the refusal in the log")
+    assert told(refused)["oldest_source"] is None
+    assert "wrong-password" not in refused.log()
+    assert refused.log().count("refuses user") == 1
