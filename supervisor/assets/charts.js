@@ -66,6 +66,9 @@ const units = {
   seconds: (v) => (v == null ? "–" : v < 1e-3 ? `${(v * 1e6).toFixed(0)} µs` : v < 1 ? `${(v * 1e3).toFixed(v < 0.01 ? 1 : 0)} ms` : v < 120 ? `${v.toFixed(1)} s` : `${(v / 60).toFixed(1)} min`),
 };
 
+// A figure without neighbours has no line: it would not be seen.
+const sparse = (chart, line) => chart.data[line].filter((figure) => figure !== null).length < 40;
+
 const hour = (at) => atClock(new Date(at * 1e3)).slice(0, 5);
 
 function draw(answer) {
@@ -107,7 +110,7 @@ function options(place, wanted) {
         label: label.replaceAll("_", " "),
         stroke: colour(kind),
         width: 1.6,
-        points: { size: 4 },
+        points: { size: 5, show: sparse },
         spanGaps: true,
         value: (chart, value) => unit(value),
       })),
