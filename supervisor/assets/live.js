@@ -81,11 +81,17 @@ function reading() {
 }
 
 export async function renew(held) {
+  if (paused) {
+    // Overtaken by it, the answer to a control would be dropped.
+    busy = false;
+    dirty = true;
+    return;
+  }
   dirty = false;
   busy = true;
   const start = performance.now();
   try {
-    await load(location.href, { held });
+    await load(location.href, { held, again: true });
     recovered();
   } catch (error) {
     if (!document.hidden) fail("The page could not be renewed; trying again", error);

@@ -11,7 +11,7 @@ let turn = 0;
 const main = () => document.querySelector("main");
 
 /// Fetches `url` and takes its page over. An answer that a later request overtook is dropped.
-export async function load(url, { held = false, post = null } = {}) {
+export async function load(url, { held = false, again = false, post = null } = {}) {
   const mine = ++turn;
   const options = { headers: { ...headers }, credentials: "same-origin" };
   if (post) {
@@ -24,6 +24,7 @@ export async function load(url, { held = false, post = null } = {}) {
   if (mine !== turn) return null;
   const fresh = new DOMParser().parseFromString(text, "text/html");
   if (!fresh.querySelector("main")) throw new Error(`status ${answer.status}`);
+  if (again) keepNote(main(), fresh.querySelector("main"));
   take(fresh, held);
   return answer;
 }
@@ -42,6 +43,12 @@ function take(fresh, held) {
   hearClock(old);
   renewTimes();
   document.dispatchEvent(new Event("renewed"));
+}
+
+// The server says what a control did once; it stays until somebody does something else.
+function keepNote(old, next) {
+  const note = old.querySelector("#note");
+  if (note && !next.querySelector("#note")) next.prepend(note.cloneNode(true));
 }
 
 // What somebody typed or ticked stays.
