@@ -10,18 +10,19 @@ pub(crate) struct Trend(VecDeque<(Instant, u64)>);
 /// A queue grows where the least of its later depths is more than the most of its
 /// earlier ones, over at least this long: waves do not count.
 const LONG: Duration = Duration::from_secs(60);
-/// How many depths are kept; of those that are read faster, fewer are taken.
+/// How many depths are kept.
 const KEPT: usize = 12;
+/// Of depths that are read faster than this, fewer are taken, so that those that are kept
+/// span long enough.
+const APART: Duration = Duration::from_secs(6);
 
 impl Trend {
     /// Takes a depth in, and returns by how many messages per second the queue grows, if
     /// it does.
     pub(crate) fn learn(&mut self, now: Instant, ready: u64) -> Option<f64> {
-        let apart = LONG / (KEPT as u32 - 1);
-        let last = self.0.iter().rev().nth(1).map(|(at, _)| *at);
-        if last.is_some_and(|last| now.saturating_duration_since(last) < apart) {
-            // The newest depth stands for its step until the next one begins.
-            self.0.pop_back();
+        let last = self.0.back().map(|(at, _)| *at);
+        if last.is_some_and(|last| now.saturating_duration_since(last) < APART) {
+            return self.growth();
         }
         self.0.push_back((now, ready));
         while self.0.len() > KEPT {
@@ -79,6 +80,7 @@ mod tests {
     fn however_often_the_broker_is_asked_a_minute_is_looked_at() {
         assert!(after((0..400).map(|n| n * 10), Duration::from_millis(500)).is_some());
         assert!(after((0..40).map(|n| n * 10), Duration::from_millis(500)).is_none());
+        assert!(after((0..40).map(|n| n * 10), Duration::from_secs(5)).is_some());
         assert!(after((0..12).map(|n| n * 10), Duration::from_secs(30)).is_some());
     }
 }
