@@ -93,6 +93,12 @@ class Browser:
         ]
         self._call("Emulation.setEmulatedMedia", features=features)
 
+    def sign_in(self, name, password):
+        """Sends a name and a password with each request from now on."""
+        proof = base64.b64encode(f"{name}:{password}".encode()).decode()
+        self._call("Network.enable")
+        self._call("Network.setExtraHTTPHeaders", headers={"Authorization": f"Basic {proof}"})
+
     def scripts(self, on):
         """Switches the scripts of pages off, or on again."""
         self._call("Emulation.setScriptExecutionDisabled", value=not on)

@@ -350,6 +350,101 @@ def test_pages_work_without_scripts(cluster, browser):
     cluster.until(browser.run("document.querySelector('#task-id').textContent"), "SUCCESS")
 
 
+@pytest.mark.timeout(300)
+def test_dead_letters_are_replayed_and_discarded(cluster, browser, shots):
+    room, broken = cluster.room, [cluster.send("demo.add", n, "two") for n in range(3)]
+    for one in broken:
+        cluster.until(one.id, "FAILURE")
+
+    def letters():
+        kept = api(room, f"/api/v1/letters?queue={cluster.queue}").get("letters", [])
+        return {letter["task_id"]: letter["id"] for letter in kept}
+
+    eventually(lambda: len(letters()) == 3, "the dead letters", 60)
+    mine = f"{room.url}/dead-letters?queue={cluster.queue}"
+    browser.open(mine)
+    browser.until("document.querySelectorAll('tbody tr').length === 3", "three letters")
+    browser.screenshot(shots / "letters.png")
+    # One is corrected and sent again, after a mistake that is named.
+    follow(browser, f"tbody a[href='/dead-letters/{letters()[broken[0].id]}']")
+    browser.screenshot(shots / "letter.png")
+    browser.fill("#replay-args", "[1, ")
+    browser.click("form[action$='/replay'] button.primary")
+    browser.until("document.querySelector('#replay-wrong')?.textContent.startsWith('args')", "the mistake, named")
+    browser.fill("#replay-args", "[40, 2]")
+    browser.click("form[action$='/replay'] button.primary")
+    note(browser, "sent again")
+    cluster.until(browser.run("document.querySelector('#task-id').textContent"), "SUCCESS")
+    # One is discarded on its page.
+    browser.open(f"{room.url}/dead-letters/{letters()[broken[1].id]}")
+    browser.click("#ask-discard > summary")
+    browser.click("#ask-discard form button")
+    note(browser, "discarded")
+    eventually(lambda: list(letters()) == [broken[2].id], "one letter to be left")
+    # The last one is ticked and discarded from the list.
+    browser.open(mine)
+    browser.until("document.querySelectorAll('tbody tr').length === 1", "the last letter")
+    browser.click("tbody input[data-row]")
+    browser.click("#ask-bulk > summary")
+    browser.click("#ask-bulk button.danger")
+    browser.until("document.querySelector('main .note')", "a note")
+    eventually(lambda: not letters(), "no letter to be left")
+    browser.complaints = [one for one in browser.complaints if "status of 400" not in one]
+    quiet(browser)
+
+
+@pytest.mark.timeout(300)
+def test_controls_that_a_role_may_not_use_are_off_and_say_why(node, supervisor, client, browser, redis_url, unique, tmp_path, shots):
+    people = {"eve": "viewer", "bob": "operator", "amy": "admin"}
+    settings = tmp_path / "celeriac.toml"
+    settings.write_text("".join(
+        f'[[user]]\nname = "{name}"\nrole = "{role}"\npassword_file = "{tmp_path / name}"\n\n' for name, role in people.items()
+    ))
+    for name in people:
+        (tmp_path / name).write_text(f"secret of {name}")
+    queue = unique("roles")
+    room = supervisor(redis_url, "--store", "memory:", "--config", settings)
+    worker = node(redis_url, "-E=true", program="demo-node", queues=[queue], default_queue=queue)
+    running = client(redis_url, queue).tasks["demo.sleep"].delay(600)
+    off = "[...document.querySelectorAll('main form[method=post] button')].map(at => [at.textContent.trim(), at.disabled, at.title])"
+
+    def buttons(path):
+        browser.open(room.url + path)
+        return {name: (disabled, title) for name, disabled, title in browser.run(off)}
+
+    for name, role in people.items():
+        browser.sign_in(name, f"secret of {name}")
+        browser.open(room.url + f"/nodes/{worker.name}")
+        browser.until("document.querySelector('.foot').textContent.includes(" + json.dumps(f"{name}, {role}") + ")", "who is signed in")
+        browser.open(f"{room.url}/queues")
+        browser.until(f"document.querySelector(\"tr[id='{queue}']\")", "the queue")
+        of_node, of_queue = buttons(f"/nodes/{worker.name}"), buttons("/queues")
+        browser.screenshot(shots / f"queues-{role}.png")
+        of_task, of_schedule = buttons(f"/tasks/{running.id}"), buttons("/schedules/new")
+        for found, operator, admin in (
+            (of_node, "Drain", "Shut down"),
+            (of_queue, "Pause", f"Purge {queue}"),
+            (of_task, "Revoke", None),
+            (of_schedule, None, "Create"),
+        ):
+            for control, needed in ((operator, "operator"), (admin, "admin")):
+                if control is None:
+                    continue
+                key = next((at for at in found if at.startswith(control)), None)
+                assert key, (role, control, found)
+                disabled, title = found[key]
+                may = role == "admin" or role == needed
+                assert disabled != may, (role, control, disabled)
+                assert may or needed in title, (role, control, title)
+    # The audit log is the admin's.
+    browser.open(room.url + "/audit")
+    assert browser.run("document.querySelector('main table, main .empty')") is not None
+    browser.sign_in("eve", "secret of eve")
+    browser.open(room.url + "/audit")
+    assert "admin" in browser.text("main")
+    client(redis_url, queue).control.revoke(running.id, terminate=True)
+
+
 @pytest.mark.timeout(120)
 def test_times_and_theme_are_the_viewers_choice(cluster, browser):
     cluster.send("demo.add", 1, 1).get(timeout=60)
