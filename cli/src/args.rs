@@ -182,7 +182,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Beat {
-    /// File that keeps what was sent; the same as --store
+    /// File that keeps what was sent, in place of --store
     #[arg(short = 's', long, value_name = "FILE")]
     pub(crate) schedule: Option<String>,
     /// Longest sleep between looks at the schedules, 1s or more: it never sleeps longer than 1s

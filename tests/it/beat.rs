@@ -1,11 +1,15 @@
 //! Schedules with real processes: leaders that die, brokers that restart, stores that
 //! cannot be written. Guarantees S41 to S43.
 
+mod alone;
+mod edits;
+mod once;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use celeriac::broker::{Broker, Consumer, Subscription, Topology};
+use celeriac::broker::{Consumer, Subscription, Topology};
 use celeriac::protocol::{TaskHeaders, Timestamp};
 use celeriac::{App, Entry};
 use celeriac_tests::eventually::{eventually, within};
@@ -34,18 +38,27 @@ impl Scene {
         let name = format!("{word}-{}", uuid::Uuid::new_v4());
         let folder = servers::log_folder().join(&name);
         std::fs::create_dir_all(&folder).unwrap();
-        let settings = folder.join("celeriac.toml");
-        let text = format!(
-            "[[schedule]]\nname = \"{name}\"\ntask = \"celeriac.add\"\nargs = [1, 2]\n\
-             every = \"1s\"\nmisfire = \"all(1000)\"\nqueue = \"{name}\"\n"
-        );
-        std::fs::write(&settings, text).unwrap();
-        Self {
+        let scene = Self {
+            settings: folder.join("celeriac.toml"),
             folder,
             amqp,
-            queue: name,
-            settings,
-        }
+            queue: name.clone(),
+        };
+        scene.write(&format!(
+            "[[schedule]]\nname = \"{name}\"\ntask = \"celeriac.add\"\nargs = [1, 2]\n\
+             every = \"1s\"\nmisfire = \"all(1000)\"\nqueue = \"{name}\"\n"
+        ));
+        scene
+    }
+
+    /// Writes another settings file.
+    fn write(&self, text: &str) {
+        std::fs::write(&self.settings, text).unwrap();
+    }
+
+    fn add_entry(&self, fields: &str) {
+        let text = std::fs::read_to_string(&self.settings).unwrap();
+        self.write(&format!("{text}\n[[schedule]]\n{fields}"));
     }
 
     fn store(&self, name: &str) -> String {
@@ -60,20 +73,18 @@ impl Scene {
     }
 
     async fn consumer(&self, app: &App) -> Box<dyn Consumer> {
-        let broker = app.broker();
-        broker
-            .declare(&Topology::task_queue(&self.queue))
-            .await
-            .unwrap();
-        broker
-            .consume(Subscription::new(&self.queue, 100))
-            .await
-            .unwrap()
+        consumer_of(app, &self.queue).await
     }
 
     fn app(&self) -> App {
         App::builder("test").broker(&self.amqp).build().unwrap()
     }
+}
+
+async fn consumer_of(app: &App, queue: &str) -> Box<dyn Consumer> {
+    let broker = app.broker();
+    broker.declare(&Topology::task_queue(queue)).await.unwrap();
+    broker.consume(Subscription::new(queue, 100)).await.unwrap()
 }
 
 impl Ticks {

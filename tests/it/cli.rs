@@ -9,7 +9,7 @@ use celeriac_tests::{http, servers};
 use serde_json::json;
 use tokio::process::Command;
 
-async fn celeriac(arguments: &[&str]) -> Output {
+pub(crate) async fn celeriac(arguments: &[&str]) -> Output {
     celeriac_with(arguments, &[]).await
 }
 

@@ -37,10 +37,6 @@ pub(crate) async fn beat(
         return Err(Error::Usage(text));
     }
     if let Some(file) = args.schedule {
-        if settings.text("store").is_some_and(|store| store != file) {
-            let text = "--schedule and --store: expected one of them, found both";
-            return Err(Error::Usage(text.to_owned()));
-        }
         config.store = file;
         return launch(settings, config, tasks).await;
     }

@@ -30,8 +30,6 @@ pub(crate) struct View {
     pub(crate) leader: Option<(Leader, Instant)>,
     /// Which store this process has.
     pub(crate) store: Option<String>,
-    /// Whether the store's marks are known: nothing is sent before.
-    pub(crate) loaded: bool,
     /// Why there is no leader, or why ticks are not recorded.
     pub(crate) trouble: Option<String>,
     pub(crate) lines: Vec<Line>,

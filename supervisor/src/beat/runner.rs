@@ -417,7 +417,6 @@ impl Runner {
             leads,
             leader: self.leader.clone(),
             store: self.store.clone(),
-            loaded: self.loaded,
             trouble: self.trouble.clone(),
             lines: self.book.lines().cloned().collect(),
         });

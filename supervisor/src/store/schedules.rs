@@ -297,4 +297,4 @@ fn instant(micros: i64) -> SystemTime {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

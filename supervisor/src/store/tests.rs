@@ -9,7 +9,13 @@ use super::letters::tests::{
     a_letter_comes_back_as_it_was_and_only_once, letters_are_found_by_each_of_their_sides,
     pages_follow_each_other_without_gap_or_repetition, what_is_dropped_unseen_is_counted,
 };
+use super::schedules::tests::{
+    a_store_has_one_name, an_edit_holds_only_for_what_the_editor_saw,
+    marks_are_the_leaders_and_what_is_heard_only_moves_them_forward,
+    the_switch_of_a_configured_entry_needs_no_body,
+};
 use super::schema::Step;
+use super::terms::tests::{only_the_latest_term_may_write, terms_only_grow};
 use super::*;
 
 async fn with_things(store: &Store) {
@@ -197,7 +203,13 @@ suite!(
     a_letter_comes_back_as_it_was_and_only_once,
     letters_are_found_by_each_of_their_sides,
     pages_follow_each_other_without_gap_or_repetition,
-    what_is_dropped_unseen_is_counted
+    what_is_dropped_unseen_is_counted,
+    terms_only_grow,
+    only_the_latest_term_may_write,
+    an_edit_holds_only_for_what_the_editor_saw,
+    the_switch_of_a_configured_entry_needs_no_body,
+    marks_are_the_leaders_and_what_is_heard_only_moves_them_forward,
+    a_store_has_one_name
 );
 
 const FIRST: Step = &[&["CREATE TABLE a (x BIGINT)"]];

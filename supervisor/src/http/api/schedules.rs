@@ -1,6 +1,7 @@
 //! Schedules: the entries whose tasks are sent by themselves, and who sends them.
 
 mod edit;
+mod hidden;
 mod view;
 
 use std::time::Instant;
@@ -15,6 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(in crate::http) use self::edit::{Seen, remove, replace, run_now, switch, update};
+pub(in crate::http) use self::hidden::hidden;
 pub(in crate::http) use self::view::{LeaderView, Preview, ScheduleView, next};
 use super::page::{Cursor, Limit, cut_page};
 use crate::access::Identity;

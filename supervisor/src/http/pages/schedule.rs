@@ -15,6 +15,7 @@ use super::task::Fact;
 use super::text::{self, Markup};
 use crate::access::Role;
 use crate::beat::{Line, Origin};
+use crate::http::api::schedules::hidden;
 use crate::http::extract::Path;
 use crate::http::{Desk, Problem};
 
@@ -63,7 +64,8 @@ pub(super) async fn page(
     let view = desk.board.beat.view();
     let line = view.line(&name).ok_or_else(|| unknown(&name))?;
     let planned = &line.planned;
-    let form = EntryForm::of(&planned.entry, planned.revision);
+    let shown = hidden(&desk.config.redaction, &planned.entry);
+    let form = EntryForm::of(&shown, planned.revision);
     Ok(show(
         &desk,
         &visit,

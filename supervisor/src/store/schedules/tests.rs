@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used)]
 
-use super::super::Place;
 use super::*;
 
 fn edit(name: &str, seen: i64) -> Edit<'_> {
@@ -31,9 +30,7 @@ fn mark(upto: i64, tick: i64) -> Mark {
     }
 }
 
-#[tokio::test]
-async fn an_edit_holds_only_for_what_the_editor_saw() {
-    let store = Store::open(&Place::Memory).await.unwrap();
+pub(in crate::store) async fn an_edit_holds_only_for_what_the_editor_saw(store: Store) {
     let unmet = Err(StoreError::Unmet(1));
     assert_eq!(put(&store, &edit("a", 3), &entry()).await, unmet);
     let first = put(&store, &edit("a", 0), &entry()).await.unwrap();
@@ -61,9 +58,7 @@ async fn an_edit_holds_only_for_what_the_editor_saw() {
     assert!(all(&store).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn the_switch_of_a_configured_entry_needs_no_body() {
-    let store = Store::open(&Place::Memory).await.unwrap();
+pub(in crate::store) async fn the_switch_of_a_configured_entry_needs_no_body(store: Store) {
     let seen = switch(&store, &edit("a", 0), false).await.unwrap();
     switch(&store, &edit("a", seen), true).await.unwrap();
     let stored = all(&store).await.unwrap();
@@ -73,9 +68,9 @@ async fn the_switch_of_a_configured_entry_needs_no_body() {
     );
 }
 
-#[tokio::test]
-async fn marks_are_the_leaders_and_what_is_heard_only_moves_them_forward() {
-    let store = Store::open(&Place::Memory).await.unwrap();
+pub(in crate::store) async fn marks_are_the_leaders_and_what_is_heard_only_moves_them_forward(
+    store: Store,
+) {
     let name = || "a".to_owned();
     let term = terms::begin(&store, BEAT, "x", 1, 0).await.unwrap();
     record(&store, term, &[(name(), mark(20, 20))])
@@ -91,11 +86,9 @@ async fn marks_are_the_leaders_and_what_is_heard_only_moves_them_forward() {
     assert_eq!(marks(&store).await.unwrap()["a"], mark(30, 30));
 }
 
-#[tokio::test]
-async fn a_store_has_one_name() {
-    let store = Store::open(&Place::Memory).await.unwrap();
+pub(in crate::store) async fn a_store_has_one_name(store: Store) {
     let (_, name) = revision(&store).await.unwrap();
     assert_eq!(revision(&store).await.unwrap(), (0, name.clone()));
-    let other = Store::open(&Place::Memory).await.unwrap();
+    let other = Store::open(&crate::store::Place::Memory).await.unwrap();
     assert_ne!(revision(&other).await.unwrap().1, name);
 }

@@ -103,11 +103,14 @@ pub(super) fn entry(form: Map<String, Value>) -> Result<Entry, Problem> {
 pub(in crate::http) async fn replace(
     desk: &Desk,
     who: &Identity,
-    entry: Entry,
+    mut entry: Entry,
     seen: Seen,
 ) -> Result<ScheduleView, Problem> {
     entry.check()?;
     editable_here(desk)?;
+    if let Some(line) = desk.board.beat.view().line(&entry.name) {
+        super::hidden::restore(&desk.config.redaction, &mut entry, &line.planned.entry);
+    }
     if origin(desk, &entry.name) == Some(Origin::Config) {
         let name = &entry.name;
         let why =

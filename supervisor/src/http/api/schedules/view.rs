@@ -41,7 +41,8 @@ pub(in crate::http) struct ScheduleView {
     pub(in crate::http) lag_seconds: f64,
     /// Why its ticks cannot be sent at the moment.
     pub(in crate::http) trouble: Option<String>,
-    /// The whole entry, as in the settings file.
+    /// The whole entry, as in the settings file, without what is hidden of its arguments.
+    /// What comes back as it was shown stays as it is.
     #[schema(value_type = Object)]
     pub(in crate::http) entry: serde_json::Value,
 }
@@ -110,7 +111,8 @@ impl ScheduleView {
             missed: mark.missed,
             lag_seconds: late.unwrap_or_default().as_secs_f64(),
             trouble: line.trouble.as_ref().map(|trouble| trouble.reason.clone()),
-            entry: shown(desk, entry),
+            entry: serde_json::to_value(super::hidden(&desk.config.redaction, entry))
+                .unwrap_or_default(),
         }
     }
 
@@ -118,29 +120,6 @@ impl ScheduleView {
     pub(in crate::http) fn is_editable(&self) -> bool {
         self.origin == Origin::Api.as_str()
     }
-}
-
-/// Returns an entry as JSON, with what is hidden of arguments hidden.
-fn shown(desk: &Desk, entry: &Entry) -> serde_json::Value {
-    let mut form = serde_json::to_value(entry).unwrap_or_default();
-    let redaction = &desk.config.redaction;
-    if let Some(fields) = form.as_object_mut() {
-        for name in ["args", "kwargs"] {
-            let Some(value) = fields.get(name) else {
-                continue;
-            };
-            let hidden = match redaction.hides_arguments_of(Some(&entry.task)) {
-                true => serde_json::Value::from("**"),
-                false => {
-                    let plain = celeriac_protocol::Value::from_serialize(value);
-                    let hidden = redaction.value(plain.unwrap_or_default());
-                    serde_json::to_value(hidden).unwrap_or_default()
-                }
-            };
-            fields.insert(name.to_owned(), hidden);
-        }
-    }
-    form
 }
 
 impl LeaderView {
