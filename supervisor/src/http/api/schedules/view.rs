@@ -3,7 +3,6 @@
 use std::time::{Instant, SystemTime};
 
 use celeriac::Entry;
-use celeriac_protocol::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -156,5 +155,5 @@ pub(in crate::http) fn next(entry: &Entry, after: SystemTime, count: usize) -> P
 }
 
 fn text(at: SystemTime) -> String {
-    Timestamp::from(at).to_string()
+    celeriac::schedule::text(at)
 }
