@@ -13,6 +13,7 @@ pub use self::identity::Role;
 pub(crate) use self::identity::{Identity, Via};
 pub(crate) use self::origin::Provenance;
 pub use self::proxy::{Network, TrustedProxy};
+pub(crate) use self::redaction::HIDDEN;
 pub use self::redaction::Redaction;
 pub(crate) use self::secret::{LONGEST_PASSWORD, digest, keyed_digest, verify};
 pub use self::secret::{Token, User, hash_password};
