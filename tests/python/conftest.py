@@ -140,15 +140,16 @@ def supervisor(binary, amqp_url, unique, log_folder, running):
 def python_worker(amqp_url, queue, unique, log_folder, running):
     """Starts real Celery workers on `tasks.py`: `python_worker(backend)`."""
 
-    def start(backend, *flags, name=None, concurrency=2, queue=queue):
+    def start(backend, *flags, name=None, concurrency=2, queue=queue, module="tasks", **variables):
         name = name or f"{unique('python')}@test"
-        command = [sys.executable, "-m", "celery", "-A", "tasks", "worker"]
+        command = [sys.executable, "-m", "celery", "-A", module, "worker"]
         command += ["-Q", queue, "-c", concurrency, "-n", name, "-l", "info", *flags]
         env = dict(
             os.environ,
             CELERIAC_TEST_AMQP_URL=amqp_url,
             CELERIAC_TEST_WORKER_BACKEND=backend,
             CELERIAC_TEST_WORKER_QUEUE=queue,
+            **variables,
         )
         started = Process(command, log_folder / f"{name}.log", env=env, cwd=HERE)
         started.name = name

@@ -11,6 +11,7 @@ use futures_util::future::try_join_all;
 /// Adds all of them.
 pub(crate) fn add_all(app: AppBuilder) -> AppBuilder {
     app.task(pid)
+        .task(traced)
         .task(sleep)
         .task(spin)
         .task(abort)
@@ -33,6 +34,12 @@ pub(crate) fn add_all(app: AppBuilder) -> AppBuilder {
 #[task(name = "isolated.pid", isolated)]
 async fn pid() -> u32 {
     std::process::id()
+}
+
+/// Returns the span that it runs in, for the header of a request.
+#[task(name = "isolated.traced", isolated)]
+async fn traced(ctx: Context) -> Option<String> {
+    ctx.trace()?.traceparent()
 }
 
 #[task(name = "isolated.add", isolated)]

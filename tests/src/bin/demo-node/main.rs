@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             .task(progress)
             .task(parent)
             .task(whoami)
+            .task(traced)
             .task(show_request)
     })
 }
@@ -139,7 +140,6 @@ async fn parent(ctx: Context, x: i64, y: i64) -> Result<String, TaskError> {
     Ok(child.id().to_owned())
 }
 
-/// Waits, then says which node ran it.
 /// Shows what came with a call. Asks once more for a run when the value is `retry`.
 #[task(name = "demo.request")]
 async fn show_request(ctx: Context, value: Value) -> Result<Value, TaskError> {
@@ -174,6 +174,13 @@ async fn show_request(ctx: Context, value: Value) -> Result<Value, TaskError> {
     ])))
 }
 
+/// Returns the span that it runs in, for the header of a request.
+#[task(name = "demo.traced")]
+async fn traced(ctx: Context) -> Option<String> {
+    ctx.trace()?.traceparent()
+}
+
+/// Waits, then says which node ran it.
 #[task(name = "demo.whoami", max_retries = "forever")]
 async fn whoami(ctx: Context, seconds: f64) -> String {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;

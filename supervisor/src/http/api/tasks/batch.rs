@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -67,6 +67,7 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
 async fn batch(
     State(desk): State<Desk>,
     who: Identity,
+    headers: HeaderMap,
     Body(Batch { tasks }): Body<Batch>,
 ) -> Result<(StatusCode, Json<BatchReport>), Problem> {
     if !(1..=MOST).contains(&tasks.len()) {
@@ -81,7 +82,8 @@ async fn batch(
             return Err(Problem::field(field, "none: a batch does not wait", "one"));
         }
     }
-    let sends = tasks.into_iter().map(|order| order.post(&desk));
+    let orders = tasks.into_iter().map(|order| order.within_trace(&headers));
+    let sends = orders.map(|order| order.post(&desk));
     let outcomes: Vec<_> = stream::iter(sends).buffered(ABREAST).collect().await;
     let items: Vec<_> = outcomes
         .into_iter()
