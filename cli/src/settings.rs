@@ -7,6 +7,7 @@
 mod layer;
 mod people;
 mod resolve;
+mod scalar;
 mod tables;
 
 pub(crate) use self::layer::Layer;

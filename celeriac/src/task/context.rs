@@ -20,7 +20,6 @@ use crate::call::Call;
 use crate::canvas;
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::producer::Lineage;
 use crate::result::AsyncResult;
 use crate::trace::{RunTrace, TraceContext};
 
@@ -201,44 +200,10 @@ impl Context {
         self.0.extended.get().map(Box::as_ref)
     }
 
-    /// Returns where this run is in a trace: what it sends continues that, and so can its
-    /// requests to other services, by [`TraceContext::headers`]. `None` when its message told
-    /// of no trace and nobody records any.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use celeriac::{Context, task};
-    ///
-    /// #[task]
-    /// async fn report(ctx: Context) -> Option<String> {
-    ///     // For the header `traceparent` of an HTTP request.
-    ///     ctx.trace()?.traceparent()
-    /// }
-    /// ```
-    pub fn trace(&self) -> Option<&TraceContext> {
-        self.run_trace().map(|trace| &*trace.context)
-    }
-
     /// Says where this run is in a trace, in place of what its message says; nodes do this
     /// before it starts.
     pub fn set_trace(&self, trace: TraceContext) {
         let _ = self.0.trace.set(Some(Box::new(RunTrace::from(trace))));
-    }
-
-    /// Returns [`Context::trace`] to be kept.
-    pub fn trace_shared(&self) -> Option<Arc<TraceContext>> {
-        Some(Arc::clone(&self.run_trace()?.context))
-    }
-
-    /// Returns what the tasks that this one sends say of their origin.
-    pub fn lineage(&self) -> Lineage {
-        let headers = &self.0.request.headers;
-        Lineage {
-            root_id: Some(headers.root().to_owned()),
-            parent_id: Some(headers.id.clone()),
-            trace: self.trace_shared(),
-        }
     }
 
     pub(crate) fn run_trace(&self) -> Option<&RunTrace> {

@@ -10,6 +10,7 @@ use super::span::{Kind, Span};
 use super::span_context::SpanContext;
 use super::tracer::Tracer;
 use crate::clock;
+use crate::producer::Lineage;
 use crate::task::Context;
 
 /// The trace of one run of a task.
@@ -59,6 +60,40 @@ impl From<TraceContext> for RunTrace {
 }
 
 impl Context {
+    /// Returns where this run is in a trace: what it sends continues that, and so can its
+    /// requests to other services, by [`TraceContext::headers`]. `None` when its message told
+    /// of no trace and nobody records any.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use celeriac::{Context, task};
+    ///
+    /// #[task]
+    /// async fn report(ctx: Context) -> Option<String> {
+    ///     // For the header `traceparent` of an HTTP request.
+    ///     ctx.trace()?.traceparent()
+    /// }
+    /// ```
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.run_trace().map(|trace| &*trace.context)
+    }
+
+    /// Returns [`Context::trace`] to be kept.
+    pub fn trace_shared(&self) -> Option<Arc<TraceContext>> {
+        Some(Arc::clone(&self.run_trace()?.context))
+    }
+
+    /// Returns what the tasks that this one sends say of their origin.
+    pub fn lineage(&self) -> Lineage {
+        let headers = &self.request().headers;
+        Lineage {
+            root_id: Some(headers.root().to_owned()),
+            parent_id: Some(headers.id.clone()),
+            trace: self.trace_shared(),
+        }
+    }
+
     /// Makes the span of this run, which began at `start` and has ended now, without its
     /// outcome; `None` when it is not recorded. Nodes do this.
     pub fn run_span(&self, start: Option<SystemTime>) -> Option<Span> {

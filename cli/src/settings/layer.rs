@@ -1,9 +1,10 @@
 //! One layer of settings: what one source says.
 
 use clap::Args;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::people::{TokenTable, UserTable};
+use super::scalar::text;
 use super::tables::{QueueTable, RouteTable};
 
 /// What one source of settings says; `None` is what it does not say.
@@ -15,30 +16,19 @@ use super::tables::{QueueTable, RouteTable};
 pub(crate) struct Layer {
     /// Broker URL: memory://, amqp://user:password@host:port/vhost, amqps://
     #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "URL",
-        help_heading = "Connections"
+        short, long, global = true, value_name = "URL", help_heading = "Connections"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) broker: Option<String>,
     /// Result backend URL: rpc://, redis://, rediss://, memory://, disabled://
     #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "URL",
-        help_heading = "Connections"
+        short, long, global = true, value_name = "URL", help_heading = "Connections"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) result_backend: Option<String>,
     /// Queue of calls that name none [default: celery]
     #[arg(
-        long,
-        global = true,
-        value_name = "QUEUE",
-        help_heading = "Connections"
+        long, global = true, value_name = "QUEUE", help_heading = "Connections"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) default_queue: Option<String>,
@@ -78,11 +68,7 @@ pub(crate) struct Layer {
     /// What to log: error, warn, info, debug, trace, or a filter such as
     /// info,celeriac=debug [default: info]
     #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "LEVEL",
-        help_heading = "Logging"
+        short, long, global = true, value_name = "LEVEL", help_heading = "Logging"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) loglevel: Option<String>,
@@ -93,22 +79,14 @@ pub(crate) struct Layer {
 
     /// Name of the node [default: celeriac@<host>]
     #[arg(
-        short = 'n',
-        long,
-        global = true,
-        value_name = "NAME",
-        help_heading = "Node"
+        short = 'n', long, global = true, value_name = "NAME", help_heading = "Node"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) hostname: Option<String>,
     /// Queues to consume, separated by commas [default: those of [[queue]] in the settings
     /// file, else the default queue]
     #[arg(
-        short = 'Q',
-        long,
-        global = true,
-        value_name = "QUEUES",
-        help_heading = "Node"
+        short = 'Q', long, global = true, value_name = "QUEUES", help_heading = "Node"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) queues: Option<String>,
@@ -129,12 +107,7 @@ pub(crate) struct Layer {
     /// File in which revocations survive a restart, one for each node; %n, %h, %d and %p are
     /// its name, host, domain and full name [default: none]
     #[arg(
-        short = 'S',
-        long = "statedb",
-        alias = "state-db",
-        global = true,
-        value_name = "FILE",
-        help_heading = "Node"
+        short = 'S', long = "statedb", alias = "state-db", global = true, value_name = "FILE", help_heading = "Node"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) state_db: Option<String>,
@@ -334,38 +307,26 @@ pub(crate) struct Layer {
 
     /// SMTP server of celeriac.mail.send: smtp://[user:password@]host:port, smtps://
     #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        help_heading = "Built-in tasks"
+        long, global = true, value_name = "URL", help_heading = "Built-in tasks"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) smtp: Option<String>,
     /// Sender address of celeriac.mail.send
     #[arg(
-        long,
-        global = true,
-        value_name = "ADDRESS",
-        help_heading = "Built-in tasks"
+        long, global = true, value_name = "ADDRESS", help_heading = "Built-in tasks"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) smtp_from: Option<String>,
     /// Hosts that celeriac.http.request may call, separated by commas, *.example.org
     /// for all below [default: any public host]
     #[arg(
-        long,
-        global = true,
-        value_name = "HOSTS",
-        help_heading = "Built-in tasks"
+        long, global = true, value_name = "HOSTS", help_heading = "Built-in tasks"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) http_allowed_hosts: Option<String>,
     /// Let celeriac.http.request call private addresses: true or false [default: false]
     #[arg(
-        long,
-        global = true,
-        value_name = "BOOL",
-        help_heading = "Built-in tasks"
+        long, global = true, value_name = "BOOL", help_heading = "Built-in tasks"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) http_allow_private: Option<String>,
@@ -414,29 +375,6 @@ impl std::fmt::Debug for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Layer").finish_non_exhaustive()
     }
-}
-
-/// Reads a scalar or a list of scalars of a settings file as the text a flag would be.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        expecting = "a text, a number, true, false or a list of texts"
-    )]
-    enum Scalar {
-        Bool(bool),
-        Int(i64),
-        Float(f64),
-        Text(String),
-        List(Vec<String>),
-    }
-    Ok(Some(match Scalar::deserialize(deserializer)? {
-        Scalar::Bool(flag) => flag.to_string(),
-        Scalar::Int(number) => number.to_string(),
-        Scalar::Float(number) => number.to_string(),
-        Scalar::Text(text) => text,
-        Scalar::List(items) => items.join(","),
-    }))
 }
 
 #[cfg(test)]
