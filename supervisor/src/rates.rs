@@ -140,7 +140,9 @@ impl Rates {
         let Rings { seconds, minutes } = &mut *rings;
         for ring in [seconds, minutes] {
             let slot = ring.at(at);
-            state.into_iter().for_each(|state| slot.counts.add(state, 1));
+            state
+                .into_iter()
+                .for_each(|state| slot.counts.add(state, 1));
             let ran = figures.runtime.into_iter();
             ran.for_each(|s| slot.runtime.observe(s));
             let waited = figures.queue_time.into_iter();

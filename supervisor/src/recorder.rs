@@ -129,8 +129,7 @@ impl Recorder {
         }
         if let Some(moved) = moved {
             let state = state.map(State::as_str);
-            self.tally()
-                .count(now, &moved.name, state, moved.figures);
+            self.tally().count(now, &moved.name, state, moved.figures);
         }
     }
 

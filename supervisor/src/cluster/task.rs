@@ -278,22 +278,17 @@ impl Task {
     /// Takes out the figures that became known since the last time: those of a run once,
     /// whatever order its events came in.
     pub(crate) fn figures(&mut self) -> Figures {
-        let mut figures = Figures::default();
         // Times only grow, so a duplicate or a late event of an earlier run is not news.
-        if self.started > self.figured.0 {
-            figures.queue_time = self.queue_time();
-            if figures.queue_time.is_some() {
-                self.figured.0 = self.started;
-            }
+        let (started, finished) = (self.started, self.finished_at());
+        let waited = self.queue_time().filter(|_| started > self.figured.0);
+        let ran = self.standing().and_then(|standing| standing.runtime);
+        let ran = ran.filter(|_| finished > self.figured.1);
+        self.figured.0 = waited.and(started).or(self.figured.0);
+        self.figured.1 = ran.and(finished).or(self.figured.1);
+        Figures {
+            queue_time: waited,
+            runtime: ran,
         }
-        let finished = self.finished_at();
-        if finished > self.figured.1 {
-            figures.runtime = self.standing().and_then(|standing| standing.runtime);
-            if figures.runtime.is_some() {
-                self.figured.1 = finished;
-            }
-        }
-        figures
     }
 
     /// Returns when the task became ready.

@@ -359,7 +359,12 @@ mod tests {
         let mut tally = Tally::default();
         for n in 0..20_000 {
             let (name, state) = (format!("task{n}").into(), format!("STATE{}", n % 100));
-            tally.count(n * MINUTE / 10, &name, Some(&state), figures(None, Some(1.0)));
+            tally.count(
+                n * MINUTE / 10,
+                &name,
+                Some(&state),
+                figures(None, Some(1.0)),
+            );
         }
         let bounds = |tally: &Tally| {
             let names = tally.hours.values().map(BTreeMap::len).max();
@@ -378,7 +383,12 @@ mod tests {
         let mut taken = tally_of(3);
         let back = std::mem::take(&mut taken);
         assert!(taken.is_empty());
-        taken.count(5, &"add".into(), Some("SUCCESS"), figures(Some(0.5), Some(0.5)));
+        taken.count(
+            5,
+            &"add".into(),
+            Some("SUCCESS"),
+            figures(Some(0.5), Some(0.5)),
+        );
         taken.restore(back);
         let twice = tally_of(4);
         assert_eq!(taken.minutes, twice.minutes);
@@ -388,7 +398,12 @@ mod tests {
     fn tally_of(count: usize) -> Tally {
         let mut tally = Tally::default();
         for _ in 0..count {
-            tally.count(5, &"add".into(), Some("SUCCESS"), figures(Some(0.5), Some(0.5)));
+            tally.count(
+                5,
+                &"add".into(),
+                Some("SUCCESS"),
+                figures(Some(0.5), Some(0.5)),
+            );
         }
         tally
     }
