@@ -265,13 +265,12 @@ impl Metrics {
     }
 
     /// Counts a task that moved to a state.
-    pub(crate) fn task(&self, name: &Arc<str>, state: &State) {
+    fn task(&self, NameLabel { name }: NameLabel, state: &State) {
         let state = match state {
             // A user's own states are without bound, and so would be their series.
             State::Custom(_) => "CUSTOM".to_owned(),
             known => known.as_str().to_owned(),
         };
-        let name = self.series(name);
         self.tasks.get_or_create(&TaskLabels { name, state }).inc();
     }
 
@@ -288,7 +287,7 @@ impl Metrics {
         observe(&self.queue_time, moved.figures.queue_time);
         observe(&self.runtime, moved.figures.runtime);
         if let Some(state) = &moved.state {
-            self.task(&moved.name, state);
+            self.task(name, state);
         }
     }
 
@@ -394,10 +393,18 @@ mod tests {
     #[test]
     fn names_beyond_the_limit_share_one_series() {
         let metrics = Metrics::default();
+        let count = |name: &str, state| {
+            metrics.moved(&Moved {
+                name: name.into(),
+                state,
+                queue_time: None,
+                runtime: None,
+            });
+        };
         for n in 0..NAMES + 50 {
-            metrics.task(&format!("task{n}").into(), &State::Success);
+            count(&format!("task{n}"), State::Success);
         }
-        metrics.task(&"task0".into(), &State::Custom("PROGRESS 17".into()));
+        count("task0", State::Custom("PROGRESS 17".into()));
         let text = metrics.text(&Scrape::default());
         assert!(text.contains(r#"celeriac_task_states_total{name="(other)",state="SUCCESS"} 50"#));
         assert!(text.contains(r#"celeriac_task_states_total{name="task0",state="CUSTOM"} 1"#));

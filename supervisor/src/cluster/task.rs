@@ -146,10 +146,14 @@ impl Task {
     }
 
     /// Merges one event in, or a stored result, which has no sender.
-    pub(crate) fn merge(&mut self, said: Said, sender: &Arc<str>, fact: Fact) {
+    pub(crate) fn merge(&mut self, said: Said, sender: &Arc<str>, mut fact: Fact) {
         let weight = Weight::of(&fact, said, !sender.is_empty());
-        let standing = Standing::of(&fact);
         self.steps.hear(said.at, sender, &fact);
+        let known = self.standing.as_ref().map(|(known, _)| *known);
+        if known.is_none_or(|known| weight > known) {
+            self.standing = Some((weight, Standing::take(&mut fact)));
+            self.lost_with_node = false;
+        }
         if !sender.is_empty() && !matches!(fact, Fact::Sent(..)) {
             self.worker.hear(said, Arc::clone(sender));
         }
@@ -172,14 +176,6 @@ impl Task {
             }
             Fact::Started => later(&mut self.started, said.at),
             _ => {}
-        }
-        if self
-            .standing
-            .as_ref()
-            .is_none_or(|(known, _)| weight > *known)
-        {
-            self.standing = Some((weight, standing));
-            self.lost_with_node = false;
         }
     }
 
@@ -351,7 +347,8 @@ impl Weight {
 }
 
 impl Standing {
-    fn of(fact: &Fact) -> Self {
+    /// Takes the texts out of the event, which are not needed twice.
+    fn take(fact: &mut Fact) -> Self {
         let mut standing = Self {
             state: State::Pending,
             result: None,
@@ -364,7 +361,7 @@ impl Standing {
             Fact::Received(_) => State::Received,
             Fact::Started => State::Started,
             Fact::Succeeded { result, runtime } => {
-                standing.result.clone_from(result);
+                standing.result = result.take();
                 standing.runtime = *runtime;
                 State::Success
             }
@@ -372,16 +369,16 @@ impl Standing {
                 exception,
                 traceback,
             } => {
-                standing.exception.clone_from(exception);
-                standing.traceback.clone_from(traceback);
+                standing.exception = exception.take();
+                standing.traceback = traceback.take();
                 State::Failure
             }
             Fact::Retried {
                 exception,
                 traceback,
             } => {
-                standing.exception.clone_from(exception);
-                standing.traceback.clone_from(traceback);
+                standing.exception = exception.take();
+                standing.traceback = traceback.take();
                 State::Retry
             }
             Fact::Revoked { reason } => {
@@ -389,7 +386,7 @@ impl Standing {
                 State::Revoked
             }
             Fact::Rejected => State::Rejected,
-            Fact::Custom(name) => State::Custom(name.clone()),
+            Fact::Custom(name) => State::Custom(std::mem::take(name)),
         };
         standing
     }

@@ -292,13 +292,16 @@ impl Connection {
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
             .map_err(fail)?;
         let mut changed = Vec::with_capacity(statements.len());
-        let mut last = ("", String::new());
+        let mut last = None;
         for (number, statement) in statements.iter().enumerate() {
-            // Batches repeat one statement many times.
-            if last.0 != statement.sql {
-                last = (&statement.sql, numbered(&statement.sql));
-            }
-            let mut prepared = transaction.prepare_cached(&last.1).map_err(fail)?;
+            // Batches repeat one statement many times: it is looked up once.
+            let prepared = match last.take() {
+                Some((sql, prepared)) if sql == &*statement.sql => prepared,
+                _ => transaction
+                    .prepare_cached(&numbered(&statement.sql))
+                    .map_err(fail)?,
+            };
+            let (_, prepared) = last.insert((&*statement.sql, prepared));
             let values = rusqlite::params_from_iter(&statement.values);
             let count = if prepared.column_count() == 0 {
                 prepared.execute(values).map_err(fail)?
@@ -312,6 +315,7 @@ impl Connection {
             }
             changed.push(count as u64);
         }
+        drop(last);
         transaction.commit().map_err(fail)?;
         Ok(changed)
     }
