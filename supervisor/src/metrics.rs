@@ -396,9 +396,8 @@ mod tests {
         let count = |name: &str, state| {
             metrics.moved(&Moved {
                 name: name.into(),
-                state,
-                queue_time: None,
-                runtime: None,
+                state: Some(state),
+                figures: Figures::default(),
             });
         };
         for n in 0..NAMES + 50 {
