@@ -38,6 +38,15 @@ pub struct Config {
     /// How a leader is elected among several supervisors: it alone sends the ticks of
     /// schedules. Default [`LeaderElection::Auto`].
     pub leader_election: LeaderElection,
+    /// The name of the Lease of Kubernetes that elects the leader; its service account needs
+    /// the verbs get, create and update on `leases`. Default none.
+    pub lease: Option<String>,
+    /// The namespace of that Lease. Default the pod's.
+    pub lease_namespace: Option<String>,
+    /// How long others leave a Lease to a holder that renews it no more: whole seconds from
+    /// 2 to 3600. A holder renews it four times in that, and leads no more after two thirds
+    /// of it without. Default 3 s, with which ticks go on within 5 s of a leader's death.
+    pub lease_duration: Duration,
     /// How this supervisor is called among others. Default a name of its own, with its host
     /// and process.
     pub name: Option<String>,
@@ -115,6 +124,9 @@ impl Default for Config {
             allow_anonymous: false,
             store: "memory:".to_owned(),
             leader_election: LeaderElection::default(),
+            lease: None,
+            lease_namespace: None,
+            lease_duration: Duration::from_secs(3),
             name: None,
             url: None,
             serve: true,
@@ -161,6 +173,7 @@ impl Config {
         }
         self.place()?;
         self.management()?;
+        self.check_lease()?;
         for (setting, text) in [("name", &self.name), ("url", &self.url)] {
             if let Some(text) = text
                 && (text.is_empty() || text.len() > 255 || text.contains(char::is_control))
@@ -248,6 +261,44 @@ impl Config {
         Ok(())
     }
 
+    fn check_lease(&self) -> Result<(), Error> {
+        if self.leader_election == LeaderElection::Lease && self.lease.is_none() {
+            let expected = "the name of a Lease, because leader_election is lease";
+            return Err(Error::config("lease", expected, "none"));
+        }
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let name = |text: &str, dots: bool| {
+            let inner = |c| plain(c) || c == '-' || dots && c == '.';
+            text.starts_with(plain) && text.ends_with(plain) && text.chars().all(inner)
+        };
+        if let Some(text) = &self.lease
+            && (text.len() > 253 || !name(text, true))
+        {
+            let expected = "1 to 253 letters a-z, digits, - and ., at both ends a letter or digit";
+            return Err(Error::config("lease", expected, format!("{text:?}")));
+        }
+        if let Some(text) = &self.lease_namespace
+            && (text.len() > 63 || !name(text, false))
+        {
+            let expected = "1 to 63 letters a-z, digits and -, at both ends a letter or digit";
+            return Err(Error::config(
+                "lease_namespace",
+                expected,
+                format!("{text:?}"),
+            ));
+        }
+        let span = self.lease_duration;
+        if !(2..=3_600).contains(&span.as_secs()) || span.subsec_nanos() > 0 {
+            let expected = "whole seconds from 2 to 3600";
+            return Err(Error::config(
+                "lease_duration",
+                expected,
+                format!("{span:?}"),
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn history_limits(&self, place: &Place) -> Limits {
         let most = match place {
             Place::Memory => MEMORY_TASKS,
@@ -282,6 +333,9 @@ impl fmt::Debug for Config {
             .field("allow_anonymous", &self.allow_anonymous)
             .field("store", &self.place())
             .field("leader_election", &self.leader_election)
+            .field("lease", &self.lease)
+            .field("lease_namespace", &self.lease_namespace)
+            .field("lease_duration", &self.lease_duration)
             .field("name", &self.name)
             .field("url", &self.url)
             .field("serve", &self.serve)
@@ -389,6 +443,34 @@ mod tests {
                 "lost_beats",
                 Config {
                     lost_beats: 1,
+                    ..Config::default()
+                },
+            ),
+            (
+                "lease",
+                Config {
+                    leader_election: LeaderElection::Lease,
+                    ..Config::default()
+                },
+            ),
+            (
+                "lease",
+                Config {
+                    lease: Some("Beat".to_owned()),
+                    ..Config::default()
+                },
+            ),
+            (
+                "lease_namespace",
+                Config {
+                    lease_namespace: Some("a/b".to_owned()),
+                    ..Config::default()
+                },
+            ),
+            (
+                "lease_duration",
+                Config {
+                    lease_duration: Duration::from_millis(2_500),
                     ..Config::default()
                 },
             ),

@@ -96,6 +96,7 @@ impl Supervisor {
         };
         let address = bound.as_ref().map(|bound| bound.address);
         let station = station(&self.app, &self.config, address)?;
+        let election = Arc::clone(&station.election);
         let (start, grace) = (Instant::now(), self.config.stop_timeout);
         let store = open(&self.config).await?;
         let board = Arc::new(Board::new(self.config.history, store.clone()));
@@ -152,6 +153,12 @@ impl Supervisor {
         let deadline = tokio::time::Instant::now() + grace + Duration::from_secs(2);
         let mut clean = join(http.and_then(HttpServer::stop), deadline).await;
         clean &= join(actors.stop(), deadline).await;
+        if tokio::time::timeout_at(deadline, election.resign())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the next leader has to wait until this one is missed");
+        }
         if !recording.stop(deadline).await {
             let lost = board.recorder.figures().waiting;
             tracing::error!(tasks = lost, "the end of the history could not be stored");
@@ -189,10 +196,11 @@ fn station(app: &App, config: &Config, address: Option<SocketAddr>) -> Result<St
         !ip.is_loopback() && !ip.is_unspecified()
     });
     let url = config.url.clone();
+    let election = leader::election(config, app, &name)?;
     Ok(Station {
         name,
         url: url.or_else(|| reachable.map(|address| format!("http://{address}"))),
-        election: leader::election(config.leader_election, app)?,
+        election,
     })
 }
 

@@ -118,6 +118,11 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     })? {
         config.leader_election = election;
     }
+    config.lease = settings.text("lease").map(str::to_owned);
+    config.lease_namespace = settings.text("lease_namespace").map(str::to_owned);
+    if let Some(span) = settings.duration("lease_duration")? {
+        config.lease_duration = span;
+    }
     if let Some(url) = settings.text("advertise") {
         config.url = Some(url.to_owned());
     }

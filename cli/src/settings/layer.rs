@@ -192,10 +192,25 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "text")]
     pub(crate) allow_anonymous: Option<String>,
     /// How one of several supervisors is elected to send the ticks of schedules: auto,
-    /// broker or none [default: auto]
+    /// broker, lease or none; auto is a Lease in a pod of Kubernetes with --lease, else the
+    /// broker [default: auto]
     #[arg(long, global = true, value_name = "HOW", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) leader_election: Option<String>,
+    /// Lease of Kubernetes that elects the leader; its pods need the verbs get, create and
+    /// update on leases [default: none]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) lease: Option<String>,
+    /// Namespace of that Lease [default: the pod's]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) lease_namespace: Option<String>,
+    /// How long the Lease of a leader that died keeps others out, in whole seconds; one that
+    /// is cut off stops after two thirds of it [default: 3s]
+    #[arg(long, global = true, value_name = "DURATION", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) lease_duration: Option<String>,
     /// URL at which people reach this supervisor, told to the others [default: the address,
     /// unless it is loopback]
     #[arg(long, global = true, value_name = "URL", help_heading = "Supervisor")]

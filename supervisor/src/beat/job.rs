@@ -11,7 +11,7 @@ use celeriac_protocol::naming;
 use super::BEAT;
 use super::book::{Mark, Sent};
 use super::plan::Stored;
-use crate::leader::Election;
+use crate::leader::{Elected, Election};
 use crate::store::{Store, StoreError, schedules, terms};
 
 /// Something that is done, with its outcome.
@@ -20,7 +20,7 @@ pub(super) type Job = BoxFuture<'static, Done>;
 /// An outcome of a [`Job`].
 pub(super) enum Done {
     /// This one stood for election.
-    Stood(Result<Option<Arc<dyn Lock>>, String>),
+    Stood(Result<Option<Elected>, String>),
     /// A term was begun in the store, which knew these marks then.
     Claimed(Result<(u64, HashMap<String, Mark>), StoreError>),
     /// The store was read.

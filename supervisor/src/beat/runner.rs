@@ -18,6 +18,7 @@ use super::news::{Leader, News};
 use super::plan;
 use crate::board::Board;
 use crate::feed::Change;
+use crate::leader::Elected;
 use crate::progress::Pulse;
 use crate::store::StoreError;
 
@@ -49,6 +50,8 @@ pub(super) struct Runner {
     stand: Task,
     read: Task,
     write: Task,
+    /// Why nobody can be elected.
+    vote: Option<String>,
     trouble: Option<String>,
     shown: Option<Instant>,
 }
@@ -121,6 +124,7 @@ impl Runner {
             stand: Task::at(now),
             read: Task::at(now),
             write: Task::at(now),
+            vote: None,
             trouble: None,
             shown: None,
         }
@@ -254,9 +258,9 @@ impl Runner {
             Done::Stood(stood) => {
                 self.stand.over(now.steady, jitter());
                 match stood {
-                    Ok(Some(lock)) => self.stand_up(lock, now),
-                    Ok(None) => self.trouble = None,
-                    Err(reason) => self.trouble = Some(reason),
+                    Ok(Some(elected)) => self.stand_up(elected, now),
+                    Ok(None) => self.vote = None,
+                    Err(reason) => self.vote = Some(reason),
                 }
             }
             Done::Claimed(claimed) => self.claimed(claimed, now),
@@ -293,14 +297,14 @@ impl Runner {
         }
     }
 
-    fn stand_up(&mut self, lock: Arc<dyn Lock>, now: Now) {
+    fn stand_up(&mut self, Elected { lock, least }: Elected, now: Now) {
         // Later than every term that was heard of, and than any that was not: a store that
         // others do not share cannot tell.
         let since = now.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = u64::try_from(since.as_millis()).unwrap_or_default();
-        let term = millis.max(self.seen + 1);
+        let term = millis.max(self.seen + 1).max(least);
         tracing::info!(name = self.station.name, term, "this supervisor leads");
-        self.trouble = None;
+        (self.vote, self.trouble) = (None, None);
         self.lead = Some(Lead {
             lock,
             holder: format!("{} {}", self.station.name, Uuid::new_v4()),
@@ -417,7 +421,7 @@ impl Runner {
             leads,
             leader: self.leader.clone(),
             store: self.store.clone(),
-            trouble: self.trouble.clone(),
+            trouble: self.vote.clone().or_else(|| self.trouble.clone()),
             lines: self.book.lines().cloned().collect(),
         });
     }
