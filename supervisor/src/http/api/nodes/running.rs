@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
+use crate::access::Redaction;
 use crate::cluster::cut;
 use crate::http::Desk;
 use crate::http::view::moment;
@@ -59,7 +60,10 @@ pub(in crate::http) async fn now(desk: &Desk, node: &str) -> Option<Vec<RunningT
     }
     let control = desk.app.control().to([node]).within(ANSWER);
     let tasks = match control.ask(Command::new("active")).await {
-        Ok(mut replies) => replies.remove(node).as_ref().and_then(tasks),
+        Ok(mut replies) => {
+            let reply = replies.remove(node);
+            reply.and_then(|reply| tasks(&reply, &desk.config.redaction))
+        }
         Err(error) => {
             tracing::debug!(node, %error, "a node could not be asked what it runs");
             None
@@ -70,12 +74,31 @@ pub(in crate::http) async fn now(desk: &Desk, node: &str) -> Option<Vec<RunningT
 }
 
 /// Reads an answer to `active`.
-fn tasks(reply: &Value) -> Option<Vec<RunningTask>> {
+fn tasks(reply: &Value, redaction: &Redaction) -> Option<Vec<RunningTask>> {
     let items = reply.as_array()?.iter().take(TASKS);
-    Some(items.filter_map(Value::as_map).map(task).collect())
+    let items = items.filter_map(Value::as_map);
+    Some(items.map(|map| task(map, redaction)).collect())
 }
 
-fn task(map: &Table) -> RunningTask {
+fn task(map: &Table, redaction: &Redaction) -> RunningTask {
+    let name = map.get("name").and_then(Value::as_str);
+    // A node shows what it runs; what is to be hidden of it is known here alone.
+    let arguments = |field: &str| match map.get(field)? {
+        Value::Null => None,
+        Value::Str(text) => {
+            let mut text = text.clone();
+            redaction.arguments(name, &mut text);
+            Some(cut(&text, TEXT))
+        }
+        other => {
+            let shown = redaction.argument_value(name, other.clone());
+            Some(
+                shown
+                    .as_str()
+                    .map_or_else(|| repr::value(&shown, TEXT), |text| cut(text, TEXT)),
+            )
+        }
+    };
     let text = |name: &str| match map.get(name)? {
         Value::Null => None,
         Value::Str(text) => Some(cut(text, TEXT)),
@@ -86,8 +109,8 @@ fn task(map: &Table) -> RunningTask {
     RunningTask {
         id: text("id").unwrap_or_default(),
         name: text("name").unwrap_or_default(),
-        args: text("args"),
-        kwargs: text("kwargs"),
+        args: arguments("args"),
+        kwargs: arguments("kwargs"),
         queue: queue.map(|queue| cut(queue, 255)),
         started_at: map
             .get("time_start")
@@ -109,7 +132,7 @@ mod tests {
         let reply = r#"[{"id":"t1","name":"app.add","args":[2,3],"kwargs":{},
             "time_start":1.5,"worker_pid":7,"delivery_info":{"routing_key":"celery"}}, 17]"#;
         let value: Value = serde_json::from_str(reply).unwrap();
-        let tasks = tasks(&value).unwrap();
+        let tasks = tasks(&value, &Redaction::default()).unwrap();
         assert_eq!(tasks.len(), 1);
         let task = &tasks[0];
         assert_eq!((&*task.id, task.pid), ("t1", Some(7)));
@@ -117,6 +140,21 @@ mod tests {
         assert_eq!(task.queue.as_deref(), Some("celery"));
         let at = task.started_at.as_deref();
         assert_eq!(at, Some("1970-01-01T00:00:01.500000Z"));
-        assert_eq!(super::tasks(&Value::Int(1)), None);
+        assert_eq!(super::tasks(&Value::Int(1), &Redaction::default()), None);
+    }
+
+    #[test]
+    fn what_is_hidden_stays_hidden_while_it_runs() {
+        let reply = r#"[
+            {"id":"t1","name":"app.pay","args":["'hush'"],"kwargs":{"n":1}},
+            {"id":"t2","name":"app.login","args":[],"kwargs":{"password":"hush"}},
+            {"id":"t3","name":"app.login","args":"('x', {'token': 'hush'})","kwargs":"{}"}]"#;
+        let value: Value = serde_json::from_str(reply).unwrap();
+        let redaction = Redaction::default().arguments_of("app.pay").unwrap();
+        let tasks = tasks(&value, &redaction).unwrap();
+        assert!(!format!("{tasks:?}").contains("hush"), "{tasks:?}");
+        assert_eq!(tasks[0].args.as_deref(), Some("**"));
+        assert_eq!(tasks[1].kwargs.as_deref(), Some("{'password': '**'}"));
+        assert!(tasks[2].args.as_deref().unwrap().starts_with("('x', {"));
     }
 }
