@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 
 use self::filter::{Filter, Kinds};
 use self::stream::Listener;
+use crate::access::Identity;
 use crate::http::extract::Query;
 use crate::http::live::STREAMS;
 use crate::http::{Desk, Problem};
@@ -28,7 +29,7 @@ use crate::http::{Desk, Problem};
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct EventQuery {
     /// Some of task, node, queue, schedule, letter, audit, overview, with commas
-    /// between; all unless told.
+    /// between; all unless told. audit is for those who may read the audit log.
     #[param(value_type = Option<String>)]
     types: Option<Kinds>,
     /// Only of what has this name: a task's, a node's, a queue's or a schedule's.
@@ -64,10 +65,11 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Desk> {
 )]
 async fn events(
     State(desk): State<Desk>,
+    who: Identity,
     Query(query): Query<EventQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let filter = Filter::new(query.types, query.name, query.task);
+    let filter = Filter::new(who.role, query.types, query.name, query.task)?;
     let last = headers.get("last-event-id").map(|id| {
         let id = id.to_str().unwrap_or_default();
         stream::number(id, desk.live.epoch())

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Deserializer};
 
+use crate::access::{Role, rules};
 use crate::cluster::cut;
 use crate::feed::Change;
+use crate::http::Problem;
 
 /// A set of types of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,12 @@ pub(super) struct Filter {
 
 impl Kinds {
     const ALL: Self = Self((1 << NAMES.len()) - 1);
+
+    /// Leaves a type out.
+    fn without(self, kind: &str) -> Self {
+        let place = NAMES.iter().position(|name| *name == kind);
+        place.map_or(self, |place| Self(self.0 & !(1 << place)))
+    }
 
     pub(super) fn has(self, kind: &str) -> bool {
         let place = NAMES.iter().position(|name| *name == kind);
@@ -60,12 +68,30 @@ pub(super) const fn kind(change: &Change) -> &'static str {
 }
 
 impl Filter {
-    pub(super) fn new(kinds: Option<Kinds>, name: Option<String>, task: Option<String>) -> Self {
-        Self {
-            kinds: kinds.unwrap_or(Kinds::ALL),
+    /// Makes a filter for somebody with a role: who may not read the audit log gets
+    /// nothing of it here.
+    pub(super) fn new(
+        role: Role,
+        kinds: Option<Kinds>,
+        name: Option<String>,
+        task: Option<String>,
+    ) -> Result<Self, Problem> {
+        let reads = rules::rule("GET", "/api/v1/audit")
+            .role
+            .is_none_or(|least| role >= least);
+        if !reads && kinds.is_some_and(|kinds| kinds.has("audit")) {
+            let message = format!("types: expected no audit for the role {role}, found it");
+            return Err(Problem::forbidden(message));
+        }
+        let all = match reads {
+            true => Kinds::ALL,
+            false => Kinds::ALL.without("audit"),
+        };
+        Ok(Self {
+            kinds: kinds.unwrap_or(all),
             name,
             task,
-        }
+        })
     }
 
     pub(super) fn takes(&self, change: &Change) -> bool {
@@ -114,7 +140,8 @@ mod tests {
         };
         let filter = |types: Option<&str>, name: Option<&str>, task: Option<&str>| {
             let kinds = types.map(|types| kinds(types).unwrap());
-            Filter::new(kinds, name.map(str::to_owned), task.map(str::to_owned))
+            let (name, task) = (name.map(str::to_owned), task.map(str::to_owned));
+            Filter::new(Role::Viewer, kinds, name, task).unwrap()
         };
         let all = filter(None, None, None);
         assert!(all.takes(&task) && all.takes(&node) && all.takes_overview());
@@ -133,5 +160,23 @@ mod tests {
             let error = kinds(wrong).unwrap_err();
             assert!(error.starts_with("expected some of task, node"), "{error}");
         }
+    }
+
+    // S48: the audit log is for admins, live too.
+    #[test]
+    fn the_audit_log_is_streamed_to_admins_alone() {
+        let done = Change::Audit {
+            action: "queue.purge".to_owned(),
+            target: "mail".to_owned(),
+        };
+        let new = |role, types: Option<&str>| {
+            let kinds = types.map(|types| kinds(types).unwrap());
+            Filter::new(role, kinds, None, None)
+        };
+        assert!(new(Role::Admin, None).unwrap().takes(&done));
+        assert!(new(Role::Admin, Some("audit")).unwrap().takes(&done));
+        assert!(!new(Role::Operator, None).unwrap().takes(&done));
+        let refused = new(Role::Viewer, Some("task,audit")).unwrap_err();
+        assert_eq!(refused.status(), 403);
     }
 }
