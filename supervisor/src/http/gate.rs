@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
@@ -18,7 +18,7 @@ use crate::access::rules::{self, Rule};
 use crate::access::{Identity, Provenance, Role, Via};
 
 /// What every request passes.
-pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
+pub(super) async fn gate(State(desk): State<Desk>, request: Request, next: Next) -> Response {
     let start = Instant::now();
     let method = name(request.method());
     let matched = request.extensions().get::<MatchedPath>();
@@ -29,50 +29,28 @@ pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
         + if (route == "/api/v1/tasks" && method == "POST") || flower::may_wait(&route) {
             desk.config.max_wait
         } else {
-            std::time::Duration::ZERO
+            Duration::ZERO
         };
     let peer = request.extensions().get::<ConnectInfo<Peer>>();
     let peer = peer.map(|ConnectInfo(peer)| peer.0.ip());
     let rule = rules::rule(request.method().as_str(), &route);
     let changes = !request.method().is_safe();
-    let target = request.uri().path().to_owned();
-    let mut response = match admit(&desk, &route, request.headers(), rule, changes, peer).await {
-        Err(Refusal { who, problem }) => {
-            if let Some(who) = who.as_ref().filter(|_| changes) {
-                let (details, outcome) = (json!({ "reason": problem.detail() }), Outcome::Refused);
-                desk.audit_as(who, rule.action, &target, details, outcome)
-                    .await;
-            }
-            refused(problem, who)
-        }
-        Ok(who) => {
-            request.extensions_mut().insert(who.clone());
-            // A handler that panics costs its own request alone.
-            let run = AssertUnwindSafe(next.run(request)).catch_unwind();
-            let response = match tokio::time::timeout(limit, run).await {
-                Ok(Ok(response)) => response,
-                Ok(Err(_)) => {
-                    let message = "the request met a fault of the supervisor; its log says more";
-                    Problem::new(500, "internal", message).into_response()
-                }
-                Err(_) => {
-                    let message = format!("the request took longer than {} ms", limit.as_millis());
-                    Problem::new(504, "timeout", message).into_response()
-                }
-            };
-            if changes && !who.is_told() {
-                let status = response.status().as_u16();
-                let outcome = match status {
-                    ..400 => Outcome::Done,
-                    400..500 => Outcome::Refused,
-                    _ => Outcome::Failed,
-                };
-                let details = json!({ "status": status });
-                desk.audit_as(&who, rule.action, &target, details, outcome)
-                    .await;
-            }
-            response
-        }
+    let admitted = admit(&desk, &route, request.headers(), rule, changes, peer).await;
+    let errand = Errand {
+        desk: desk.clone(),
+        rule,
+        changes,
+        target: request.uri().path().to_owned(),
+        limit,
+    };
+    let done = errand.run(admitted, request, next);
+    let mut response = if changes {
+        // In a task of its own: a client that goes away in the middle must neither part
+        // what belongs together nor spare itself the audit log.
+        let done = tokio::spawn(done).await;
+        done.unwrap_or_else(|_| fault().into_response())
+    } else {
+        done.await
     };
     harden(response.headers_mut());
     let status = response.status().as_u16();
@@ -80,6 +58,72 @@ pub(super) async fn gate(State(desk): State<Desk>, mut request: Request, next: N
         .metrics
         .request(method, &route, status, start.elapsed().as_secs_f64());
     response
+}
+
+/// What is to be done for one request.
+struct Errand {
+    desk: Desk,
+    rule: Rule,
+    /// Whether it may change something, and is written to the audit log.
+    changes: bool,
+    target: String,
+    limit: Duration,
+}
+
+impl Errand {
+    /// Answers a request, and writes down how it ended unless its handler did.
+    async fn run(
+        self,
+        admitted: Result<Identity, Refusal>,
+        mut request: Request,
+        next: Next,
+    ) -> Response {
+        let who = match admitted {
+            Ok(who) => who,
+            Err(Refusal { who, problem }) => {
+                if let Some(who) = who.as_ref().filter(|_| self.changes) {
+                    let details = json!({ "reason": problem.detail() });
+                    self.note(who, details, Outcome::Refused).await;
+                }
+                return refused(problem, who);
+            }
+        };
+        request.extensions_mut().insert(who.clone());
+        // A handler that panics costs its own request alone.
+        let run = AssertUnwindSafe(next.run(request)).catch_unwind();
+        let response = match tokio::time::timeout(self.limit, run).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => fault().into_response(),
+            Err(_) => {
+                let limit = self.limit.as_millis();
+                let message = format!("the request took longer than {limit} ms");
+                Problem::new(504, "timeout", message).into_response()
+            }
+        };
+        if self.changes && !who.is_told() {
+            let status = response.status().as_u16();
+            let outcome = match status {
+                ..400 => Outcome::Done,
+                400..500 => Outcome::Refused,
+                _ => Outcome::Failed,
+            };
+            self.note(&who, json!({ "status": status }), outcome).await;
+        }
+        response
+    }
+
+    async fn note(&self, who: &Identity, details: serde_json::Value, outcome: Outcome) {
+        let Self {
+            desk, rule, target, ..
+        } = self;
+        desk.audit_as(who, rule.action, target, details, outcome)
+            .await;
+    }
+}
+
+fn fault() -> Problem {
+    let message = "the request met a fault of the supervisor; its log says more";
+    Problem::new(500, "internal", message)
 }
 
 /// Answers who is not let in; the page about it says who that is.

@@ -135,30 +135,24 @@ pub(in crate::http) async fn send(
     let Some(id) = key(&headers, &order)? else {
         return order.answer(&desk, None).await;
     };
-    match desk
-        .live
-        .keys
-        .begin(id, order.fingerprint(), Instant::now())
-    {
-        Begin::New => {
+    let held = desk.live.keys.hold(id, order.fingerprint(), Instant::now());
+    match held {
+        Ok(held) => {
             // What was sent before this process began, or longer ago than keys are known.
-            let known = super::tasks::recorded(&desk, &id.to_string()).await;
-            if !matches!(known, Ok(None)) {
-                desk.live.keys.end(id, matches!(known, Ok(Some(_))));
-                return match known? {
-                    Some(task) => Ok(repeated(&task.id)),
-                    None => Ok(repeated(&id.to_string())),
-                };
+            let known = super::tasks::recorded(&desk, &id.to_string()).await?;
+            if known.is_some() {
+                held.end(true);
+                return Ok(repeated(&id.to_string()));
             }
             let answer = order.answer(&desk, Some(id)).await;
-            desk.live.keys.end(id, answer.is_ok());
+            held.end(answer.is_ok());
             answer
         }
-        Begin::Sent => Ok(repeated(&id.to_string())),
-        Begin::Busy => Err(Problem::conflict(
+        Err(Begin::Sent) => Ok(repeated(&id.to_string())),
+        Err(Begin::New | Begin::Busy) => Err(Problem::conflict(
             "a request with this idempotency-key is being handled; try again in a moment",
         )),
-        Begin::Other => {
+        Err(Begin::Other) => {
             let detail = "idempotency-key: expected the request that it was used for first, \
                           found another one; take a new key for each task";
             Err(Problem::new(422, "key_reused", detail))

@@ -51,7 +51,7 @@ impl Keys {
     }
 
     /// Begins a request.
-    pub(in crate::http) fn begin(&self, id: Uuid, fingerprint: u64, now: Instant) -> Begin {
+    fn begin(&self, id: Uuid, fingerprint: u64, now: Instant) -> Begin {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((at, old)) = known.order.front().copied() {
             if now.saturating_duration_since(at) < AGE && known.order.len() < MOST {
@@ -76,8 +76,26 @@ impl Keys {
         }
     }
 
+    /// Begins a request as [`Keys::begin`] does. One that is dropped before it ends, such
+    /// as one that took too long, frees its key: who tries again gets the same id.
+    pub(in crate::http) fn hold(
+        &self,
+        id: Uuid,
+        fingerprint: u64,
+        now: Instant,
+    ) -> Result<Held<'_>, Begin> {
+        match self.begin(id, fingerprint, now) {
+            Begin::New => Ok(Held {
+                keys: self,
+                id,
+                sent: false,
+            }),
+            other => Err(other),
+        }
+    }
+
     /// Ends a request: a task that was not sent frees its key.
-    pub(in crate::http) fn end(&self, id: Uuid, sent: bool) {
+    fn end(&self, id: Uuid, sent: bool) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sent {
             if let Some(entry) = known.entries.get_mut(&id) {
@@ -87,6 +105,27 @@ impl Keys {
             known.entries.remove(&id);
             known.order.retain(|(_, known)| *known != id);
         }
+    }
+}
+
+/// A key while its request is handled.
+#[derive(Debug)]
+pub(in crate::http) struct Held<'a> {
+    keys: &'a Keys,
+    id: Uuid,
+    sent: bool,
+}
+
+impl Held<'_> {
+    /// Ends the request.
+    pub(in crate::http) fn end(mut self, sent: bool) {
+        self.sent = sent;
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.keys.end(self.id, self.sent);
     }
 }
 
@@ -107,6 +146,14 @@ mod tests {
         assert_eq!(keys.begin(id, 1, now), Begin::Sent);
         assert_eq!(keys.begin(id, 2, now), Begin::Other);
         assert_eq!(keys.begin(id, 2, now + AGE), Begin::New);
+    }
+
+    #[test]
+    fn a_request_that_never_ended_frees_its_key() {
+        let (keys, now, id) = (Keys::default(), Instant::now(), Keys::id("order-17"));
+        drop(keys.hold(id, 1, now).ok());
+        keys.hold(id, 1, now).ok().map(|held| held.end(true));
+        assert_eq!(keys.begin(id, 1, now), Begin::Sent);
     }
 
     #[test]
