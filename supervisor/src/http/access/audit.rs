@@ -85,7 +85,8 @@ async fn write(
     let mut batch = Vec::new();
     while entries.recv_many(&mut batch, BATCH).await > 0 {
         let (entries, waiting): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        let oldest = micros(celeriac::clock::now() - age);
+        let oldest = celeriac::clock::now().checked_sub(age);
+        let oldest = micros(oldest.unwrap_or(UNIX_EPOCH));
         let written = store.add_audit(&entries, most, oldest).await;
         if let Err(error) = &written {
             let entries = entries.len();
@@ -122,7 +123,7 @@ impl Desk {
     ) {
         who.set_told();
         let details = self.shown(details);
-        let target = cut(target, TARGET);
+        let target = cut(&printable(target), TARGET);
         tracing::info!(
             target: "celeriac::audit",
             who = &*who.name,
@@ -165,7 +166,31 @@ impl Desk {
     }
 }
 
+/// Escapes what no name has, and a database may refuse: one bad target must not keep the
+/// entries out that are written with it.
+fn printable(text: &str) -> String {
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    match text.chars().any(char::is_control) {
+        true => text.chars().map(escape).collect(),
+        false => text.to_owned(),
+    }
+}
+
 fn micros(time: std::time::SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_have_no_control_characters() {
+        assert_eq!(printable("größe"), "größe");
+        assert_eq!(printable("a\0b\nc"), "a\\u{0}b\\nc");
+    }
 }

@@ -59,6 +59,8 @@ pub(in crate::http) struct RevokedMany {
 
 const IDS: usize = 10_000;
 const MATCHES: usize = 1_000;
+/// So many ids go into the audit log.
+const TOLD: usize = 50;
 const OPEN: [&str; 4] = ["PENDING", "RECEIVED", "STARTED", "RETRY"];
 
 pub(super) fn routes() -> OpenApiRouter<Desk> {
@@ -102,7 +104,8 @@ async fn revoke(
             .argument("signal", signal);
         desk.app.control().cast(command).await?;
     }
-    let details = json!({ "count": ids.len(), "terminate": terminate });
+    let some = &ids[..ids.len().min(TOLD)];
+    let details = json!({ "count": ids.len(), "ids": some, "terminate": terminate });
     desk.audit(&who, "task.revoke", "", details).await;
     Ok((StatusCode::ACCEPTED, Json(RevokedMany { ids, terminate })))
 }
