@@ -31,6 +31,7 @@ use self::problem::Problem;
 pub(crate) use self::server::{Bound, HttpServer};
 use crate::actor::Root;
 use crate::board::Board;
+use crate::cluster;
 use crate::config::Config;
 use crate::store::Store;
 
@@ -110,14 +111,14 @@ fn router(desk: Desk) -> Router {
 async fn unknown_route(uri: axum::http::Uri) -> Problem {
     let detail = format!(
         "expected a known route, found '{}'; {} lists them",
-        uri.path().chars().take(200).collect::<String>(),
+        cluster::cut(uri.path(), 200),
         openapi::PATH,
     );
     Problem::new(404, "unknown_route", detail)
 }
 
 async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Problem {
-    let path = uri.path();
+    let path = cluster::cut(uri.path(), 200);
     let detail = format!(
         "{method} is not possible on {path}; {} says what is",
         openapi::PATH

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::check;
 use super::page::{Cursor, Limit};
 use crate::access::Identity;
 use crate::http::access::Outcome;
@@ -90,6 +91,15 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Desk> {
 
 /// Returns the entries that a query asks for.
 pub(in crate::http) async fn search(desk: &Desk, query: &AuditQuery) -> Result<AuditPage, Problem> {
+    for (field, text) in [
+        ("who", &query.who),
+        ("action", &query.action),
+        ("target", &query.target),
+        ("outcome", &query.outcome),
+    ] {
+        text.as_deref()
+            .map_or(Ok(()), |text| check::name(field, text))?;
+    }
     let outcome = query.outcome.as_deref();
     if let Some(outcome) =
         outcome.filter(|o| !Outcome::ALL.iter().any(|known| known.as_str() == *o))

@@ -15,8 +15,10 @@ use utoipa_axum::routes;
 pub(in crate::http) use self::act::{ReplayOrder, discard, replay, replay_task};
 pub(in crate::http) use self::bulk::{BulkAnswer, BulkOrder, discard_all, replay_all};
 pub(in crate::http) use self::view::{LetterDetail, LetterPage, LetterView};
+use super::check;
 use super::page::{Cursor, Limit};
 use crate::access::Identity;
+use crate::cluster::cut;
 use crate::http::extract::{Body, Path, Query};
 use crate::http::{Desk, Problem};
 use crate::letters::{Fate, Filter, Letter};
@@ -111,7 +113,8 @@ impl LetterQuery {
             Some("all") => None,
             Some(other) => {
                 let expected = "kept, replayed, discarded or all";
-                return Err(Problem::field("state", expected, format!("'{other}'")));
+                let found = format!("'{}'", cut(other, 60));
+                return Err(Problem::field("state", expected, found));
             }
         };
         let filter = LetterFilter {
@@ -135,12 +138,28 @@ impl LetterQuery {
 impl LetterFilter {
     /// Reads the filter; `within` is the path to it, for errors.
     fn read(self, within: &str) -> Result<Filter, Problem> {
+        for (field, text) in [
+            ("name", &self.name),
+            ("queue", &self.queue),
+            ("node", &self.node),
+            ("task", &self.task),
+            ("error", &self.error),
+            ("arguments", &self.arguments),
+        ] {
+            let field = format!("{within}{field}");
+            text.as_deref()
+                .map_or(Ok(()), |text| check::name(&field, text))?;
+        }
         let reason = match &self.reason {
             None => None,
             Some(word) => Some(Reason::find(word).ok_or_else(|| {
                 let known = Reason::ALL.map(Reason::as_str).join(", ");
                 let field = format!("{within}reason");
-                Problem::field(field, format!("one of: {known}"), format!("'{word}'"))
+                Problem::field(
+                    field,
+                    format!("one of: {known}"),
+                    format!("'{}'", cut(word, 60)),
+                )
             })?),
         };
         let moment = |field: &str, text: &Option<String>| match text {
@@ -149,7 +168,11 @@ impl LetterFilter {
                 |_| {
                     let expected = "a time such as 2026-01-31T12:00:00Z";
                     let field = format!("{within}{field}");
-                    Err(Problem::field(field, expected, format!("'{text}'")))
+                    Err(Problem::field(
+                        field,
+                        expected,
+                        format!("'{}'", cut(text, 60)),
+                    ))
                 },
                 |moment| Ok(Some(moment.as_microsecond())),
             ),
@@ -225,6 +248,7 @@ pub(in crate::http) async fn look_up(desk: &Desk, id: &str) -> Result<LetterDeta
 }
 
 async fn find(desk: &Desk, id: &str) -> Result<Letter, Problem> {
+    check::name("id", id)?;
     let found = desk.store.letter(id).await.map_err(failed)?;
     found.ok_or_else(|| Problem::not_found(format!("no dead letter '{id}'")))
 }

@@ -110,6 +110,9 @@ impl TaskQuery {
     }
 }
 
+/// How many states a filter names at most.
+const STATES: usize = 20;
+
 /// Reads names of states; a task's own states are names of words, too.
 fn states(field: &str, text: Option<&str>) -> Result<Vec<String>, Problem> {
     let Some(text) = text else {
@@ -131,7 +134,11 @@ fn states(field: &str, text: Option<&str>) -> Result<Vec<String>, Problem> {
             known => known.to_string(),
         })
     };
-    names.take(20).map(read).collect()
+    if names.clone().count() > STATES {
+        let (expected, found) = (format!("at most {STATES} states"), "more");
+        return Err(Problem::field(field, expected, found));
+    }
+    names.map(read).collect()
 }
 
 fn moment(field: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {

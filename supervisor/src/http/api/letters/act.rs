@@ -10,6 +10,7 @@ use super::view::LetterView;
 use super::{failed, find};
 use crate::access::Identity;
 use crate::feed::Change;
+use crate::http::api::check;
 use crate::http::{Desk, Problem};
 use crate::letters::{self, Edit, Fate, Letter, Unfit};
 
@@ -36,12 +37,8 @@ pub(in crate::http) struct ReplayOrder {
 impl ReplayOrder {
     /// Reads the order for one letter.
     pub(super) fn edit(&self) -> Result<Edit, Problem> {
-        if let Some(queue) = &self.queue
-            && (queue.is_empty() || queue.len() > 255)
-        {
-            let found = format!("{} bytes", queue.len());
-            return Err(Problem::field("queue", "a name of 1 to 255 bytes", found));
-        }
+        let queue = self.queue.as_deref();
+        queue.map_or(Ok(()), |queue| check::name("queue", queue))?;
         Ok(Edit {
             args: self.args.clone(),
             kwargs: self.kwargs.clone(),
@@ -68,6 +65,7 @@ pub(in crate::http) async fn replay_task(
     task: &str,
     order: ReplayOrder,
 ) -> Result<LetterView, Problem> {
+    check::name("id", task)?;
     let found = desk.store.letter_of_task(task).await.map_err(failed)?;
     let letter = found.ok_or_else(|| {
         let detail = format!("no dead letter of task '{task}' is kept, so its message is unknown");

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::act::{ReplayOrder, now, told, unfit};
 use super::{LetterFilter, after, cursor, failed};
 use crate::access::Identity;
+use crate::http::api::check;
 use crate::http::api::page::Cursor;
 use crate::http::{Desk, Problem};
 use crate::letters::{self, Fate, Filter, Letter};
@@ -153,10 +154,15 @@ async fn perform(
 impl BulkOrder {
     fn filter(&self) -> Result<Filter, Problem> {
         match (self.ids.clone(), self.filter.clone()) {
-            (Some(ids), None) if ids.len() <= IDS => Ok(Filter {
-                ids: Some(ids),
-                ..LetterFilter::default().read("")?
-            }),
+            (Some(ids), None) if ids.len() <= IDS => {
+                for (at, id) in ids.iter().enumerate() {
+                    check::name(&format!("ids[{at}]"), id)?;
+                }
+                Ok(Filter {
+                    ids: Some(ids),
+                    ..LetterFilter::default().read("")?
+                })
+            }
             (Some(ids), None) => {
                 let expected = format!("at most {IDS} ids; name more by a filter");
                 Err(Problem::field("ids", expected, ids.len().to_string()))
