@@ -304,7 +304,16 @@ fn by_proxy(proxy: &TrustedProxy, headers: &HeaderMap) -> Result<Identity, Probl
         .groups_header
         .iter()
         .flat_map(|header| headers.get_all(header));
-    let groups = groups.filter_map(|groups| groups.to_str().ok());
+    let groups: Vec<_> = groups.collect();
+    if groups.len() > 1 {
+        let message = format!(
+            "expected one {}, found {}",
+            proxy.groups_header.as_deref().unwrap_or_default(),
+            groups.len()
+        );
+        return Err(Problem::new(401, "unauthorized", message));
+    }
+    let groups = groups.into_iter().filter_map(|groups| groups.to_str().ok());
     match proxy.role(groups.flat_map(|groups| groups.split(','))) {
         Some(role) => Ok(Identity::new(name, role, Via::Proxy)),
         None => {

@@ -189,6 +189,14 @@ async fn a_proxys_word_counts_from_where_it_is_trusted_alone() {
             ],
             Err(401),
         ),
+        (
+            &[
+                ("x-forwarded-user", "bob"),
+                ("x-forwarded-groups", "dev"),
+                ("x-forwarded-groups", "ops"),
+            ],
+            Err(401),
+        ),
     ] {
         assert_eq!(
             ask(&doorman, pairs, "10.1.1.1").await,
