@@ -126,7 +126,7 @@ pub(super) async fn add_consumer(
     arguments: Arguments,
 ) -> Answer {
     known(&desk, &name)?;
-    let queue = arguments.required("queue")?;
+    let queue = arguments.name("queue")?;
     let command = Command::add_consumer(queue);
     match ask(&desk, &who, &name, &name, "node.add_consumer", command).await? {
         Reply::Ok(text) => Ok(message(text)),
@@ -143,7 +143,7 @@ pub(super) async fn cancel_consumer(
     arguments: Arguments,
 ) -> Answer {
     known(&desk, &name)?;
-    let queue = arguments.required("queue")?;
+    let queue = arguments.name("queue")?;
     let command = Command::cancel_consumer(queue);
     match ask(&desk, &who, &name, &name, "node.cancel_consumer", command).await? {
         Reply::Ok(text) => Ok(message(text)),

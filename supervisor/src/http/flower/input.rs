@@ -49,6 +49,15 @@ impl Arguments {
         value.ok_or_else(|| Failure::new(400, format!("Missing argument {name}")))
     }
 
+    /// Reads a name that nodes and brokers can take.
+    pub(super) fn name(&self, name: &str) -> Result<&str, Failure> {
+        let value = self.required(name)?;
+        match value.len() > 255 || value.chars().any(char::is_control) {
+            true => Err(invalid(value, "name")),
+            false => Ok(value),
+        }
+    }
+
     /// Reads a number; the words of an error call the type as Python does.
     pub(super) fn number<T: FromStr>(&self, name: &str, kind: &str) -> Result<Option<T>, Failure> {
         self.text(name).map(|text| parse(text, kind)).transpose()

@@ -1,75 +1,167 @@
-//! Flower's search: terms that must all be found, some in a field of their own.
+//! Flower's search: terms joined by AND, which may be left out, and OR, in groups; some
+//! terms in a field of their own.
+
+use std::iter::Peekable;
+use std::vec::IntoIter;
 
 use crate::cluster::Task;
 
 /// What to search for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Search {
-    terms: Vec<Term>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Search {
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Term(Term),
 }
 
+/// A text, perhaps in one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Term {
+pub(super) struct Term {
     field: Option<&'static str>,
     /// In lower case.
     value: String,
 }
 
-/// The longest search, in bytes, and the most terms of one.
+/// A word of a search with its place, counted in characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word {
+    kind: Kind,
+    text: String,
+    at: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Open,
+    Close,
+    And,
+    Or,
+    Term,
+}
+
+/// The longest search, in characters, the most words of one, the deepest groups.
 const LONGEST: usize = 2_048;
-const TERMS: usize = 128;
+const WORDS: usize = 128;
+const DEEPEST: usize = 5;
 /// The shortest part of a text that is searched for.
 const SHORTEST: usize = 3;
 const FIELDS: [&str; 6] = ["name", "state", "worker", "args", "kwargs", "result"];
 
 impl Search {
-    /// Reads a search such as `name:app.add kwargs:user "two words"`.
+    /// Reads a search such as `name:app.add (kwargs:user=bob OR "two words")`.
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        if text.len() > LONGEST {
+        let text = text.trim();
+        if text.chars().count() > LONGEST {
             return Err(format!("Query exceeds {LONGEST} characters."));
         }
         let words = words(text)?;
-        if words.len() > TERMS {
-            return Err(format!("Query exceeds {TERMS} tokens."));
+        if words.is_empty() {
+            return Ok(Self::All(Vec::new()));
         }
-        let terms = words
-            .into_iter()
-            .filter(|(word, quoted)| *quoted || word != "AND");
-        let terms = terms.map(|(word, quoted)| Term::read(&word, quoted));
-        Ok(Self {
-            terms: terms.collect::<Result<_, _>>()?,
-        })
+        let mut words = words.into_iter().peekable();
+        let search = any(&mut words, 0)?;
+        match words.next() {
+            Some(word) => Err(wrong(format!("Unexpected '{}'", word.text), word.at)),
+            None => Ok(search),
+        }
     }
 
     pub(super) fn finds(&self, task: &Task) -> bool {
-        self.terms.iter().all(|term| term.finds(task))
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.finds(task)),
+            Self::Any(parts) => parts.iter().any(|part| part.finds(task)),
+            Self::Term(term) => term.finds(task),
+        }
+    }
+}
+
+fn wrong(message: impl std::fmt::Display, at: usize) -> String {
+    format!("{message} at position {at}.")
+}
+
+fn any(words: &mut Peekable<IntoIter<Word>>, depth: usize) -> Result<Search, String> {
+    let mut parts = vec![all(words, depth)?];
+    while let Some(or) = words.next_if(|word| word.kind == Kind::Or) {
+        if !starts(words) {
+            return Err(wrong("OR must be followed by a search term", or.at));
+        }
+        parts.push(all(words, depth)?);
+    }
+    Ok(Search::Any(parts))
+}
+
+fn all(words: &mut Peekable<IntoIter<Word>>, depth: usize) -> Result<Search, String> {
+    let mut parts = vec![one(words, depth)?];
+    loop {
+        if let Some(and) = words.next_if(|word| word.kind == Kind::And) {
+            if !starts(words) {
+                return Err(wrong("AND must be followed by a search term", and.at));
+            }
+        } else if !starts(words) {
+            return Ok(Search::All(parts));
+        }
+        parts.push(one(words, depth)?);
+    }
+}
+
+/// Says whether a term or a group comes.
+fn starts(words: &mut Peekable<IntoIter<Word>>) -> bool {
+    let next = words.peek().map(|word| word.kind);
+    matches!(next, Some(Kind::Term | Kind::Open))
+}
+
+fn one(words: &mut Peekable<IntoIter<Word>>, depth: usize) -> Result<Search, String> {
+    let Some(word) = words.next() else {
+        // Who asks for one has seen that one comes.
+        return Err("Expected a search term.".to_owned());
+    };
+    match word.kind {
+        Kind::Term => Term::read(&word).map(Search::Term),
+        Kind::Open if depth >= DEEPEST => {
+            let message = format!("Query nesting exceeds {DEEPEST} levels");
+            Err(wrong(message, word.at))
+        }
+        Kind::Open if words.peek().is_some_and(|next| next.kind == Kind::Close) => {
+            Err(wrong("Empty group", word.at))
+        }
+        Kind::Open => {
+            let group = any(words, depth + 1)?;
+            match words.next_if(|word| word.kind == Kind::Close) {
+                Some(_) => Ok(group),
+                None => Err(wrong("Missing closing parenthesis", word.at)),
+            }
+        }
+        Kind::Close | Kind::And | Kind::Or => Err(wrong("Expected a search term", word.at)),
     }
 }
 
 impl Term {
-    fn read(word: &str, quoted: bool) -> Result<Self, String> {
-        if !quoted && (matches!(word, "OR" | "NOT") || word.starts_with('-')) {
-            return Err(format!(
-                "'{word}' is not supported; terms are joined by AND."
-            ));
-        }
-        let field = word.split_once(':').and_then(|(field, value)| {
-            let known = FIELDS
-                .into_iter()
-                .find(|known| field.eq_ignore_ascii_case(known));
+    fn read(word: &Word) -> Result<Self, String> {
+        let text = word.text.as_str();
+        let field = text.split_once(':').and_then(|(field, value)| {
+            let mut known = FIELDS.into_iter();
+            let known = known.find(|known| field.eq_ignore_ascii_case(known));
             known.map(|known| (known, value))
         });
         let (field, value) = match field {
             Some((field, value)) => (Some(field), value),
-            None => (None, word),
+            None if text.starts_with('-') => {
+                return Err(wrong("Negation with '-' is not supported", word.at));
+            }
+            None => (None, text),
         };
         if value.is_empty() {
-            return Err("Search qualifier requires a value.".to_owned());
+            return Err(wrong("Search qualifier requires a value", word.at));
         }
-        if field != Some("state") && value.trim().len() < SHORTEST {
-            return Err(format!(
-                "Substring search terms must contain at least {SHORTEST} characters."
-            ));
+        let exact = match field {
+            Some("state") => true,
+            Some("kwargs") => value.contains('='),
+            _ => false,
+        };
+        if !exact && value.trim().chars().count() < SHORTEST {
+            let message =
+                format!("Substring search terms must contain at least {SHORTEST} characters");
+            return Err(wrong(message, word.at));
         }
         Ok(Self {
             field,
@@ -105,34 +197,67 @@ impl Term {
     }
 }
 
-/// Splits at spaces outside of quotes; says of each word whether it had quotes.
-fn words(text: &str) -> Result<Vec<(String, bool)>, String> {
-    let (mut words, mut word, mut quoted, mut inside) = (Vec::new(), String::new(), false, false);
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
+/// Splits at spaces and parentheses outside of quotes.
+fn words(text: &str) -> Result<Vec<Word>, String> {
+    let mut words = Vec::new();
+    let mut chars = text.chars().enumerate().peekable();
+    while let Some(&(at, c)) = chars.peek() {
+        if c.is_whitespace() {
+            chars.next();
+            continue;
+        }
+        let word = match c {
+            '(' | ')' => {
+                chars.next();
+                let kind = if c == '(' { Kind::Open } else { Kind::Close };
+                let text = c.to_string();
+                Word { kind, text, at }
+            }
+            _ => term(&mut chars, at)?,
+        };
+        words.push(word);
+        if words.len() > WORDS {
+            return Err(format!("Query exceeds {WORDS} tokens."));
+        }
+    }
+    Ok(words)
+}
+
+fn term(
+    chars: &mut Peekable<impl Iterator<Item = (usize, char)>>,
+    at: usize,
+) -> Result<Word, String> {
+    let (mut text, mut quoted, mut inside) = (String::new(), false, false);
+    while let Some(&(_, c)) = chars.peek() {
+        if !inside && (c.is_whitespace() || matches!(c, '(' | ')')) {
+            break;
+        }
+        chars.next();
         match c {
-            '\\' if matches!(chars.peek(), Some('"' | '\\')) => word.extend(chars.next()),
+            '\\' => match chars.next_if(|(_, next)| matches!(next, '"' | '\\')) {
+                Some((_, escaped)) => text.push(escaped),
+                None => text.push(c),
+            },
             '"' => {
                 quoted = true;
                 inside = !inside;
             }
-            c if c.is_whitespace() && !inside => {
-                if !word.is_empty() {
-                    words.push((std::mem::take(&mut word), quoted));
-                }
-                quoted = false;
-            }
-            '(' | ')' if !inside => return Err("Groups are not supported.".to_owned()),
-            c => word.push(c),
+            c => text.push(c),
         }
     }
     if inside {
-        return Err("Unterminated quoted phrase.".to_owned());
+        return Err(wrong("Unterminated quoted phrase", at));
     }
-    if !word.is_empty() {
-        words.push((word, quoted));
+    if text.is_empty() {
+        return Err(wrong("Empty search term", at));
     }
-    Ok(words)
+    let kind = match text.as_str() {
+        "NOT" if !quoted => return Err(wrong("NOT is not supported", at)),
+        "AND" if !quoted => Kind::And,
+        "OR" if !quoted => Kind::Or,
+        _ => Kind::Term,
+    };
+    Ok(Word { kind, text, at })
 }
 
 #[cfg(test)]
@@ -165,19 +290,47 @@ mod tests {
             ("kwargs:user=eve", false),
             ("id-1234", true),
             ("nothing", false),
+            ("nothing OR app.add", true),
+            ("nothing OR (app.add state:started)", false),
+            (
+                "(nothing OR app.add) AND (state:started OR worker:w1@host)",
+                true,
+            ),
         ] {
             assert_eq!(Search::read(text).unwrap().finds(&task), expected, "{text}");
         }
-        for bad in [
-            "ab",
-            "name:",
-            "\"open",
-            "a OR b",
-            "-name",
-            "(aaa)",
-            &"x".repeat(3_000),
+    }
+
+    // As Flower 2.2 says it.
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let short = "Substring search terms must contain at least 3 characters at position";
+        let deep = format!("{}aaa", "(".repeat(6));
+        for (text, expected) in [
+            ("ab", &*format!("{short} 0.")),
+            ("aaa öb", &format!("{short} 4.")),
+            ("name:", "Search qualifier requires a value at position 0."),
+            ("\"open", "Unterminated quoted phrase at position 0."),
+            (
+                "aaa OR",
+                "OR must be followed by a search term at position 4.",
+            ),
+            (
+                "aaa AND )",
+                "AND must be followed by a search term at position 4.",
+            ),
+            ("OR aaa", "Expected a search term at position 0."),
+            ("NOT aaa", "NOT is not supported at position 0."),
+            ("-name", "Negation with '-' is not supported at position 0."),
+            ("(aaa", "Missing closing parenthesis at position 0."),
+            ("aaa)", "Unexpected ')' at position 3."),
+            ("aaa ()", "Empty group at position 4."),
+            ("\"\"", "Empty search term at position 0."),
+            (&deep, "Query nesting exceeds 5 levels at position 5."),
+            (&"x".repeat(3_000), "Query exceeds 2048 characters."),
+            (&"xxx ".repeat(129), "Query exceeds 128 tokens."),
         ] {
-            assert!(Search::read(bad).is_err(), "{bad}");
+            assert_eq!(Search::read(text).unwrap_err(), expected, "{text}");
         }
     }
 }
