@@ -11,6 +11,8 @@ use crate::error::Error;
 pub(crate) struct Api {
     client: reqwest::Client,
     base: String,
+    /// The URL as errors tell it: without a password.
+    shown: String,
     token: Option<String>,
 }
 
@@ -27,6 +29,7 @@ impl Api {
         Ok(Self {
             client,
             base: url.trim_end_matches('/').to_owned(),
+            shown: celeriac::broker::mask(url),
             token: token.map(str::to_owned),
         })
     }
@@ -77,11 +80,12 @@ impl Api {
         };
         let unreachable = |error: reqwest::Error| {
             if error.is_timeout() {
-                return Error::Undecided(format!("the supervisor at {} took too long", self.base));
+                let shown = &self.shown;
+                return Error::Undecided(format!("the supervisor at {shown} took too long"));
             }
             Error::Failed(format!(
                 "the supervisor at {} is out of reach: {error}",
-                self.base
+                self.shown
             ))
         };
         let response = request.timeout(within).send().await.map_err(unreachable)?;
