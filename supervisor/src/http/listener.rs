@@ -23,11 +23,15 @@ pub(super) struct Bounded {
     idle: Duration,
 }
 
-/// A connection that ends when its client has sent and taken nothing for too long.
+/// A connection that ends when its client has taken too long: with nothing at all, or
+/// with one request. Each byte of a request does not count as a sign of life, because
+/// somebody who sends one now and then could keep all places for ever.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     idle: Duration,
+    /// Whether a request began to come since something was last answered.
+    receiving: bool,
     deadline: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }
@@ -70,6 +74,7 @@ impl Listener for Bounded {
                 Connection {
                     stream,
                     idle,
+                    receiving: false,
                     deadline,
                     _place: place,
                 },
@@ -89,13 +94,16 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        if !self.receiving {
+            self.receiving = true;
             let next = Instant::now() + self.idle;
             self.deadline.as_mut().reset(next);
-            return Poll::Ready(read);
         }
-        ready!(self.deadline.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Ready(read)
     }
 }
 
@@ -107,6 +115,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
         // A client that listens to a stream says nothing, but takes what it is sent.
+        self.receiving = false;
         let next = Instant::now() + self.idle;
         self.deadline.as_mut().reset(next);
         Poll::Ready(written)
@@ -118,5 +127,59 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_sends_a_byte_now_and_then_keeps_no_place() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut bounded = Bounded::new(listener, 1, Duration::from_millis(300));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut connection, _) = bounded.accept().await;
+        let trickle = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
+            while client.write_all(b"x").await.is_ok() {
+                ticks.tick().await;
+            }
+        });
+        let read = async {
+            let mut byte = [0];
+            loop {
+                if let Err(error) = connection.read_exact(&mut byte).await {
+                    return error.kind();
+                }
+            }
+        };
+        let ended = timeout(Duration::from_secs(20), read).await.unwrap();
+        assert_eq!(ended, io::ErrorKind::TimedOut);
+        trickle.abort();
+    }
+
+    #[tokio::test]
+    async fn who_takes_answers_stays() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut bounded = Bounded::new(listener, 1, Duration::from_secs(1));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut connection, _) = bounded.accept().await;
+        let (start, mut byte) = (Instant::now(), [0]);
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        while start.elapsed() < Duration::from_millis(1_500) {
+            ticks.tick().await;
+            client.write_all(b"x").await.unwrap();
+            connection.read_exact(&mut byte).await.unwrap();
+            connection.write_all(b"y").await.unwrap();
+            client.read_exact(&mut byte).await.unwrap();
+        }
     }
 }

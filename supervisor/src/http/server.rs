@@ -29,8 +29,8 @@ pub(crate) struct Bound {
     pub(crate) address: SocketAddr,
 }
 
-/// How long a client may send nothing. Longer than any wait for a result is not needed:
-/// a client that waits sends nothing either, so the wait is added.
+/// How long a client may send nothing, or take to send a request. What the request itself
+/// may take, and wait for a result, is added: a client that waits sends nothing either.
 const IDLE: Duration = Duration::from_secs(30);
 const THREADS: usize = 2;
 
@@ -66,7 +66,8 @@ impl HttpServer {
             .map_err(start)?;
         let (stop, mut stopping) = watch::channel(false);
         let (finished, done) = oneshot::channel();
-        let (grace, idle) = (desk.config.stop_timeout, IDLE + desk.config.max_wait);
+        let idle = IDLE + desk.config.request_timeout + desk.config.max_wait;
+        let grace = desk.config.stop_timeout;
         let connections = desk.config.max_connections;
         let serve = async move {
             let listener = tokio::net::TcpListener::from_std(bound.listener)?;
