@@ -181,6 +181,8 @@ pub(in crate::http) fn wrong(whole: &str, text: &str, query: Option<&str>) -> Pr
             Problem::field(field, "a number in range", value)
         }
         (Some(value), _) => Problem::field(field, format!("a valid value ({said})"), value),
+        // What a type of several forms says of itself.
+        (None, _) if field != whole => Problem::field(field, said, "another value"),
         (None, _) => {
             let expected = if whole == "body" { "JSON" } else { "a query" };
             Problem::field(field, expected, cut(said, FOUND))
@@ -240,6 +242,17 @@ mod tests {
         on: Option<bool>,
         #[allow(dead_code)]
         inside: Option<Box<Shape>>,
+        #[allow(dead_code)]
+        either: Option<Either>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(untagged, expecting = "a count or a name")]
+    enum Either {
+        #[allow(dead_code)]
+        Count(u64),
+        #[allow(dead_code)]
+        Name(String),
     }
 
     fn body(text: &str) -> String {
@@ -274,7 +287,7 @@ mod tests {
             ),
             (
                 r#"{"nmae":"a"}"#,
-                "nmae: expected one of: name, count, share, on, inside, found an unknown name",
+                "nmae: expected one of: name, count, share, on, inside, either, found an unknown name",
             ),
             (r#"{}"#, "name: expected a value, found none"),
             (
@@ -284,6 +297,10 @@ mod tests {
             (
                 r#"{"name":"a","inside":{"name":"b","on":1}}"#,
                 "inside.on: expected true or false, found integer '1'",
+            ),
+            (
+                r#"{"name":"a","either":true}"#,
+                "either: expected a count or a name, found another value",
             ),
             ("[]", "body: expected an object, found invalid length 0"),
             (
@@ -311,7 +328,7 @@ mod tests {
             ("name=a&name=b", "name: expected one value, found several"),
             (
                 "nmae=a",
-                "nmae: expected one of: name, count, share, on, inside, found an unknown name",
+                "nmae: expected one of: name, count, share, on, inside, either, found an unknown name",
             ),
             ("", "name: expected a value, found none"),
         ];

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use celeriac::AsyncResult;
 use celeriac::control::Command;
 use celeriac::trace::TraceContext;
-use celeriac_protocol::{Table, Value};
+use celeriac_protocol::{Table, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -330,6 +330,13 @@ impl Order {
             .map_or(Ok(()), |id| check::name(&path("id"), id))?;
         seconds(&path("countdown"), self.countdown)?;
         seconds(&path("expires"), self.expires)?;
+        if let Some(Value::Str(eta)) = self.options.get("eta")
+            && eta.parse::<Timestamp>().is_err()
+        {
+            let expected = "a time such as 2030-01-02T03:04:05+00:00";
+            let found = format!("'{}'", cut(eta, 60));
+            return Err(Problem::field(path("options.eta"), expected, found));
+        }
         let most = desk.config.max_wait.as_millis();
         if let Some(wait) = self.wait_ms.filter(|wait| u128::from(*wait) > most) {
             let expected = format!("at most {most}");
