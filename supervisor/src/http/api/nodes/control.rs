@@ -181,7 +181,9 @@ impl NodeControl {
 
     /// Returns the command as nodes hear it.
     fn command(&self) -> Result<(String, Command), Problem> {
-        let read = serde_json::to_value(self).and_then(serde_json::from_value::<Said>);
+        // Through a text, which keeps the order of the arguments.
+        let written = serde_json::to_string(self);
+        let read = written.and_then(|text| serde_json::from_str::<Said>(&text));
         let said = read.map_err(|error| Problem::new(500, "internal", error.to_string()))?;
         let mut command = Command::new(&said.command);
         for (name, value) in said.arguments {
