@@ -117,7 +117,7 @@ fn unknown(name: &str) -> Problem {
     tag = "schedules",
     summary = "Lists the schedules with their next and last runs",
     params(ScheduleQuery),
-    responses((status = 200, body = SchedulePage)),
+    responses((status = 200, body = SchedulePage, description = "One page of schedules")),
 )]
 async fn list(
     State(desk): State<Desk>,
@@ -140,7 +140,7 @@ async fn list(
     tag = "schedules",
     summary = "Shows a schedule",
     params(("name" = String, Path, description = "The entry's name")),
-    responses((status = 200, body = ScheduleView)),
+    responses((status = 200, body = ScheduleView, description = "The schedule")),
 )]
 async fn one(
     State(desk): State<Desk>,
@@ -159,7 +159,7 @@ async fn one(
         `crontab`, `solar` and `once`, and what else an entry has.",
     request_body(content = Object),
     responses(
-        (status = 201, body = ScheduleView),
+        (status = 201, body = ScheduleView, description = "The schedule, stored"),
         (status = 409, description = "The name is taken, or another supervisor must be asked"),
     ),
 )]
@@ -181,7 +181,7 @@ async fn create(
     params(("name" = String, Path, description = "The entry's name"), RevisionQuery),
     request_body(content = Object),
     responses(
-        (status = 200, body = ScheduleView),
+        (status = 200, body = ScheduleView, description = "The schedule"),
         (status = 409, description = "The revision is not the present one"),
         (status = 412, description = "If-Match is not the present revision"),
     ),
@@ -219,7 +219,7 @@ async fn put(
     params(("name" = String, Path, description = "The entry's name"), RevisionQuery),
     request_body(content = Object),
     responses(
-        (status = 200, body = ScheduleView),
+        (status = 200, body = ScheduleView, description = "The schedule"),
         (status = 409, description = "The revision is not the present one"),
         (status = 412, description = "If-Match is not the present revision"),
     ),
@@ -243,7 +243,7 @@ async fn patch(
     tag = "schedules",
     summary = "Deletes a schedule that was made here",
     params(("name" = String, Path, description = "The entry's name"), RevisionQuery),
-    responses((status = 204)),
+    responses((status = 204, description = "The schedule is gone")),
 )]
 async fn delete(
     State(desk): State<Desk>,
@@ -264,7 +264,7 @@ async fn delete(
     tag = "schedules",
     summary = "Sends the task of a schedule now, beside its ticks",
     params(("name" = String, Path, description = "The entry's name")),
-    responses((status = 202, body = RunView)),
+    responses((status = 202, body = RunView, description = "The task was sent")),
 )]
 async fn run(
     State(desk): State<Desk>,
@@ -283,7 +283,7 @@ async fn run(
     tag = "schedules",
     summary = "Shows when a schedule runs next",
     params(("name" = String, Path, description = "The entry's name"), NextQuery),
-    responses((status = 200, body = Preview)),
+    responses((status = 200, body = Preview, description = "The next runs")),
 )]
 async fn upcoming(
     State(desk): State<Desk>,
@@ -304,7 +304,7 @@ async fn upcoming(
     summary = "Shows when an entry would run, without storing it",
     params(NextQuery),
     request_body(content = Object),
-    responses((status = 200, body = Preview)),
+    responses((status = 200, body = Preview, description = "The next runs")),
 )]
 async fn preview(
     Query(query): Query<NextQuery>,
@@ -326,7 +326,7 @@ async fn preview(
     operation_id = "get_leader",
     tag = "schedules",
     summary = "Shows which supervisor leads, and sends the ticks of schedules",
-    responses((status = 200, body = LeaderView)),
+    responses((status = 200, body = LeaderView, description = "Who leads, if anybody does")),
 )]
 async fn leader(State(desk): State<Desk>) -> Json<LeaderView> {
     Json(who_leads(&desk))
