@@ -218,7 +218,8 @@ impl Letter {
             }
             value => (name, value),
         });
-        shown.collect()
+        let shown = redaction.value(Value::Map(shown.collect()));
+        shown.as_map().cloned().unwrap_or_default()
     }
 }
 
