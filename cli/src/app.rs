@@ -76,7 +76,9 @@ fn run(
     logging::start(&settings, if quiet { "error" } else { "info" })?;
     // A process that a node started for isolated tasks runs them, and nothing else. It has
     // the node's command line, so it builds the same app.
-    if let Some(status) = celeriac_node::isolation::enter(|| command::worker(&settings, &tasks, None)) {
+    if let Some(status) =
+        celeriac_node::isolation::enter(|| command::worker(&settings, &tasks, None))
+    {
         return Ok(status);
     }
     match cli.command {

@@ -163,7 +163,8 @@ fn messages(page: &mut Page<'_, '_>, shared: &Shared) -> fmt::Result {
         page.counters(
             "celeriac_node_spans",
             "Spans of traces, by what became of them; of this process",
-            each.into_iter().map(|(outcome, count)| ([("outcome", outcome)], count)),
+            each.into_iter()
+                .map(|(outcome, count)| ([("outcome", outcome)], count)),
         )?;
     }
     let restarts = shared

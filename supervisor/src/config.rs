@@ -311,7 +311,10 @@ impl Config {
     }
 
     pub(crate) fn management(&self) -> Result<Option<Address>, Error> {
-        self.management_url.as_deref().map(Address::parse).transpose()
+        self.management_url
+            .as_deref()
+            .map(Address::parse)
+            .transpose()
     }
 
     pub(crate) fn place(&self) -> Result<Place, Error> {
@@ -353,7 +356,10 @@ impl fmt::Debug for Config {
             .field("crash_limit", &self.crash_limit)
             .field("enable_events", &self.enable_events)
             .field("queue_interval", &self.queue_interval)
-            .field("management_url", &self.management_url.as_ref().map(|_| "**"))
+            .field(
+                "management_url",
+                &self.management_url.as_ref().map(|_| "**"),
+            )
             .field("broker_timeout", &self.broker_timeout)
             .field("request_timeout", &self.request_timeout)
             .field("max_wait", &self.max_wait)

@@ -3,8 +3,8 @@
 
 mod amqp;
 mod backend;
-mod beat;
 mod bad_input;
+mod beat;
 mod broker;
 mod builtin;
 mod cli;

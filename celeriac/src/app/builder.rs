@@ -130,7 +130,9 @@ impl AppBuilder {
             let expected = "a name that no other entry has, by Entry::named";
             Err(Error::invalid(what, expected, "it twice"))
         } else {
-            entry.check().map_err(|error| error.within(&format!("schedule {:?}", entry.name)))
+            entry
+                .check()
+                .map_err(|error| error.within(&format!("schedule {:?}", entry.name)))
         };
         self.note(added);
         self.schedules.push(entry);

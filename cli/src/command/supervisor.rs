@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use celeriac_supervisor::{Access, Config, LeaderElection, Redaction, Role, Supervisor, TrustedProxy};
+use celeriac_supervisor::{
+    Access, Config, LeaderElection, Redaction, Role, Supervisor, TrustedProxy,
+};
 
 use crate::app::Tasks;
 use crate::args;
@@ -114,7 +116,8 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
         config.history = history;
     }
     if let Some(election) = settings.with("leader_election", |text| {
-        text.parse::<LeaderElection>().map_err(|error| error.to_string())
+        text.parse::<LeaderElection>()
+            .map_err(|error| error.to_string())
     })? {
         config.leader_election = election;
     }

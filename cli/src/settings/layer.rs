@@ -16,19 +16,30 @@ use super::tables::{QueueTable, RouteTable};
 pub(crate) struct Layer {
     /// Broker URL: memory://, amqp://user:password@host:port/vhost, amqps://
     #[arg(
-        short, long, global = true, value_name = "URL", help_heading = "Connections"
+        short,
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Connections"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) broker: Option<String>,
     /// Result backend URL: rpc://, redis://, rediss://, memory://, disabled://
     #[arg(
-        short, long, global = true, value_name = "URL", help_heading = "Connections"
+        short,
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Connections"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) result_backend: Option<String>,
     /// Queue of calls that name none [default: celery]
     #[arg(
-        long, global = true, value_name = "QUEUE", help_heading = "Connections"
+        long,
+        global = true,
+        value_name = "QUEUE",
+        help_heading = "Connections"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) default_queue: Option<String>,
@@ -68,7 +79,11 @@ pub(crate) struct Layer {
     /// What to log: error, warn, info, debug, trace, or a filter such as
     /// info,celeriac=debug [default: info]
     #[arg(
-        short, long, global = true, value_name = "LEVEL", help_heading = "Logging"
+        short,
+        long,
+        global = true,
+        value_name = "LEVEL",
+        help_heading = "Logging"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) loglevel: Option<String>,
@@ -79,14 +94,22 @@ pub(crate) struct Layer {
 
     /// Name of the node [default: celeriac@<host>]
     #[arg(
-        short = 'n', long, global = true, value_name = "NAME", help_heading = "Node"
+        short = 'n',
+        long,
+        global = true,
+        value_name = "NAME",
+        help_heading = "Node"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) hostname: Option<String>,
     /// Queues to consume, separated by commas [default: those of [[queue]] in the settings
     /// file, else the default queue]
     #[arg(
-        short = 'Q', long, global = true, value_name = "QUEUES", help_heading = "Node"
+        short = 'Q',
+        long,
+        global = true,
+        value_name = "QUEUES",
+        help_heading = "Node"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) queues: Option<String>,
@@ -107,7 +130,12 @@ pub(crate) struct Layer {
     /// File in which revocations survive a restart, one for each node; %n, %h, %d and %p are
     /// its name, host, domain and full name [default: none]
     #[arg(
-        short = 'S', long = "statedb", alias = "state-db", global = true, value_name = "FILE", help_heading = "Node"
+        short = 'S',
+        long = "statedb",
+        alias = "state-db",
+        global = true,
+        value_name = "FILE",
+        help_heading = "Node"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) state_db: Option<String>,
@@ -208,7 +236,12 @@ pub(crate) struct Layer {
     pub(crate) lease_namespace: Option<String>,
     /// How long the Lease of a leader that died keeps others out, in whole seconds; one that
     /// is cut off stops after two thirds of it [default: 3s]
-    #[arg(long, global = true, value_name = "DURATION", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) lease_duration: Option<String>,
     /// URL at which people reach this supervisor, told to the others [default: the address,
@@ -222,11 +255,21 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "text")]
     pub(crate) management_url: Option<String>,
     /// Header in which a trusted proxy says who asks, such as X-Forwarded-User [default: none]
-    #[arg(long, global = true, value_name = "HEADER", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HEADER",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) trusted_header: Option<String>,
     /// Header in which a trusted proxy says the groups of who asks [default: none]
-    #[arg(long, global = true, value_name = "HEADER", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "HEADER",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) groups_header: Option<String>,
     /// Addresses that these headers are believed from, separated by commas, such as
@@ -236,7 +279,12 @@ pub(crate) struct Layer {
     pub(crate) trusted_proxies: Option<String>,
     /// Which group has which role, separated by commas, such as ops=operator,root=admin
     /// [default: none]
-    #[arg(long, global = true, value_name = "GROUP=ROLE", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "GROUP=ROLE",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) group_roles: Option<String>,
     /// Role of those that a trusted proxy names and that are in none of the groups
@@ -250,7 +298,12 @@ pub(crate) struct Layer {
     pub(crate) metrics_anonymous: Option<String>,
     /// Keywords whose values are hidden too, separated by commas, such as iban,card.number
     /// [default: none]
-    #[arg(long, global = true, value_name = "PATTERNS", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATTERNS",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) hide_keys: Option<String>,
     /// Hide the values of keywords such as password, secret, token: true or false
@@ -260,15 +313,30 @@ pub(crate) struct Layer {
     pub(crate) hide_defaults: Option<String>,
     /// Tasks whose arguments are hidden wholly, separated by commas, such as billing.*
     /// [default: none]
-    #[arg(long, global = true, value_name = "PATTERNS", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATTERNS",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) hide_arguments_of: Option<String>,
     /// Tasks whose results and errors are hidden wholly, separated by commas [default: none]
-    #[arg(long, global = true, value_name = "PATTERNS", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATTERNS",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) hide_results_of: Option<String>,
     /// How long the audit log keeps an entry [default: 365d]
-    #[arg(long, global = true, value_name = "DURATION", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) audit_age: Option<String>,
     /// How many entries the audit log keeps [default: 100000]
@@ -292,7 +360,12 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "text")]
     pub(crate) letters: Option<String>,
     /// How long dead letters are kept [default: 90d]
-    #[arg(long, global = true, value_name = "DURATION", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) letters_for: Option<String>,
     /// How often a node may end while a task runs before that task is put away; 0 for
@@ -307,7 +380,12 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "text")]
     pub(crate) store: Option<String>,
     /// How long the store keeps tasks, such as 30d [default: 7d]
-    #[arg(long, global = true, value_name = "DURATION", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) history_max_age: Option<String>,
     /// How many tasks the store keeps; the oldest go first; 0 for no history
@@ -322,26 +400,38 @@ pub(crate) struct Layer {
 
     /// SMTP server of celeriac.mail.send: smtp://[user:password@]host:port, smtps://
     #[arg(
-        long, global = true, value_name = "URL", help_heading = "Built-in tasks"
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Built-in tasks"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) smtp: Option<String>,
     /// Sender address of celeriac.mail.send
     #[arg(
-        long, global = true, value_name = "ADDRESS", help_heading = "Built-in tasks"
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        help_heading = "Built-in tasks"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) smtp_from: Option<String>,
     /// Hosts that celeriac.http.request may call, separated by commas, *.example.org
     /// for all below [default: any public host]
     #[arg(
-        long, global = true, value_name = "HOSTS", help_heading = "Built-in tasks"
+        long,
+        global = true,
+        value_name = "HOSTS",
+        help_heading = "Built-in tasks"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) http_allowed_hosts: Option<String>,
     /// Let celeriac.http.request call private addresses: true or false [default: false]
     #[arg(
-        long, global = true, value_name = "BOOL", help_heading = "Built-in tasks"
+        long,
+        global = true,
+        value_name = "BOOL",
+        help_heading = "Built-in tasks"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) http_allow_private: Option<String>,
@@ -372,7 +462,12 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "text")]
     pub(crate) service_name: Option<String>,
     /// What else traces say of this service, as name=value separated by commas [default: none]
-    #[arg(long, global = true, value_name = "ATTRIBUTES", help_heading = "Traces")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "ATTRIBUTES",
+        help_heading = "Traces"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) resource_attributes: Option<String>,
     /// Which traces are recorded, by OpenTelemetry's names [default: parentbased_always_on]

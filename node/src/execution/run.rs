@@ -366,19 +366,40 @@ fn log(job: &Job, outcome: &Outcome) {
             );
         }
         Outcome::Deadly { cause } => {
-            tracing::error!(task_id, task, trace_id, cause, "message is put away: it does not end");
+            tracing::error!(
+                task_id,
+                task,
+                trace_id,
+                cause,
+                "message is put away: it does not end"
+            );
         }
         Outcome::Unknown => tracing::error!(task_id, task, trace_id, "task is not registered here"),
         Outcome::Unreadable(error) => {
             tracing::error!(task_id, task, trace_id, queue = &*job.queue, %error, "message cannot be used");
         }
         Outcome::Reject { reason, requeue } => {
-            tracing::warn!(task_id, task, trace_id, reason, requeue, "task rejected its message");
+            tracing::warn!(
+                task_id,
+                task,
+                trace_id,
+                reason,
+                requeue,
+                "task rejected its message"
+            );
         }
         Outcome::Revoked(why) => {
-            tracing::info!(task_id, task, trace_id, reason = why.as_str(), "task was called off");
+            tracing::info!(
+                task_id,
+                task,
+                trace_id,
+                reason = why.as_str(),
+                "task was called off"
+            );
         }
-        Outcome::Lost => tracing::warn!(task_id, task, trace_id, "task is given back to the broker"),
+        Outcome::Lost => {
+            tracing::warn!(task_id, task, trace_id, "task is given back to the broker")
+        }
     }
 }
 

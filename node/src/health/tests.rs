@@ -151,7 +151,11 @@ async fn what_the_dashboard_and_the_alerts_ask_for_is_served() {
     let shared = node();
     let (_health, address) = serve(&shared);
     shared.queues.insert("mail".to_owned(), Arc::default());
-    shared.restarts.lock().unwrap().insert("heart".to_owned(), 1);
+    shared
+        .restarts
+        .lock()
+        .unwrap()
+        .insert("heart".to_owned(), 1);
     let (_, text) = get(address, "/metrics").await;
     let words = |text: &str| -> std::collections::BTreeSet<String> {
         text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')

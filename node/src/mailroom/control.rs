@@ -15,8 +15,8 @@ use super::command::Answer;
 use crate::config::Autoscale;
 use crate::execution::limits::RunLimits;
 use crate::heart;
-use crate::job::Stage;
 use crate::heart::tempo::BOUNDS;
+use crate::job::Stage;
 use crate::shared::{Command, Phase, Shared};
 use crate::shutdown::Wish;
 

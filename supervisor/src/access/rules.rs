@@ -99,12 +99,7 @@ const RULES: &[(&str, &str, Option<Role>, &str)] = &[
     ("POST", "/schedules/{name}/run", OPERATOR, "schedule.run"),
     ("POST", "/schedules/{name}/enable", ADMIN, "schedule.edit"),
     ("POST", "/schedules/{name}/disable", ADMIN, "schedule.edit"),
-    (
-        "POST",
-        "/schedules/{name}/delete",
-        ADMIN,
-        "schedule.delete",
-    ),
+    ("POST", "/schedules/{name}/delete", ADMIN, "schedule.delete"),
     ("POST", "/dead-letters/replay", OPERATOR, "letter.replay"),
     ("POST", "/dead-letters/discard", ADMIN, "letter.discard"),
     (

@@ -41,7 +41,15 @@ impl ActorThread {
             let arbiters = [Arbiter::new(), Arbiter::new()];
             let root = runner.block_on(async {
                 let [intake, backend] = arbiters.each_ref().map(Arbiter::handle);
-                Root::new(app, config, board, station, Arbiters { intake, backend }, end).start()
+                Root::new(
+                    app,
+                    config,
+                    board,
+                    station,
+                    Arbiters { intake, backend },
+                    end,
+                )
+                .start()
             });
             let system = runner.block_on(async { System::current() });
             if ready.send((system, root)).is_err() {

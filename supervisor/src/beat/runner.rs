@@ -1,6 +1,8 @@
 //! The loop of the beat: follows a leader, or leads.
 
-use std::collections::HashMap;
+mod store;
+mod turn;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,10 +12,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
 
+use self::turn::Turn;
 use super::actor::Station;
-use super::book::{Book, Mark, Now, Sent};
+use super::book::{Book, Now, Sent};
 use super::desk::View;
-use super::job::{self, Done, Job, Reading};
+use super::job::{self, Done, Job};
 use super::news::{Leader, News};
 use super::plan;
 use crate::board::Board;
@@ -47,9 +50,9 @@ pub(super) struct Runner {
     revision: Option<i64>,
     /// The store's marks are known.
     loaded: bool,
-    stand: Task,
-    read: Task,
-    write: Task,
+    stand: Turn,
+    read: Turn,
+    write: Turn,
     /// Why nobody can be elected.
     vote: Option<String>,
     trouble: Option<String>,
@@ -67,15 +70,8 @@ struct Lead {
     claimed: bool,
     /// The store was asked once, whatever it said.
     asked: bool,
-    claim: Task,
-    tell: Task,
-}
-
-/// Something that is done again and again, one at a time.
-#[derive(Debug, Clone, Copy)]
-struct Task {
-    runs: bool,
-    again: Instant,
+    claim: Turn,
+    tell: Turn,
 }
 
 /// How often the store is looked at, and a failed look is tried again.
@@ -84,23 +80,6 @@ const POLL: Duration = Duration::from_secs(1);
 const TELL: Duration = Duration::from_secs(2);
 /// How often the others are shown what changed, at most.
 const SHOW: Duration = Duration::from_millis(50);
-
-impl Task {
-    fn at(again: Instant) -> Self {
-        Self { runs: false, again }
-    }
-
-    /// Says whether it is time, and that it runs then.
-    fn begin(&mut self, now: Instant) -> bool {
-        let due = !self.runs && self.again <= now;
-        self.runs |= due;
-        due
-    }
-
-    fn over(&mut self, now: Instant, wait: Duration) {
-        *self = Self::at(now + wait);
-    }
-}
 
 impl Runner {
     pub(super) fn new(app: App, board: Arc<Board>, station: Station) -> Self {
@@ -121,9 +100,9 @@ impl Runner {
             store: None,
             revision: None,
             loaded: false,
-            stand: Task::at(now),
-            read: Task::at(now),
-            write: Task::at(now),
+            stand: Turn::at(now),
+            read: Turn::at(now),
+            write: Turn::at(now),
             vote: None,
             trouble: None,
             shown: None,
@@ -312,8 +291,8 @@ impl Runner {
             since: now.wall,
             claimed: false,
             asked: false,
-            claim: Task::at(now.steady),
-            tell: Task::at(now.steady),
+            claim: Turn::at(now.steady),
+            tell: Turn::at(now.steady),
         });
     }
 
@@ -329,56 +308,6 @@ impl Runner {
             self.stand.over(Instant::now(), jitter());
             self.leader = None;
         }
-    }
-
-    fn claimed(&mut self, claimed: Result<(u64, HashMap<String, Mark>), StoreError>, now: Now) {
-        let Some(lead) = &mut self.lead else { return };
-        lead.asked = true;
-        lead.claim.over(now.steady, POLL);
-        match claimed {
-            Ok((term, marks)) => {
-                lead.term = term;
-                lead.claimed = true;
-                self.seen = self.seen.max(term);
-                self.book.load(marks);
-                self.loaded = true;
-                self.trouble = None;
-            }
-            Err(error) => self.store_failed(&error),
-        }
-    }
-
-    fn learn(&mut self, reading: Reading, now: Now) {
-        if self.lead.as_ref().is_none_or(|lead| lead.claimed) {
-            self.trouble = None;
-        }
-        self.store = Some(reading.store);
-        self.revision = Some(reading.revision);
-        if let Some(stored) = reading.stored {
-            let plan = plan::merge(self.app.schedules(), stored);
-            self.book.plan(plan, now.wall);
-        }
-        if let Some(marks) = reading.marks {
-            self.book.load(marks);
-            self.loaded = true;
-        }
-        if self.lead.is_none() && self.write.begin(now.steady) {
-            // Where the store is shared, the leader has written all of this.
-            let heard = |(_, mark): &(_, Mark)| mark.last.is_some();
-            let dirty: Vec<_> = self.book.take_dirty().into_iter().filter(heard).collect();
-            match dirty.is_empty() {
-                true => self.write.over(now.steady, Duration::ZERO),
-                false => self.jobs.push(job::write(&self.board.store, None, dirty)),
-            }
-        }
-    }
-
-    fn store_failed(&mut self, error: &StoreError) {
-        let text = error.to_string();
-        if self.trouble.as_ref() != Some(&text) {
-            tracing::warn!(%error, "the beat cannot use the store; ticks go on from memory");
-        }
-        self.trouble = Some(text);
     }
 
     fn sent(&mut self, name: &str, sent: Vec<Sent>, failure: Option<String>, now: Now) {

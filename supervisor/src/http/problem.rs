@@ -108,10 +108,6 @@ impl Problem {
         self.status
     }
 
-    pub(crate) fn code(&self) -> &'static str {
-        self.code
-    }
-
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }

@@ -41,7 +41,7 @@ impl Writer {
                 if taken {
                     self.save(&self.records(batch)).await;
                 }
-                if !full && !(stopping && taken) {
+                if !(full || stopping && taken) {
                     break;
                 }
             }

@@ -137,7 +137,10 @@ async fn the_page_shows_what_is_known_and_escapes_it() {
         page.head
     );
     assert!(page.body.contains("w1@host"));
-    assert!(page.body.contains("&#60;script&#62;alert(1)&#60;/script&#62;"));
+    assert!(
+        page.body
+            .contains("&#60;script&#62;alert(1)&#60;/script&#62;")
+    );
     assert!(!page.body.contains("<script>alert"));
     for asset in [
         "/assets/any/control-room.css",

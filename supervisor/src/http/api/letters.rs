@@ -2,6 +2,7 @@
 
 mod act;
 mod bulk;
+mod place;
 mod view;
 
 use axum::Json;
@@ -14,6 +15,7 @@ use utoipa_axum::routes;
 
 pub(in crate::http) use self::act::{ReplayOrder, discard, replay, replay_task};
 pub(in crate::http) use self::bulk::{BulkAnswer, BulkOrder, discard_all, replay_all};
+use self::place::{after, cursor};
 pub(in crate::http) use self::view::{LetterDetail, LetterPage, LetterView};
 use super::check;
 use super::page::{Cursor, Limit};
@@ -22,7 +24,7 @@ use crate::cluster::cut;
 use crate::http::extract::{Body, Path, Query};
 use crate::http::{Desk, Problem};
 use crate::letters::{Fate, Filter, Letter};
-use crate::store::{After, StoreError};
+use crate::store::StoreError;
 
 /// Which letters to list.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -191,26 +193,6 @@ impl LetterFilter {
             state: Some(Fate::KEPT),
         })
     }
-}
-
-/// Reads where a page starts.
-fn after(cursor: Option<&Cursor<String>>) -> Result<Option<After>, Problem> {
-    let Some(Cursor(text)) = cursor else {
-        return Ok(None);
-    };
-    let read = text.split_once('/').and_then(|(died_at, id)| {
-        Some(After {
-            died_at: died_at.parse().ok()?,
-            id: id.to_owned(),
-        })
-    });
-    read.map(Some)
-        .ok_or_else(|| Problem::field("cursor", "next_cursor of the page before", "another text"))
-}
-
-/// Writes where the page after a letter starts.
-fn cursor(letter: &Letter) -> String {
-    Cursor(format!("{}/{}", letter.died_at, letter.id)).text()
 }
 
 fn failed(error: StoreError) -> Problem {

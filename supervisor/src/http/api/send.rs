@@ -1,6 +1,7 @@
 //! Sending tasks, and calling them off.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+mod order;
+
 use std::time::{Duration, Instant};
 
 use actix::{Handler, Message};
@@ -10,50 +11,21 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use celeriac::AsyncResult;
 use celeriac::control::Command;
-use celeriac::trace::TraceContext;
-use celeriac_protocol::{Table, Timestamp, Value};
+use celeriac_protocol::Value;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+pub(in crate::http) use self::order::Order;
 use super::check;
 use super::span::Span;
 use super::tasks::{Begin, Keys};
 use crate::actor::{Awaited, Finished, Launched, Root};
-use crate::cluster::{Call, cut};
 use crate::http::extract::{Body, Path, Query};
 use crate::http::view::TaskView;
 use crate::http::{Desk, Problem};
-
-/// A task to send.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct Order {
-    name: String,
-    #[serde(default)]
-    #[schema(value_type = Vec<serde_json::Value>)]
-    args: Vec<Value>,
-    #[serde(default)]
-    #[schema(value_type = Object)]
-    kwargs: Table,
-    queue: Option<String>,
-    /// Seconds.
-    countdown: Option<f64>,
-    /// Seconds from now, in which it must have started.
-    expires: Option<f64>,
-    priority: Option<u8>,
-    id: Option<String>,
-    wait_ms: Option<u64>,
-    /// Further options of the call, by their names in Celery.
-    #[serde(default)]
-    #[schema(value_type = Object)]
-    options: Table,
-    /// What the request said of a trace.
-    #[serde(skip)]
-    trace: Option<TraceContext>,
-}
 
 /// How to send a task.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -73,11 +45,6 @@ pub(in crate::http) struct Revocation {
     terminate: bool,
     signal: Option<String>,
 }
-
-/// The longest delay: what the delay queues of Celery can hold. No expiry needs more.
-const LONGEST: f64 = 268_435_455.0;
-/// Arguments are shown as texts, cut to this many bytes.
-const TEXT: usize = 4 * 1024;
 
 /// A task that was sent and is not done yet.
 #[derive(Debug, Serialize, ToSchema)]
@@ -214,17 +181,6 @@ async fn revoke(
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
 }
 
-/// A time from now on.
-fn seconds(field: &str, value: Option<f64>) -> Result<(), Problem> {
-    match value.filter(|seconds| !(0.0..=LONGEST).contains(seconds)) {
-        Some(found) => {
-            let expected = format!("0 to {LONGEST} seconds");
-            Err(Problem::field(field, expected, found.to_string()))
-        }
-        None => Ok(()),
-    }
-}
-
 impl Order {
     /// Sends the task and waits as long as it was asked to.
     async fn answer(self, desk: &Desk, id: Option<Uuid>) -> Result<Response, Problem> {
@@ -278,115 +234,12 @@ impl Order {
         Ok(result)
     }
 
-    /// Lets the task continue the trace of a request.
-    pub(in crate::http) fn within_trace(mut self, headers: &HeaderMap) -> Self {
-        let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
-        self.trace = TraceContext::read(header);
-        self
-    }
-
     /// Sends the task without waiting, and returns its id.
     pub(in crate::http) async fn post(self, desk: &Desk) -> Result<String, Problem> {
         let result = self.launch(desk, None).await?;
         let id = result.id().to_owned();
         tell(desk, Awaited(result)).await;
         Ok(id)
-    }
-
-    pub(in crate::http) const fn waits(&self) -> bool {
-        self.wait_ms.is_some()
-    }
-
-    /// Tells this request from another with the same key; how long it waits does not
-    /// matter.
-    fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        format!(
-            "{:?}",
-            (
-                &self.name,
-                &self.args,
-                &self.kwargs,
-                &self.queue,
-                self.countdown,
-                self.expires,
-                self.priority,
-                &self.options,
-            )
-        )
-        .hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// Checks the order; `within` is the path to it, for errors.
-    pub(in crate::http) fn check(&self, desk: &Desk, within: &str) -> Result<(), Problem> {
-        let path = |field: &str| format!("{within}{field}");
-        check::name(&path("name"), &self.name)?;
-        self.queue
-            .as_deref()
-            .map_or(Ok(()), |queue| check::name(&path("queue"), queue))?;
-        self.id
-            .as_deref()
-            .map_or(Ok(()), |id| check::name(&path("id"), id))?;
-        seconds(&path("countdown"), self.countdown)?;
-        seconds(&path("expires"), self.expires)?;
-        if let Some(Value::Str(eta)) = self.options.get("eta")
-            && eta.parse::<Timestamp>().is_err()
-        {
-            let expected = "a time such as 2030-01-02T03:04:05+00:00";
-            let found = format!("'{}'", cut(eta, 60));
-            return Err(Problem::field(path("options.eta"), expected, found));
-        }
-        let most = desk.config.max_wait.as_millis();
-        if let Some(wait) = self.wait_ms.filter(|wait| u128::from(*wait) > most) {
-            let expected = format!("at most {most}");
-            return Err(Problem::field(path("wait_ms"), expected, wait.to_string()));
-        }
-        // Said before anything is sent: a task cannot be taken back.
-        if self.wait_ms.is_some() && !desk.app.backend().capabilities().stores {
-            let message = "wait_ms is not possible without a result backend; leave it out, or give \
-                           the supervisor a backend such as redis://";
-            return Err(Problem::new(422, "unsupported", message));
-        }
-        Ok(())
-    }
-
-    /// Returns the call as the history shows it.
-    fn call(&self) -> Call {
-        let show = |json: serde_json::Result<String>| json.ok().map(|text| cut(&text, TEXT));
-        Call {
-            name: Some(self.name.as_str().into()),
-            args: show(serde_json::to_string(&self.args)),
-            kwargs: show(serde_json::to_string(&self.kwargs)),
-            ..Call::default()
-        }
-    }
-
-    async fn send(self, desk: &Desk) -> celeriac::Result<AsyncResult<Value>> {
-        let mut call = desk.app.call(self.name).args(self.args).kwargs(self.kwargs);
-        // Headers among the options take their place.
-        for (name, value) in self.trace.iter().flat_map(TraceContext::headers) {
-            call = call.header(name, value);
-        }
-        for (name, value) in self.options {
-            call = call.option(&name, value);
-        }
-        if let Some(queue) = self.queue {
-            call = call.queue(queue);
-        }
-        if let Some(seconds) = self.countdown.filter(|seconds| *seconds > 0.0) {
-            call = call.countdown(Duration::from_secs_f64(seconds));
-        }
-        if let Some(seconds) = self.expires {
-            call = call.expires(Duration::from_secs_f64(seconds));
-        }
-        if let Some(priority) = self.priority {
-            call = call.priority(priority);
-        }
-        if let Some(id) = self.id {
-            call = call.id(id);
-        }
-        call.send(&desk.app).await
     }
 }
 

@@ -55,7 +55,10 @@ pub(super) async fn list(State(desk): State<Desk>, arguments: Arguments) -> Answ
             return Ok(response);
         }
     };
-    let found = desk.board.history.list(|task| filter.takes(task), None, MOST);
+    let found = desk
+        .board
+        .history
+        .list(|task| filter.takes(task), None, MOST);
     let mut tasks = found.tasks;
     tasks.retain(|task| within(task.received_at(), after, before) && search.finds(task));
     match key {

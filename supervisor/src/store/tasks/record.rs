@@ -191,7 +191,7 @@ impl TaskRecord {
             self.steps.clone()
         };
         steps.extend(sent);
-        steps.sort_by(|a, b| (a.at, a.kind).cmp(&(b.at, b.kind)));
+        steps.sort_by_key(|step| (step.at, step.kind));
         steps
     }
 }

@@ -114,11 +114,6 @@ impl ScheduleView {
                 .unwrap_or_default(),
         }
     }
-
-    /// Tells whether it can be edited here, beyond its switch.
-    pub(in crate::http) fn is_editable(&self) -> bool {
-        self.origin == Origin::Api.as_str()
-    }
 }
 
 impl LeaderView {
