@@ -333,7 +333,7 @@ mod tests {
             assert_eq!(span(seconds), text);
         }
         assert_eq!(rate(0.0), "0");
-        assert_eq!(rate(3.14159), "3.14");
+        assert_eq!(rate(6.2512), "6.25");
         assert_eq!(percent(0.0123), "1.2 %");
         assert_eq!(short("0123456789", 8), "01234567");
         assert_eq!(short("é", 8), "é");

@@ -6,7 +6,7 @@ use celeriac::Entry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::beat::{Line, Origin, View};
+use crate::beat::{Line, View};
 use crate::http::Desk;
 
 /// A schedule entry.
