@@ -262,6 +262,19 @@ fn resident() -> u64 {
 // S38: ten minutes of a thousand nodes under faults.
 #[test]
 fn a_thousand_nodes_are_followed_through_a_storm() {
+    const ALONE: &str = "CELERIAC_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        // In a process of its own: the memory of this one is that of every other test, too.
+        let name = "cluster::simulation::a_thousand_nodes_are_followed_through_a_storm";
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "{said}{output:?}");
+        return;
+    }
     let before = resident();
     let report = run(&plan(1));
     let grown = resident().saturating_sub(before) >> 20;
