@@ -97,8 +97,9 @@ impl Cli {
 
     /// Returns the whole command line, with the help of each command as it is shown.
     pub(crate) fn tree() -> clap::Command {
-        let mut tree = Self::command();
-        // Settings reach the subcommands only when the tree is built.
+        // Every command takes every setting; they reach the subcommands only when the tree
+        // is built.
+        let mut tree = Self::command().mut_args(|arg| arg.global(true));
         tree.build();
         for command in tree.get_subcommands_mut() {
             let name = command.get_name().to_owned();
@@ -276,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_node_is_started_like_a_celery_worker() {
-        let cli = Cli::try_parse_from([
+        let cli = Cli::parse_line([
             "celeriac",
             "node",
             "-b",

@@ -22,6 +22,7 @@ pub(crate) mod document;
 pub(crate) mod errback;
 pub(crate) mod hooks;
 pub(crate) mod limits;
+mod log;
 pub(crate) mod outcome;
 pub(crate) mod replace;
 pub(crate) mod report;

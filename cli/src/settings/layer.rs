@@ -15,52 +15,35 @@ use super::tables::{QueueTable, RouteTable};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Layer {
     /// Broker URL: memory://, amqp://user:password@host:port/vhost, amqps://
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "URL",
-        help_heading = "Connections"
-    )]
+    #[arg(short, long, value_name = "URL", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) broker: Option<String>,
     /// Result backend URL: rpc://, redis://, rediss://, memory://, disabled://
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "URL",
-        help_heading = "Connections"
-    )]
+    #[arg(short, long, value_name = "URL", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) result_backend: Option<String>,
     /// Queue of calls that name none [default: celery]
-    #[arg(
-        long,
-        global = true,
-        value_name = "QUEUE",
-        help_heading = "Connections"
-    )]
+    #[arg(long, value_name = "QUEUE", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) default_queue: Option<String>,
     /// Tell monitors of every task that is sent: true or false [default: false]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Connections")]
+    #[arg(long, value_name = "BOOL", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) send_sent_events: Option<String>,
     /// Store with results what was called, where and how: true or false [default: false]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Connections")]
+    #[arg(long, value_name = "BOOL", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) result_extended: Option<String>,
     /// Highest priority of queues that do not say theirs, 1 to 255 [default: none]
-    #[arg(long, global = true, value_name = "N", help_heading = "Connections")]
+    #[arg(long, value_name = "N", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) queue_max_priority: Option<String>,
     /// How queues are kept that no [[queue]] describes: classic or quorum [default: classic]
-    #[arg(long, global = true, value_name = "TYPE", help_heading = "Connections")]
+    #[arg(long, value_name = "TYPE", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) queue_type: Option<String>,
     /// Make queues that no [[queue]] describes: true or false [default: true]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Connections")]
+    #[arg(long, value_name = "BOOL", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) create_missing_queues: Option<String>,
     /// The queues of a settings file.
@@ -78,53 +61,35 @@ pub(crate) struct Layer {
 
     /// What to log: error, warn, info, debug, trace, or a filter such as
     /// info,celeriac=debug [default: info]
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "LEVEL",
-        help_heading = "Logging"
-    )]
+    #[arg(short, long, value_name = "LEVEL", help_heading = "Logging")]
     #[serde(deserialize_with = "text")]
     pub(crate) loglevel: Option<String>,
     /// How to log: text or json [default: text]
-    #[arg(long, global = true, value_name = "FORMAT", help_heading = "Logging")]
+    #[arg(long, value_name = "FORMAT", help_heading = "Logging")]
     #[serde(deserialize_with = "text")]
     pub(crate) log_format: Option<String>,
 
     /// Name of the node [default: celeriac@<host>]
-    #[arg(
-        short = 'n',
-        long,
-        global = true,
-        value_name = "NAME",
-        help_heading = "Node"
-    )]
+    #[arg(short = 'n', long, value_name = "NAME", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) hostname: Option<String>,
     /// Queues to consume, separated by commas [default: those of [[queue]] in the settings
     /// file, else the default queue]
-    #[arg(
-        short = 'Q',
-        long,
-        global = true,
-        value_name = "QUEUES",
-        help_heading = "Node"
-    )]
+    #[arg(short = 'Q', long, value_name = "QUEUES", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) queues: Option<String>,
     /// Consume also a queue that leads to this node alone, <node>.dq2: true or false
     /// [default: false]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
+    #[arg(long, value_name = "BOOL", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) worker_direct: Option<String>,
     /// How many tasks run at once [default: 8 per core]
-    #[arg(short, long, global = true, value_name = "N", help_heading = "Node")]
+    #[arg(short, long, value_name = "N", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) concurrency: Option<String>,
     /// Let the number of tasks that run at once follow the load: max,min, or max alone for
     /// max,0 [default: off]
-    #[arg(long, global = true, value_name = "MAX,MIN", help_heading = "Node")]
+    #[arg(long, value_name = "MAX,MIN", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) autoscale: Option<String>,
     /// File in which revocations survive a restart, one for each node; %n, %h, %d and %p are
@@ -133,214 +98,173 @@ pub(crate) struct Layer {
         short = 'S',
         long = "statedb",
         alias = "state-db",
-        global = true,
         value_name = "FILE",
         help_heading = "Node"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) state_db: Option<String>,
     /// Let remote control restart the pool: true or false [default: false]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
+    #[arg(long, value_name = "BOOL", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) pool_restarts: Option<String>,
     /// Messages taken ahead: 4x is four per place, 100 is a hundred [default: 4x]
-    #[arg(long, global = true, value_name = "N|Nx", help_heading = "Node")]
+    #[arg(long, value_name = "N|Nx", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) prefetch: Option<String>,
     /// Hard time limit of tasks that have none of their own, such as 10m [default: none]
-    #[arg(long, global = true, value_name = "DURATION", help_heading = "Node")]
+    #[arg(long, value_name = "DURATION", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) time_limit: Option<String>,
     /// Soft time limit of tasks that have none of their own [default: none]
-    #[arg(long, global = true, value_name = "DURATION", help_heading = "Node")]
+    #[arg(long, value_name = "DURATION", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) soft_time_limit: Option<String>,
     /// How long running tasks may take after the first SIGTERM [default: 30s]
-    #[arg(long, global = true, value_name = "DURATION", help_heading = "Node")]
+    #[arg(long, value_name = "DURATION", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) drain_deadline: Option<String>,
     /// Send task events, for monitors: true or false [default: false]
     #[arg(
-        short = 'E', long, global = true, value_name = "BOOL", num_args = 0..=1,
+        short = 'E', long, value_name = "BOOL", num_args = 0..=1,
         default_missing_value = "true", require_equals = true, help_heading = "Node"
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) events: Option<String>,
     /// Address of the node's /livez, /readyz and /metrics [default: none]
-    #[arg(long, global = true, value_name = "ADDR", help_heading = "Node")]
+    #[arg(long, value_name = "ADDR", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) http: Option<String>,
     /// Largest body that is read, in bytes [default: 16777216]
-    #[arg(long, global = true, value_name = "BYTES", help_heading = "Node")]
+    #[arg(long, value_name = "BYTES", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) max_body: Option<String>,
     /// Which messages go to <queue>.dead when they end badly: none, undecodable (what
     /// nobody can run) or failed (those of failed tasks too) [default: failed]
-    #[arg(long, global = true, value_name = "WHICH", help_heading = "Node")]
+    #[arg(long, value_name = "WHICH", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) dead_letters: Option<String>,
     /// Deliveries without an end after which a message of a quorum queue is a dead
     /// letter; 0 for no limit [default: 16]
-    #[arg(long, global = true, value_name = "N", help_heading = "Node")]
+    #[arg(long, value_name = "N", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) max_deliveries: Option<String>,
     /// Run Celery's own tasks, such as celery.map: true or false [default: true]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Node")]
+    #[arg(long, value_name = "BOOL", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) builtin_tasks: Option<String>,
 
     /// How many processes run isolated tasks [default: the concurrency]
-    #[arg(long, global = true, value_name = "N", help_heading = "Node")]
+    #[arg(long, value_name = "N", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) child_processes: Option<String>,
     /// Replace the process of isolated tasks after so many tasks [default: never]
-    #[arg(long, global = true, value_name = "N", help_heading = "Node")]
+    #[arg(long, value_name = "N", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) max_tasks_per_child: Option<String>,
     /// Replace the process of isolated tasks that holds more KiB after a task
     /// [default: never]
-    #[arg(long, global = true, value_name = "KIB", help_heading = "Node")]
+    #[arg(long, value_name = "KIB", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) max_memory_per_child: Option<String>,
     /// Kill the process of isolated tasks that holds more KiB [default: never]
-    #[arg(long, global = true, value_name = "KIB", help_heading = "Node")]
+    #[arg(long, value_name = "KIB", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) memory_limit_per_child: Option<String>,
 
     /// Address of the supervisor's API and pages [default: 127.0.0.1:9595]
-    #[arg(long, global = true, value_name = "ADDR", help_heading = "Supervisor")]
+    #[arg(long, value_name = "ADDR", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) listen: Option<String>,
     /// Token that API requests must bear; needed to listen beyond loopback [default: none]
-    #[arg(long, global = true, value_name = "TOKEN", help_heading = "Supervisor")]
+    #[arg(long, value_name = "TOKEN", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) token: Option<String>,
     /// Listen beyond loopback without a token: true or false [default: false]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Supervisor")]
+    #[arg(long, value_name = "BOOL", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) allow_anonymous: Option<String>,
     /// How one of several supervisors is elected to send the ticks of schedules: auto,
     /// broker, lease or none; auto is a Lease in a pod of Kubernetes with --lease, else the
     /// broker [default: auto]
-    #[arg(long, global = true, value_name = "HOW", help_heading = "Supervisor")]
+    #[arg(long, value_name = "HOW", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) leader_election: Option<String>,
     /// Lease of Kubernetes that elects the leader; its pods need the verbs get, create and
     /// update on leases [default: none]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Supervisor")]
+    #[arg(long, value_name = "NAME", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) lease: Option<String>,
     /// Namespace of that Lease [default: the pod's]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Supervisor")]
+    #[arg(long, value_name = "NAME", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) lease_namespace: Option<String>,
     /// How long the Lease of a leader that died keeps others out, in whole seconds; one that
     /// is cut off stops after two thirds of it [default: 3s]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DURATION",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "DURATION", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) lease_duration: Option<String>,
     /// URL at which people reach this supervisor, told to the others [default: the address,
     /// unless it is loopback]
-    #[arg(long, global = true, value_name = "URL", help_heading = "Supervisor")]
+    #[arg(long, value_name = "URL", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) advertise: Option<String>,
     /// RabbitMQ's management API, for what AMQP does not tell of queues, such as
     /// http://user:password@host:15672 [default: none]
-    #[arg(long, global = true, value_name = "URL", help_heading = "Supervisor")]
+    #[arg(long, value_name = "URL", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) management_url: Option<String>,
     /// Header in which a trusted proxy says who asks, such as X-Forwarded-User [default: none]
-    #[arg(
-        long,
-        global = true,
-        value_name = "HEADER",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "HEADER", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) trusted_header: Option<String>,
     /// Header in which a trusted proxy says the groups of who asks [default: none]
-    #[arg(
-        long,
-        global = true,
-        value_name = "HEADER",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "HEADER", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) groups_header: Option<String>,
     /// Addresses that these headers are believed from, separated by commas, such as
     /// 10.0.0.0/8 [default: none]
-    #[arg(long, global = true, value_name = "CIDRS", help_heading = "Supervisor")]
+    #[arg(long, value_name = "CIDRS", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) trusted_proxies: Option<String>,
     /// Which group has which role, separated by commas, such as ops=operator,root=admin
     /// [default: none]
-    #[arg(
-        long,
-        global = true,
-        value_name = "GROUP=ROLE",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "GROUP=ROLE", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) group_roles: Option<String>,
     /// Role of those that a trusted proxy names and that are in none of the groups
     /// [default: none, they are refused]
-    #[arg(long, global = true, value_name = "ROLE", help_heading = "Supervisor")]
+    #[arg(long, value_name = "ROLE", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) default_role: Option<String>,
     /// Show /metrics to everybody: true or false [default: false]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Supervisor")]
+    #[arg(long, value_name = "BOOL", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) metrics_anonymous: Option<String>,
     /// Keywords whose values are hidden too, separated by commas, such as iban,card.number
     /// [default: none]
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATTERNS",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "PATTERNS", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) hide_keys: Option<String>,
     /// Hide the values of keywords such as password, secret, token: true or false
     /// [default: true]
-    #[arg(long, global = true, value_name = "BOOL", help_heading = "Supervisor")]
+    #[arg(long, value_name = "BOOL", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) hide_defaults: Option<String>,
     /// Tasks whose arguments are hidden wholly, separated by commas, such as billing.*
     /// [default: none]
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATTERNS",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "PATTERNS", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) hide_arguments_of: Option<String>,
     /// Tasks whose results and errors are hidden wholly, separated by commas [default: none]
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATTERNS",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "PATTERNS", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) hide_results_of: Option<String>,
     /// How long the audit log keeps an entry [default: 365d]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DURATION",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "DURATION", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) audit_age: Option<String>,
     /// How many entries the audit log keeps [default: 100000]
-    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[arg(long, value_name = "N", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) audit_entries: Option<String>,
     /// The people of a settings file.
@@ -352,130 +276,95 @@ pub(crate) struct Layer {
     #[serde(skip_serializing)]
     pub(crate) api_token: Vec<TokenTable>,
     /// Further queues whose messages are dead letters, such as the broker's own
-    #[arg(long, global = true, value_name = "NAMES", help_heading = "Supervisor")]
+    #[arg(long, value_name = "NAMES", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) dead_letter_queues: Option<String>,
     /// How many dead letters are kept [default: 100000]
-    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[arg(long, value_name = "N", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) letters: Option<String>,
     /// How long dead letters are kept [default: 90d]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DURATION",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "DURATION", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) letters_for: Option<String>,
     /// How often a node may end while a task runs before that task is put away; 0 for
     /// any number [default: 3]
-    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[arg(long, value_name = "N", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) crash_limit: Option<String>,
     /// Where history, schedules and dead letters are kept: memory:, the path of an SQLite
     /// file, or postgres://user:password@host/database [default: celeriac.db in
     /// $STATE_DIRECTORY, $XDG_STATE_HOME/celeriac or ~/.local/state/celeriac; memory: for up]
-    #[arg(long, global = true, value_name = "PLACE", help_heading = "Supervisor")]
+    #[arg(long, value_name = "PLACE", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) store: Option<String>,
     /// How long the store keeps tasks, such as 30d [default: 7d]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DURATION",
-        help_heading = "Supervisor"
-    )]
+    #[arg(long, value_name = "DURATION", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) history_max_age: Option<String>,
     /// How many tasks the store keeps; the oldest go first; 0 for no history
     /// [default: 1000000]
-    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[arg(long, value_name = "N", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) history_max_tasks: Option<String>,
     /// How many tasks the supervisor holds in memory [default: 10000]
-    #[arg(long, global = true, value_name = "N", help_heading = "Supervisor")]
+    #[arg(long, value_name = "N", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) history: Option<String>,
 
     /// SMTP server of celeriac.mail.send: smtp://[user:password@]host:port, smtps://
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        help_heading = "Built-in tasks"
-    )]
+    #[arg(long, value_name = "URL", help_heading = "Built-in tasks")]
     #[serde(deserialize_with = "text")]
     pub(crate) smtp: Option<String>,
     /// Sender address of celeriac.mail.send
-    #[arg(
-        long,
-        global = true,
-        value_name = "ADDRESS",
-        help_heading = "Built-in tasks"
-    )]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Built-in tasks")]
     #[serde(deserialize_with = "text")]
     pub(crate) smtp_from: Option<String>,
     /// Hosts that celeriac.http.request may call, separated by commas, *.example.org
     /// for all below [default: any public host]
-    #[arg(
-        long,
-        global = true,
-        value_name = "HOSTS",
-        help_heading = "Built-in tasks"
-    )]
+    #[arg(long, value_name = "HOSTS", help_heading = "Built-in tasks")]
     #[serde(deserialize_with = "text")]
     pub(crate) http_allowed_hosts: Option<String>,
     /// Let celeriac.http.request call private addresses: true or false [default: false]
-    #[arg(
-        long,
-        global = true,
-        value_name = "BOOL",
-        help_heading = "Built-in tasks"
-    )]
+    #[arg(long, value_name = "BOOL", help_heading = "Built-in tasks")]
     #[serde(deserialize_with = "text")]
     pub(crate) http_allow_private: Option<String>,
 
     /// OTLP collector that takes spans over HTTP, such as http://127.0.0.1:4318; /v1/traces is
     /// added [default: none, no spans]
-    #[arg(long, global = true, value_name = "URL", help_heading = "Traces")]
+    #[arg(long, value_name = "URL", help_heading = "Traces")]
     #[serde(deserialize_with = "text")]
     pub(crate) otlp_endpoint: Option<String>,
     /// The same, as it is: nothing is added [default: none]
-    #[arg(long, global = true, value_name = "URL", help_heading = "Traces")]
+    #[arg(long, value_name = "URL", help_heading = "Traces")]
     #[serde(deserialize_with = "text")]
     pub(crate) otlp_traces_endpoint: Option<String>,
     /// Headers of requests to the collector, as name=value separated by commas [default: none]
-    #[arg(long, global = true, value_name = "HEADERS", help_heading = "Traces")]
+    #[arg(long, value_name = "HEADERS", help_heading = "Traces")]
     #[serde(deserialize_with = "text")]
     pub(crate) otlp_headers: Option<String>,
     /// How long the collector may take to take spans, in milliseconds [default: 10000]
-    #[arg(long, global = true, value_name = "MS", help_heading = "Traces")]
+    #[arg(long, value_name = "MS", help_heading = "Traces")]
     #[serde(deserialize_with = "text")]
     pub(crate) otlp_timeout: Option<String>,
     /// How spans are sent: http/protobuf, and no other [default: http/protobuf]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Traces")]
+    #[arg(long, value_name = "NAME", help_heading = "Traces")]
     #[serde(deserialize_with = "text")]
     pub(crate) otlp_protocol: Option<String>,
     /// Name of this service in traces [default: celeriac]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Traces")]
+    #[arg(long, value_name = "NAME", help_heading = "Traces")]
     #[serde(deserialize_with = "text")]
     pub(crate) service_name: Option<String>,
     /// What else traces say of this service, as name=value separated by commas [default: none]
-    #[arg(
-        long,
-        global = true,
-        value_name = "ATTRIBUTES",
-        help_heading = "Traces"
-    )]
+    #[arg(long, value_name = "ATTRIBUTES", help_heading = "Traces")]
     #[serde(deserialize_with = "text")]
     pub(crate) resource_attributes: Option<String>,
     /// Which traces are recorded, by OpenTelemetry's names [default: parentbased_always_on]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Traces")]
+    #[arg(long, value_name = "NAME", help_heading = "Traces")]
     #[serde(deserialize_with = "text")]
     pub(crate) traces_sampler: Option<String>,
     /// Which part of them, from 0 to 1, for the samplers with traceidratio [default: 1]
-    #[arg(long, global = true, value_name = "PART", help_heading = "Traces")]
+    #[arg(long, value_name = "PART", help_heading = "Traces")]
     #[serde(deserialize_with = "text")]
     pub(crate) traces_sampler_arg: Option<String>,
 }

@@ -110,10 +110,11 @@ async fn a_node_that_dies_behind_its_letter_leaves_one() {
     let rig = Rig::start(&[]).await;
     let relay = Relay::start(&rig.amqp).await;
     let name = format!("node@{}", rig.name);
-    let mut node = Program::node(&name, &relay.url(), &rig.redis, &["-Q", QUEUE]).await;
+    let mut node = Program::node(&name, &relay.url(), &rig.redis, &["-Q", QUEUE, "-E"]).await;
     rig.knows_the_node().await;
     let call = rig.app.call::<f64>("demo.sleep").arg(60.0);
-    let call = call.time_limit(Duration::from_secs(3));
+    // Long enough to see it run on a busy machine.
+    let call = call.time_limit(Duration::from_secs(8));
     let result = call.send(&rig.app).await.unwrap();
     let path = format!("/api/v1/tasks/{}", result.id());
     eventually("the task runs", || async {
