@@ -283,7 +283,12 @@ def test_revocations_reach_those_who_join_later(node, python_worker, client, red
     ask(first, "revoke_by_stamped_headers", headers={"customer": ["seven"]})
     # Python does not carry stamps on, and is not disturbed by them.
     between = node(redis_url)
-    assert set(ask(between, "hello", from_node="nobody@here")) == {"revoked", "revoked_stamps", "clock"}
+    assert set(ask(between, "hello", from_node="nobody@here")) == {
+        "revoked",
+        "revoked_stamps",
+        "quarantined",
+        "clock",
+    }
     eventually(
         lambda: ask(between, "hello", from_node="nobody@here")["revoked_stamps"] == {"customer": ["seven"]},
         "the stamp to be known",

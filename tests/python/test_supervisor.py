@@ -64,7 +64,7 @@ def test_the_brokers_management_tells_the_age_of_messages(supervisor, client, re
     wrong = url.replace(":guest@", ":wrong-password@")
     refused = supervisor(redis_url, "--management-url", wrong, "--queues", queue, "--store", "memory:")
     hour_ago = datetime.now(UTC) - timedelta(hours=1)
-    client(redis_url).tasks["celeriac.add"].apply_async((1, 2), timestamp=hour_ago)
+    client(redis_url).tasks["celeriac.add"].apply_async((1, 2), timestamp=int(hour_ago.timestamp()))
 
     def told(room):
         return json.loads(room.get(f"/api/v1/queues/{queue}")[1])
