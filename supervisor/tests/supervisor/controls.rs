@@ -194,9 +194,10 @@ async fn a_purge_must_be_meant() {
         .unwrap();
     let message = || {
         let body = wire::to_vec(&WireValue::Null).unwrap();
-        let mut message = celeriac_protocol::Message::default();
-        message.body = body.into();
-        message
+        celeriac_protocol::Message {
+            body: body.into(),
+            ..celeriac_protocol::Message::default()
+        }
     };
     for _ in 0..3 {
         let publication = Publication::to_queue("mail", message());
