@@ -39,22 +39,24 @@ pub(crate) fn run(options: &Options) -> History {
     let (mut off, mut on, mut last) = (Vec::new(), Vec::new(), Kept::default());
     for number in 0..options.runs {
         eprintln!("history: run {} of {}", number + 1, options.runs);
-        off.push(one(options.tasks, false).0);
-        let (sample, kept) = one(options.tasks, true);
+        let looks = number + 1 == options.runs;
+        off.push(one(options.tasks, false, false).0);
+        let (sample, kept) = one(options.tasks, true, looks);
         on.push(sample);
         last = kept;
     }
     History { off, on, last }
 }
 
-fn one(tasks: usize, keeps: bool) -> (Sample, Kept) {
+fn one(tasks: usize, keeps: bool, looks: bool) -> (Sample, Kept) {
     let queue = measure::fresh_queue();
-    role("lapin-send", tasks, &queue);
+    // Of ids of their own, so that each is a row of the history.
+    role("amqp-send", tasks, &queue);
     let folder = std::env::temp_dir().join(format!("celeriac-{queue}"));
     std::fs::create_dir_all(&folder).unwrap();
     let supervisor = Supervisor::start(&folder, keeps);
     let sample = role("amqp-run-events", tasks, &queue);
-    let kept = if keeps {
+    let kept = if looks {
         supervisor.look(tasks as u64, &folder)
     } else {
         Kept::default()
@@ -121,23 +123,26 @@ impl Supervisor {
     /// Waits until the history has every task, and then looks at it.
     fn look(&self, tasks: u64, folder: &std::path::Path) -> Kept {
         let start = Instant::now();
-        let stored = || {
+        let metric = |name: &str| {
             let metrics = self.get("/metrics").unwrap_or_default();
-            let line = metrics
-                .lines()
-                .find_map(|line| line.strip_prefix("celeriac_history_stored "));
-            line.and_then(|count| count.trim().parse::<u64>().ok())
-                .unwrap_or_default()
+            let mut lines = metrics.lines();
+            let found = lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+            found.unwrap_or(0_u64)
         };
-        let (mut count, mut behind) = (stored(), start.elapsed());
-        // What never came is not waited for: events may be lost, and the table says it.
-        let mut still = Instant::now();
-        while count < tasks && still.elapsed() < Duration::from_secs(5) && behind < PATIENCE {
+        // Events travel for a moment; what waits is written after it.
+        let (mut behind, mut quiet) = (Duration::ZERO, 0);
+        while quiet < 25 && start.elapsed() < PATIENCE {
             pause(Duration::from_millis(20));
-            let now = stored();
-            if now != count {
-                (count, behind, still) = (now, start.elapsed(), Instant::now());
+            match metric("celeriac_history_waiting ") {
+                0 => quiet += 1,
+                _ => (behind, quiet) = (start.elapsed(), 0),
             }
+        }
+        // The rows are counted twice a minute. Events may be lost: the table says how many.
+        let mut count = 0;
+        while count < tasks && start.elapsed() < PATIENCE {
+            pause(Duration::from_millis(200));
+            count = metric("celeriac_history_stored ");
         }
         let size = |name: &str| {
             let length = std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
