@@ -268,6 +268,7 @@ fn seconds_since_epoch(time: SystemTime) -> Option<f64> {
         .map(|since| since.as_secs_f64())
 }
 
-fn millis(duration: Duration) -> i64 {
+/// A span as queues take it.
+pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

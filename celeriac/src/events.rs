@@ -3,19 +3,17 @@
 use std::fmt;
 
 use celeriac_protocol::event::Event;
-use celeriac_protocol::naming::{self, argument};
+use celeriac_protocol::naming::{self, argument, defaults};
 use celeriac_protocol::{Value, json};
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::broker::{Binding, Consumer, Exchange, ExchangeKind, Queue, Subscription, Topology};
+use crate::control::millis;
 use crate::error::{Error, Result};
 
 /// The largest message of events that is read, in bytes.
 const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-/// What Celery sets on queues of this kind, in milliseconds.
-const QUEUE_EXPIRES: i64 = 60_000;
-const MESSAGE_TTL: i64 = 5_000;
 
 /// The stream of events that workers and clients publish, Celery's among them.
 ///
@@ -59,8 +57,8 @@ impl App {
             exchanges: vec![Exchange::new(naming::EVENT_EXCHANGE, ExchangeKind::Topic)],
             queues: vec![
                 Queue::private(&queue)
-                    .argument(argument::EXPIRES, QUEUE_EXPIRES)
-                    .argument(argument::MESSAGE_TTL, MESSAGE_TTL),
+                    .argument(argument::EXPIRES, millis(defaults::EVENT_QUEUE_EXPIRES))
+                    .argument(argument::MESSAGE_TTL, millis(defaults::EVENT_TTL)),
             ],
             bindings: vec![Binding::new(naming::EVENT_EXCHANGE, &queue, pattern)],
         };

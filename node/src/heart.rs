@@ -11,7 +11,7 @@ use celeriac::broker::{Exchange, ExchangeKind, Link, Publication, Topology};
 use celeriac::clock;
 use celeriac::protocol::Message;
 use celeriac::protocol::event::{Event, EventKind, WorkerStatus};
-use celeriac::protocol::naming::{self, defaults::EVENT_BATCH};
+use celeriac::protocol::naming;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,11 @@ use crate::shared::Shared;
 
 /// How long a task event waits for others, so that they travel as one message.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// How many task events travel as one message. Celery's workers send 24; a node makes
+/// tens of thousands a second, and each message costs the broker the same. More could,
+/// with long tracebacks, be above what listeners read (4 MiB).
+const BATCH: usize = 128;
 
 /// How long the broker may take over one message; then it is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,7 +56,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
     let mut told = shared.tempo.changes();
     let (mut next, mut rhythm) = (Instant::now(), Rhythm::default());
     let (mut seen, mut greeted) = (None, None);
-    let mut batch = Vec::with_capacity(EVENT_BATCH);
+    let mut batch = Vec::with_capacity(BATCH);
     let mut due = Instant::now();
     loop {
         pulse.beat();
@@ -72,7 +77,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
         }
         let up = epoch.is_some() && epoch == greeted;
         shared.events.open(up);
-        let room = EVENT_BATCH.saturating_sub(batch.len());
+        let room = BATCH.saturating_sub(batch.len());
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
@@ -98,7 +103,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
                 // The first waits for others; a full batch waits for nothing.
                 if taken == room {
                     due = Instant::now();
-                } else if room == EVENT_BATCH {
+                } else if room == BATCH {
                     due = Instant::now() + GATHER;
                 }
             }
@@ -108,7 +113,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Ar
     if greeted.is_some() && link.borrow().is_up() {
         while let Ok(event) = receiver.try_recv() {
             batch.push(event);
-            if batch.len() >= EVENT_BATCH {
+            if batch.len() >= BATCH {
                 tell(&shared, &mut batch).await;
             }
         }

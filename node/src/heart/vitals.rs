@@ -13,7 +13,8 @@ use crate::shared::{Phase, Shared};
 pub(super) struct Vitals {
     pub(super) load: Load,
     pub(super) draining: bool,
-    /// Task events sent so far: a listener that counts them sees what it missed.
+    /// Task events so far, sent or dropped: a listener that counts those that come sees
+    /// what it missed, wherever it was lost.
     pub(super) events_sent: u64,
     /// How many tasks may run at once.
     pub(super) slots: u64,
@@ -30,7 +31,7 @@ impl Vitals {
         Self {
             load,
             draining,
-            events_sent: shared.events.sent(),
+            events_sent: shared.events.sent() + shared.events.dropped(),
             slots: shared.slots.capacity() as u64,
         }
     }

@@ -16,7 +16,8 @@ pub struct WorkerStatus {
     /// The operating system, such as `Linux`.
     pub sw_sys: Option<String>,
     /// Every other field, in the sender's order. This project's nodes say `draining`
-    /// (a boolean) and `events_sent` (how many task events the process has sent).
+    /// (a boolean) and `events_sent` (how many task events the process has sent, or dropped
+    /// because too many waited).
     pub extra: Table,
 }
 

@@ -29,9 +29,6 @@ pub const EVENT_TTL: Duration = Duration::from_secs(5);
 /// How long an event queue outlives its consumer.
 pub const EVENT_QUEUE_EXPIRES: Duration = Duration::from_secs(60);
 
-/// How many task events go into one message at most.
-pub const EVENT_BATCH: usize = 24;
-
 /// How long a request or a reply stays in a control queue.
 pub const CONTROL_TTL: Duration = Duration::from_secs(300);
 

@@ -98,7 +98,7 @@ pub(crate) struct Beat {
     pub(crate) loadavg: Option<[f64; 3]>,
     pub(crate) software: Option<Software>,
     pub(crate) draining: bool,
-    /// How many task events the process has sent, where it says so.
+    /// How many task events the process has sent or dropped, where it says so.
     pub(crate) sent: Option<u64>,
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct Rules {
     pub(crate) forget_after: Duration,
 }
 
-/// Events of a node that were sent and never came.
+/// Events of a node that never came: dropped by it, or lost on the way.
 ///
 /// Python workers do not number their events; for them nothing can be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -249,6 +249,11 @@ impl Node {
         self.clock = beat.clock;
         self.active = Some(0);
         self.processed = beat.processed.or(self.processed);
+        if let Some(sent) = beat.sent {
+            // The last report: whatever it speaks of went before it.
+            self.gaps.compare(sent, beat.clock);
+            self.gaps.compare(sent, beat.clock);
+        }
     }
 
     /// Takes in a sign of life that says nothing more: a task event, an answered ping.
@@ -342,7 +347,7 @@ impl Gaps {
         self.seen += 1;
     }
 
-    /// Compares what came with what the node says it has sent, both since the first
+    /// Compares what came with what the node says there was, both since the first
     /// such report: what was sent before is not missing. What is still missing at the
     /// report after counts: events may have been overtaken by one report.
     fn compare(&mut self, sent: u64, clock: u64) {

@@ -222,6 +222,23 @@ fn missing_events_are_counted_between_reports() {
     );
 }
 
+// S24: what a node had to drop is counted, also by its last word.
+#[test]
+fn a_farewell_settles_what_is_missing() {
+    let start = Instant::now();
+    let mut node = node(start);
+    let report = |sent, clock| Beat {
+        sent: Some(sent),
+        ..beat(1, clock)
+    };
+    node.beat(&report(10, 11), false, start);
+    for clock in [12, 13] {
+        node.task_event(clock, start);
+    }
+    node.goodbye(&report(15, 20), start);
+    assert_eq!(node.gaps.missed, 3);
+}
+
 #[test]
 fn a_heartbeat_of_the_process_before_is_no_restart() {
     let start = Instant::now();
