@@ -6,7 +6,7 @@ use celeriac_protocol::naming::defaults::REPR_MAX;
 use celeriac_protocol::task::{Limits, Protocol};
 use celeriac_protocol::{
     Body, DecodeError, Embed, Message, Properties, Table, TaskHeaders, TaskMessage, Value, letter,
-    repr,
+    naming, repr,
 };
 
 use super::letter::{Letter, REPLAY_OF};
@@ -68,6 +68,10 @@ pub(crate) fn replay(letter: &Letter, edit: &Edit, now: i64) -> Result<Publicati
     // RabbitMQ would send copies to other queues too, which have had theirs.
     for copies in ["CC", "BCC"] {
         headers.remove(copies);
+    }
+    // A node runs a tick once, and would take this for the one that it had before.
+    for tick in [naming::header::TICK, naming::header::TERM] {
+        headers.remove(tick);
     }
     let message = Message {
         properties,
