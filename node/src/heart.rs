@@ -162,15 +162,14 @@ const ANNOUNCED: Duration = Duration::from_secs(1);
 /// that may take this process along, others must know what ran last. Told or not, the
 /// task starts.
 pub(crate) async fn announce(shared: &Shared, id: &str) {
+    let started = EventKind::TaskStarted {
+        uuid: id.to_owned(),
+    };
     if !shared.events.is_open() {
-        return;
+        // It is told with the others, once there is somewhere to speak.
+        return shared.events.emit([started]);
     }
-    let event = event(
-        shared,
-        EventKind::TaskStarted {
-            uuid: id.to_owned(),
-        },
-    );
+    let event = event(shared, started);
     let publication = Publication::to_exchange(
         naming::EVENT_EXCHANGE,
         event.routing_key(),

@@ -276,3 +276,27 @@ async fn a_new_tempo_is_promised_before_it_counts() {
     stop.cancel();
     beating.await.unwrap();
 }
+
+// S45: the start of a task that came again is told, however early it comes.
+#[tokio::test]
+async fn a_start_is_told_once_there_is_somewhere_to_speak() {
+    let shared = node(true);
+    let mut consumer = listener(&shared).await;
+    announce(&shared, "early").await;
+    let stop = CancellationToken::new();
+    let beating = tokio::spawn(beat(Arc::clone(&shared), stop.clone(), Arc::default()));
+    let told = async {
+        loop {
+            let events = heard(&mut *consumer, 1).await;
+            if events
+                .iter()
+                .any(|(_, event)| event.kind == started("early"))
+            {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(10), told).await.unwrap();
+    stop.cancel();
+    beating.await.unwrap();
+}
