@@ -1,6 +1,6 @@
 //! The tasks that changed and are not written yet.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::cluster::Task;
@@ -20,6 +20,8 @@ pub(super) struct Dirty {
     /// By age: tasks that are ready, and the others.
     finals: BTreeMap<u64, Arc<str>>,
     others: BTreeMap<u64, Arc<str>>,
+    /// What was taken out and is looked for in the cache, which may let it go right then.
+    sought: HashSet<Arc<str>>,
     /// States that were left out, and final ones among them apart.
     pub(super) dropped: u64,
     pub(super) lost: u64,
@@ -50,6 +52,7 @@ impl Dirty {
             marks: HashMap::new(),
             finals: BTreeMap::new(),
             others: BTreeMap::new(),
+            sought: HashSet::new(),
             dropped: 0,
             lost: 0,
         }
@@ -105,6 +108,9 @@ impl Dirty {
 
     /// Keeps a task that the cache lets go, when it is still to be written.
     pub(super) fn keep(&mut self, task: Task) {
+        if self.sought.remove(&task.id) {
+            self.mark(&task.id, task.state().is_ready(), self.last);
+        }
         let Some(mark) = self.marks.get_mut(&task.id) else {
             return;
         };
@@ -114,17 +120,24 @@ impl Dirty {
     }
 
     /// Takes out up to `most` tasks: those that are ready, then others that changed
-    /// before `ripe`, in microseconds since the epoch.
+    /// before `ripe`, in microseconds since the epoch. Each is to be [`Dirty::found`].
     pub(super) fn take(&mut self, most: usize, ripe: i64) -> Vec<(Arc<str>, Mark)> {
         let mut taken = Vec::with_capacity(most.min(self.marks.len()));
         while taken.len() < most {
             let next = self.finals.pop_first().or_else(|| self.pop_ripe(ripe));
             let Some((_, id)) = next else { break };
             if let Some(mark) = self.remove(&id) {
+                self.sought.insert(Arc::clone(&id));
                 taken.push((id, mark));
             }
         }
         taken
+    }
+
+    /// Notes that a task which was taken out is known. One that is not found was let go by
+    /// the cache, and is [`Dirty::keep`]'s in a moment.
+    pub(super) fn found(&mut self, id: &Arc<str>) {
+        self.sought.remove(id);
     }
 
     fn pop_ripe(&mut self, ripe: i64) -> Option<(u64, Arc<str>)> {
@@ -262,5 +275,22 @@ mod tests {
         assert_eq!((dirty.len(), dirty.lost), (1, 1));
         assert_eq!(dirty.take(1, 0)[0].1.kept.len(), 2);
         assert_eq!(dirty.bytes, 0);
+    }
+
+    // S35: the cache may let a task go between the moments in which it is taken out here and
+    // looked for there.
+    #[test]
+    fn what_the_cache_lets_go_while_it_is_looked_for_is_written_next() {
+        let mut dirty = Dirty::new(100, 10_000);
+        for id in ["a", "b"] {
+            dirty.mark(&id.into(), true, 1);
+        }
+        assert_eq!(ids(&dirty.take(9, 0)), ["a", "b"]);
+        dirty.found(&"b".into());
+        dirty.keep(task("a", 1));
+        dirty.keep(task("b", 1));
+        let taken = dirty.take(9, 0);
+        assert_eq!((ids(&taken), taken[0].1.kept.len()), (vec!["a"], 1));
+        assert_eq!((dirty.sought.len(), dirty.lost), (1, 0));
     }
 }

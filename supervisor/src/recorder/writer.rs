@@ -70,11 +70,20 @@ impl Writer {
 
     fn records(&self, batch: Vec<(Arc<str>, Mark)>) -> Vec<TaskRecord> {
         let mut records = Vec::with_capacity(batch.len());
+        let mut found = Vec::with_capacity(batch.len());
         for (id, mark) in batch {
-            let record = |task: &_| TaskRecord::of_task(task, mark.known);
+            let (record, known) = (
+                |task: &_| TaskRecord::of_task(task, mark.known),
+                records.len(),
+            );
             records.extend(mark.kept.iter().map(record));
             records.extend(self.history.look(&id, record));
+            if records.len() > known {
+                found.push(id);
+            }
         }
+        let mut dirty = self.recorder.dirty();
+        found.iter().for_each(|id| dirty.found(id));
         records
     }
 
