@@ -95,7 +95,7 @@ impl Job {
     }
 
     /// Returns how long the task waited for its start: since its arrival here, or since its
-    /// sending where the message tells that. `None` for a task that was to wait.
+    /// sending where the message tells that. `None` for a task that was to wait, or waits.
     ///
     /// A message tells whole seconds, by its sender's clock: one is taken off, so that no
     /// wait is shown that there was not.
@@ -104,12 +104,13 @@ impl Job {
         if headers.eta.is_some() {
             return None;
         }
-        let here = self.arrived.elapsed();
+        let &(started_at, started) = self.started.get()?;
+        let here = started.saturating_duration_since(self.arrived);
         let Some(sent) = self.properties().timestamp.filter(|_| headers.retries == 0) else {
             return Some(here);
         };
         let sent = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(sent))?;
-        let since = clock::now().duration_since(sent).unwrap_or_default();
+        let since = started_at.duration_since(sent).unwrap_or_default();
         Some(here.max(since.saturating_sub(Duration::from_secs(1))))
     }
 

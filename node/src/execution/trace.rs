@@ -21,6 +21,9 @@ pub(crate) fn within(execution: Execution, context: &Context) -> Execution {
     };
     let (task_id, task) = (context.id(), context.request().task());
     let span = info_span!("task", task_id, task, %trace_id);
+    if span.is_disabled() {
+        return execution;
+    }
     match execution {
         Execution::Async(code) => Execution::Async(Box::pin(code.instrument(span))),
         Execution::Blocking(code) => Execution::Blocking(Box::new(move || span.in_scope(code))),
