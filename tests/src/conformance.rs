@@ -4,8 +4,10 @@
 //! implementations. What an implementation does not claim in its capabilities is not
 //! asked of it. One line in the integration tests runs a whole suite:
 //!
-//! ```ignore
+//! ```
 //! mod memory {
+//!     use celeriac_tests::conformance::broker::MemoryBench;
+//!
 //!     celeriac_tests::broker_suite!(MemoryBench::new());
 //! }
 //! ```

@@ -38,3 +38,8 @@ struct Schedules;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/control.md")]
 struct Control;
+
+/// The guides compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/tracing.md")]
+struct Tracing;
