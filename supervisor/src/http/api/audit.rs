@@ -14,7 +14,7 @@ use super::page::{Cursor, Limit};
 use crate::access::Identity;
 use crate::http::access::Outcome;
 use crate::http::extract::Query;
-use crate::http::{Desk, Problem};
+use crate::http::{Desk, Problem, view};
 use crate::store::audit::{Entry, Filter};
 
 /// Which entries to list.
@@ -91,15 +91,13 @@ pub(in crate::http) fn routes() -> OpenApiRouter<Desk> {
 
 /// Returns the entries that a query asks for.
 pub(in crate::http) async fn search(desk: &Desk, query: &AuditQuery) -> Result<AuditPage, Problem> {
-    for (field, text) in [
-        ("who", &query.who),
-        ("action", &query.action),
-        ("target", &query.target),
-        ("outcome", &query.outcome),
-    ] {
-        text.as_deref()
-            .map_or(Ok(()), |text| check::name(field, text))?;
-    }
+    let texts = [
+        ("who", query.who.as_deref()),
+        ("action", query.action.as_deref()),
+        ("target", query.target.as_deref()),
+        ("outcome", query.outcome.as_deref()),
+    ];
+    check::names("", texts)?;
     let outcome = query.outcome.as_deref();
     if let Some(outcome) =
         outcome.filter(|o| !Outcome::ALL.iter().any(|known| known.as_str() == *o))
@@ -116,8 +114,8 @@ pub(in crate::http) async fn search(desk: &Desk, query: &AuditQuery) -> Result<A
         action: query.action.clone(),
         target: query.target.clone(),
         outcome: query.outcome.clone(),
-        since: moment("since", query.since.as_deref())?,
-        until: moment("until", query.until.as_deref())?,
+        since: check::moment("since", query.since.as_deref())?,
+        until: check::moment("until", query.until.as_deref())?,
         before: query.cursor.map(|Cursor(id)| id),
     };
     // One more tells whether there is a next page.
@@ -170,7 +168,7 @@ impl AuditView {
     fn of(entry: Entry) -> Self {
         Self {
             id: entry.id,
-            at: Timestamp::from_micros(entry.at).to_string(),
+            at: view::moment::of(Timestamp::from_micros(entry.at)),
             who: entry.who,
             role: entry.role,
             via: entry.via,
@@ -181,19 +179,4 @@ impl AuditView {
             outcome: entry.outcome,
         }
     }
-}
-
-fn moment(field: &'static str, text: Option<&str>) -> Result<Option<i64>, Problem> {
-    let parse = |text: &str| {
-        let moment = text.parse::<jiff::Timestamp>();
-        moment.map(jiff::Timestamp::as_microsecond).map_err(|_| {
-            let expected = "a time such as 2026-11-22T08:00:00Z";
-            Problem::field(
-                field,
-                expected,
-                format!("'{}'", crate::cluster::cut(text, 60)),
-            )
-        })
-    };
-    text.map(parse).transpose()
 }

@@ -140,18 +140,15 @@ impl LetterQuery {
 impl LetterFilter {
     /// Reads the filter; `within` is the path to it, for errors.
     fn read(self, within: &str) -> Result<Filter, Problem> {
-        for (field, text) in [
-            ("name", &self.name),
-            ("queue", &self.queue),
-            ("node", &self.node),
-            ("task", &self.task),
-            ("error", &self.error),
-            ("arguments", &self.arguments),
-        ] {
-            let field = format!("{within}{field}");
-            text.as_deref()
-                .map_or(Ok(()), |text| check::name(&field, text))?;
-        }
+        let texts = [
+            ("name", self.name.as_deref()),
+            ("queue", self.queue.as_deref()),
+            ("node", self.node.as_deref()),
+            ("task", self.task.as_deref()),
+            ("error", self.error.as_deref()),
+            ("arguments", self.arguments.as_deref()),
+        ];
+        check::names(within, texts)?;
         let reason = match &self.reason {
             None => None,
             Some(word) => Some(Reason::find(word).ok_or_else(|| {
@@ -164,25 +161,10 @@ impl LetterFilter {
                 )
             })?),
         };
-        let moment = |field: &str, text: &Option<String>| match text {
-            None => Ok(None),
-            Some(text) => text.parse::<jiff::Timestamp>().map_or_else(
-                |_| {
-                    let expected = "a time such as 2026-01-31T12:00:00Z";
-                    let field = format!("{within}{field}");
-                    Err(Problem::field(
-                        field,
-                        expected,
-                        format!("'{}'", cut(text, 60)),
-                    ))
-                },
-                |moment| Ok(Some(moment.as_microsecond())),
-            ),
-        };
         Ok(Filter {
             ids: None,
-            since: moment("since", &self.since)?,
-            until: moment("until", &self.until)?,
+            since: check::moment(&format!("{within}since"), self.since.as_deref())?,
+            until: check::moment(&format!("{within}until"), self.until.as_deref())?,
             task_id: self.task,
             reason,
             name: self.name,

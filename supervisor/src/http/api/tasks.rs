@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub(in crate::http) use self::keys::{Begin, Keys};
+use super::check;
 use super::page::{Cursor, Limit};
 use crate::cluster::cut;
 use crate::http::extract::{Path, Query};
@@ -80,26 +81,22 @@ impl TaskQuery {
     /// Makes the question to the store; `within` is the path to the filter, for errors.
     pub(in crate::http) fn search(&self, within: &str) -> Result<TaskSearch, Problem> {
         let texts = [
-            ("name", &self.name),
-            ("worker", &self.worker),
-            ("queue", &self.queue),
-            ("error", &self.error),
-            ("argument", &self.argument),
-            ("id", &self.id),
-            ("root", &self.root),
+            ("name", self.name.as_deref()),
+            ("worker", self.worker.as_deref()),
+            ("queue", self.queue.as_deref()),
+            ("error", self.error.as_deref()),
+            ("argument", self.argument.as_deref()),
+            ("id", self.id.as_deref()),
+            ("root", self.root.as_deref()),
         ];
-        for (field, text) in texts {
-            let field = format!("{within}{field}");
-            text.as_deref()
-                .map_or(Ok(()), |text| super::check::name(&field, text))?;
-        }
+        check::names(within, texts)?;
         Ok(TaskSearch {
             name: self.name.clone(),
             states: states(&format!("{within}state"), self.state.as_deref())?,
             worker: self.worker.clone(),
             queue: self.queue.clone(),
-            from: moment(&format!("{within}from"), self.from.as_deref())?,
-            to: moment(&format!("{within}to"), self.to.as_deref())?,
+            from: check::moment(&format!("{within}from"), self.from.as_deref())?,
+            to: check::moment(&format!("{within}to"), self.to.as_deref())?,
             error: self.error.clone(),
             argument: self.argument.clone(),
             id: self.id.clone(),
@@ -139,15 +136,6 @@ fn states(field: &str, text: Option<&str>) -> Result<Vec<String>, Problem> {
         return Err(Problem::field(field, expected, found));
     }
     names.map(read).collect()
-}
-
-fn moment(field: &str, text: Option<&str>) -> Result<Option<i64>, Problem> {
-    let Some(text) = text else { return Ok(None) };
-    let read = text.parse::<jiff::Timestamp>();
-    read.map(|at| Some(at.as_microsecond())).map_err(|_| {
-        let expected = "a time such as 2026-01-31T12:00:00Z";
-        Problem::field(field, expected, format!("'{}'", cut(text, 60)))
-    })
 }
 
 /// Returns the tasks that a query asks for, as the store has them, with the states that
@@ -226,7 +214,7 @@ pub(in crate::http) async fn recorded(desk: &Desk, id: &str) -> Result<Option<Ta
 
 /// Returns one task with its result.
 pub(in crate::http) async fn look_up(desk: &Desk, id: &str) -> Result<TaskView, Problem> {
-    super::check::name("id", id)?;
+    check::name("id", id)?;
     // Any one of the two is an answer; without it the other's failure is.
     let (view, stored) = tokio::join!(recorded(desk, id), stored(desk, id));
     let view = match (view, stored) {

@@ -14,6 +14,7 @@ use crate::access::Identity;
 use crate::actor::{Awaited, Launched};
 use crate::cluster::{Call, cut};
 use crate::http::Desk;
+use crate::http::api::check;
 use crate::http::extract::Path;
 
 /// What to call a task with.
@@ -82,7 +83,7 @@ async fn send(
     name: &str,
     order: Order,
 ) -> Result<AsyncResult<Value>, Failure> {
-    if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+    if !check::is_name(name) {
         return Err(Failure::new(400, "Invalid task name"));
     }
     let show = |json: serde_json::Result<String>| json.ok().map(|text| cut(&text, TEXT));

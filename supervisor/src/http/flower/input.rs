@@ -9,6 +9,7 @@ use axum::http::header;
 
 use super::Failure;
 use crate::cluster::cut;
+use crate::http::api::check;
 use crate::http::extract::url_pairs;
 
 /// The arguments of a request; the last one of a name counts.
@@ -52,9 +53,9 @@ impl Arguments {
     /// Reads a name that nodes and brokers can take.
     pub(super) fn name(&self, name: &str) -> Result<&str, Failure> {
         let value = self.required(name)?;
-        match value.len() > 255 || value.chars().any(char::is_control) {
-            true => Err(invalid(value, "name")),
-            false => Ok(value),
+        match check::is_name(value) {
+            true => Ok(value),
+            false => Err(invalid(value, "name")),
         }
     }
 

@@ -37,8 +37,7 @@ pub(in crate::http) struct ReplayOrder {
 impl ReplayOrder {
     /// Reads the order for one letter.
     pub(super) fn edit(&self) -> Result<Edit, Problem> {
-        let queue = self.queue.as_deref();
-        queue.map_or(Ok(()), |queue| check::name("queue", queue))?;
+        check::names("", [("queue", self.queue.as_deref())])?;
         Ok(Edit {
             args: self.args.clone(),
             kwargs: self.kwargs.clone(),

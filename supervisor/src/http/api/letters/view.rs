@@ -8,6 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::access::Redaction;
+use crate::http::view;
 use crate::letters::{Fate, Letter};
 
 /// A dead letter.
@@ -115,8 +116,6 @@ impl LetterDetail {
     }
 }
 
-/// Microseconds since the epoch as RFC 3339.
 fn moment(micros: i64) -> String {
-    let text = Timestamp::from_micros(micros).to_string();
-    jiff::Timestamp::from_microsecond(micros).map_or(text, |at| format!("{at:.6}"))
+    view::moment::of(Timestamp::from_micros(micros))
 }

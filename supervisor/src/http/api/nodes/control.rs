@@ -202,14 +202,12 @@ struct Said {
 
 impl Consumer {
     fn check(&self) -> Result<(), Problem> {
-        check::name("arguments.queue", &self.queue)?;
-        for (field, text) in [
-            ("arguments.exchange", &self.exchange),
-            ("arguments.routing_key", &self.routing_key),
-        ] {
-            text.as_deref()
-                .map_or(Ok(()), |text| check::name(field, text))?;
-        }
+        let names = [
+            ("queue", Some(&*self.queue)),
+            ("exchange", self.exchange.as_deref()),
+            ("routing_key", self.routing_key.as_deref()),
+        ];
+        check::names("arguments.", names)?;
         match self.exchange_type.as_deref() {
             None | Some("direct" | "topic" | "fanout") => Ok(()),
             Some(other) => {

@@ -94,13 +94,12 @@ impl Order {
     /// Checks the order; `within` is the path to it, for errors.
     pub(in crate::http) fn check(&self, desk: &Desk, within: &str) -> Result<(), Problem> {
         let path = |field: &str| format!("{within}{field}");
-        check::name(&path("name"), &self.name)?;
-        self.queue
-            .as_deref()
-            .map_or(Ok(()), |queue| check::name(&path("queue"), queue))?;
-        self.id
-            .as_deref()
-            .map_or(Ok(()), |id| check::name(&path("id"), id))?;
+        let names = [
+            ("name", Some(&*self.name)),
+            ("queue", self.queue.as_deref()),
+            ("id", self.id.as_deref()),
+        ];
+        check::names(within, names)?;
         seconds(&path("countdown"), self.countdown)?;
         seconds(&path("expires"), self.expires)?;
         if let Some(Value::Str(eta)) = self.options.get("eta")
