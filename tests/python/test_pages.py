@@ -5,8 +5,11 @@ as wide as a phone.
 """
 
 import hashlib
+import html
 import json
 import re
+import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -229,9 +232,9 @@ def pages(cluster, failed, done):
 def test_every_page_is_in_order_light_dark_and_on_a_phone(cluster, browser, shots):
     from celery import chord
 
-    add, echo = cluster.app.tasks["demo.add"], cluster.app.tasks["demo.tsum"] if "demo.tsum" in cluster.app.tasks else cluster.app.tasks["demo.echo"]
+    add, total = cluster.app.tasks["demo.add"], cluster.app.signature("demo.tsum")
     failed = cluster.send("demo.fail", "no paper in the tray of the second floor's printer, and nobody there to put some in")
-    done = chord([add.s(n, n) for n in range(5)])(echo.s())
+    done = chord([add.s(n, n) for n in range(5)])(total)
     cluster.until(failed.id, "FAILURE")
     cluster.until(done.id, "SUCCESS")
     running = cluster.send("demo.sleep", 600)
@@ -443,6 +446,83 @@ def test_controls_that_a_role_may_not_use_are_off_and_say_why(node, supervisor, 
     browser.open(room.url + "/audit")
     assert "admin" in browser.text("main")
     client(redis_url, queue).control.revoke(running.id, terminate=True)
+
+
+@pytest.mark.timeout(120)
+def test_every_form_does_what_it_says_or_names_what_is_wrong(cluster):
+    room, node, queue = cluster.room, cluster.worker.name, cluster.queue
+    visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    def sent(path, expected, **fields):
+        """Sends a form; the page that follows, with its note, or the refusal has these words."""
+        asked = urllib.request.Request(room.url + path, urllib.parse.urlencode(fields, doseq=True).encode())
+        asked.add_header("Accept", "text/html")
+        try:
+            with visitor.open(asked, timeout=20) as answer:
+                text = answer.read().decode()
+        except urllib.error.HTTPError as error:
+            text = error.read().decode()
+        assert expected in html.unescape(text), f"{path} {fields}: {text}"
+
+    def concurrency():
+        return api(room, f"/api/v1/nodes/{node}").get("concurrency")
+
+    control = f"/nodes/{node}/control"
+    sent(control, "n: expected", command="pool_grow", n="many")
+    sent(control, "The node says: pool will grow", command="pool_grow", n=1)
+    eventually(lambda: concurrency() == 3, "a place more")
+    sent(control, "The node says: pool will shrink", command="pool_shrink", n=1)
+    eventually(lambda: concurrency() == 2, "a place less")
+    sent(control, "rate limit set", command="rate_limit", task_name="demo.mul", rate_limit="10/m")
+    sent(control, "time limits set", command="time_limit", task_name="demo.mul", soft="1.5", hard="3")
+
+    done = [cluster.send("demo.add", n, n) for n in range(2)]
+    for one in done:
+        cluster.until(one.id, "SUCCESS")
+
+    def added():
+        return api(room, f"/api/v1/tasks?name=demo.add&worker={node}&state=SUCCESS").get("tasks", [])
+
+    eventually(lambda: len(added()) == 2, "both in the list")
+    matching = {"which": "matching", "name": "demo.add", "node": node}
+    sent("/tasks/replay", "id: expected", which="ticked")
+    sent("/tasks/replay", "confirm: expected 2", confirm=1, **matching)
+    sent("/tasks/replay", "2 tasks were sent again", confirm=2, **matching)
+    eventually(lambda: len(added()) == 4, "both again")
+    running = [cluster.send("demo.sleep", 600) for _ in range(2)]
+    for one in running:
+        cluster.until(one.id, "STARTED")
+    sent("/tasks/revoke", "call 2 tasks off", which="ticked", id=[one.id for one in running], terminate="true")
+    for one in running:
+        cluster.until(one.id, "REVOKED")
+
+    for n in range(2):
+        cluster.send("demo.fail", str(n))
+
+    def letters():
+        return len(api(room, f"/api/v1/letters?queue={queue}").get("letters", []))
+
+    eventually(lambda: letters() == 2, "the dead letters", 60)
+    sent("/dead-letters/replay", "confirm: expected", which="matching", queue=queue)
+    sent("/dead-letters/replay", "2 letters replayed", which="matching", queue=queue, confirm=2)
+    eventually(lambda: letters() == 2, "what failed again", 60)
+    sent("/dead-letters/discard", "2 letters discarded", which="matching", queue=queue, confirm=2)
+    assert letters() == 0
+
+    entry = {"kind": "every", "every": "1h", "name": "hourly", "task": "demo.add", "queue": queue}
+    sent("/schedules", "every: expected", **{**entry, "every": "often"})
+    sent("/schedules", "hourly was made", **entry)
+    for action, enabled in (("enable", True), ("disable", False)):
+        sent(f"/schedules/hourly/{action}", f"hourly is {action}d")
+        eventually(lambda: api(room, "/api/v1/schedules/hourly").get("enabled") is enabled, f"{action}d")
+    sent("/schedules/hourly/delete", "confirm: expected 'hourly'", confirm="another")
+    sent("/schedules/hourly/delete", "hourly was deleted", confirm="hourly")
+    eventually(lambda: room.get("/api/v1/schedules/hourly")[0] == 404, "it to be gone")
+
+    sent(f"/nodes/{node}/shutdown", f"confirm: expected '{node}'", confirm="another")
+    assert cluster.worker.running
+    sent(f"/nodes/{node}/shutdown", "told to shut down", confirm=node)
+    eventually(lambda: not cluster.worker.running, "the node to end")
 
 
 @pytest.mark.timeout(120)

@@ -19,6 +19,8 @@ from processes import eventually
 class Screen:
     """A program in a pseudo terminal; what it writes is kept without its escape sequences."""
 
+    # A picture that is written whole begins on an empty screen and ends with the cursor.
+    WHOLE = re.compile(rb"\x1b\[(?:\?1049h|2J).*\x1b\[\?25[hl]", re.DOTALL)
     ESCAPES = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-_])")
 
     def __init__(self, command, rows=30, columns=120):
@@ -32,6 +34,7 @@ class Screen:
         self._child = subprocess.Popen(
             [str(word) for word in command], stdin=slave, stdout=slave, stderr=slave, env=environment
         )
+        eventually(self._drew, "a first picture")
 
     def text(self):
         while select.select([self._master], [], [], 0)[0]:
@@ -47,8 +50,12 @@ class Screen:
         self._written = b""
         self._columns ^= 1
         self._resize()
-        time.sleep(1.5)
+        eventually(self._drew, "a picture of the new size")
         return self.text()
+
+    def _drew(self):
+        self.text()
+        return self.WHOLE.search(self._written)
 
     def press(self, keys):
         # A key at a time, as hands do: an escape before a letter would be Alt and the letter.

@@ -87,13 +87,13 @@ async fn meant(desk: &Desk, fields: &Fields) -> Result<Vec<String>, Problem> {
     loop {
         let page = tasks::search(desk, &query).await?;
         ids.extend(page.tasks.into_iter().map(|task| task.id));
-        let Some(cursor) = page.next_cursor else {
-            break;
-        };
         if ids.len() > MOST {
             let expected = format!("a filter that at most {MOST} tasks match");
             return Err(Problem::field("filter", expected, "more"));
         }
+        let Some(cursor) = page.next_cursor else {
+            break;
+        };
         let Body(cursor) = body(cursor.into())?;
         query.cursor = Some(cursor);
     }
