@@ -30,7 +30,7 @@ print_help() {
   cat <<'HELP'
 Runs the tests of celeriac.
 
-  ./tests/run                     every part
+  ./tests/run                     every part but those that run only when named
   ./tests/run NAME [ARGUMENT...]  one part
 
 Parts:
@@ -40,15 +40,17 @@ HELP
     [ -n "$name" ] || continue
     about=$(trim "$about")
     [ "$(trim "$when")" = always ] || about="$about (only when named)"
-    printf '  %-10s %s\n' "$name" "$about"
+    printf '  %-12s %s\n' "$name" "$about"
   done <<<"$parts"
   cat <<'HELP'
 
 What is missing is installed with apt-get when that is allowed (root, or sudo
-without a password). RabbitMQ and Redis are started on free loopback ports with
-data of their own in a temporary directory, and stopped at the end. To use other
-servers set CELERIAC_TEST_AMQP_URL and CELERIAC_TEST_REDIS_URL.
-Status: 0 all passed, 1 something failed, 64 something has to be installed first.
+without a password). RabbitMQ, Redis and PostgreSQL are started on free loopback
+ports with data of their own in a temporary directory, and stopped at the end. To
+use other servers set CELERIAC_TEST_AMQP_URL, CELERIAC_TEST_REDIS_URL and
+CELERIAC_TEST_POSTGRES_URL.
+Status: 0 all passed, 1 something failed, 64 the command line is wrong, or something
+has to be installed first.
 HELP
 }
 
