@@ -5,6 +5,9 @@ import { pauseLive } from "./live.js";
 
 const PATIENCE = 250;
 let waiting = 0;
+let previewing = 0;
+// Controls under way: what overtook one would drop the server's word on it.
+let acting = 0;
 
 export function startForms() {
   document.addEventListener("input", (event) => {
@@ -33,7 +36,7 @@ function opened(details) {
 
 function later(form) {
   clearTimeout(waiting);
-  waiting = setTimeout(() => filter(form), PATIENCE);
+  waiting = setTimeout(() => (acting ? later(form) : filter(form)), PATIENCE);
 }
 
 // Empty fields are left out, so that the address says only what was chosen.
@@ -59,19 +62,22 @@ async function filter(form) {
   }
 }
 
-let previewing = 0;
 function laterPreview(form) {
   clearTimeout(previewing);
-  previewing = setTimeout(async () => {
-    const body = new URLSearchParams(new FormData(form));
-    body.set("action", "preview");
-    try {
-      await load(form.dataset.preview, { post: body });
-      recovered();
-    } catch (error) {
-      fail("The preview could not be made", error);
-    }
-  }, PATIENCE);
+  previewing = setTimeout(() => (acting ? laterPreview(form) : preview(form)), PATIENCE);
+}
+
+async function preview(form) {
+  // A control may have brought another page meanwhile.
+  if (!form.isConnected) return;
+  const body = new URLSearchParams(new FormData(form));
+  body.set("action", "preview");
+  try {
+    await load(form.dataset.preview, { post: body });
+    recovered();
+  } catch (error) {
+    fail("The preview could not be made", error);
+  }
 }
 
 async function submit(event) {
@@ -79,13 +85,16 @@ async function submit(event) {
   const button = event.submitter;
   if (form.matches("[data-filter]")) {
     event.preventDefault();
-    return filter(form);
+    return acting ? later(form) : filter(form);
   }
   if (form.method !== "post") return;
   event.preventDefault();
   const body = new URLSearchParams(new FormData(form));
   if (button?.name) body.set(button.name, button.value);
   form.classList.add("busy-form");
+  // What is sent needs no preview any more.
+  clearTimeout(previewing);
+  acting += 1;
   pauseLive(true);
   try {
     // Attributes: a field may be called `action`.
@@ -106,7 +115,8 @@ async function submit(event) {
     fail("The request failed", error);
   } finally {
     form.classList.remove("busy-form");
-    pauseLive(false);
+    acting -= 1;
+    pauseLive(acting > 0);
   }
 }
 
