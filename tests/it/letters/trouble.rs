@@ -110,7 +110,9 @@ async fn a_node_that_dies_behind_its_letter_leaves_one() {
     let rig = Rig::start(&[]).await;
     let relay = Relay::start(&rig.amqp).await;
     let name = format!("node@{}", rig.name);
-    let mut node = Program::node(&name, &relay.url(), &rig.redis, &["-Q", QUEUE, "-E"]).await;
+    // A server that says nothing for two heartbeats is given up, and the letter with it.
+    let amqp = format!("{}?heartbeat=60", relay.url());
+    let mut node = Program::node(&name, &amqp, &rig.redis, &["-Q", QUEUE, "-E"]).await;
     rig.knows_the_node().await;
     let call = rig.app.call::<f64>("demo.sleep").arg(60.0);
     // Long enough to see it run on a busy machine.
