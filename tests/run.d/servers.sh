@@ -130,7 +130,7 @@ stop_everything() {
 
 # The end of every run, whatever ended it.
 finish() {
-  local status=$? kept log
+  local status=$? kept log part
   trap '' INT TERM HUP
   unguard_services
   stop_everything || status=1
@@ -148,6 +148,13 @@ finish() {
       fi
     done
   fi
+  # Whoever has only the end of a long log finds the reason there.
+  for part in ${failures:-}; do
+    if [ -s "$scratch/log/part-$part.log" ]; then
+      title "what failed in $part (all of it is in $target_dir/tests-log)"
+      tail -n 60 "$scratch/log/part-$part.log"
+    fi
+  done
   rm -rf "$scratch"
   if [ "${#account[@]}" -gt 0 ]; then
     title durations

@@ -80,10 +80,15 @@ run_command() {
 # in_job COMMAND...: runs it as a background job of its own process group and waits.
 # A foreground command would hold back the traps until it ends, and a plain
 # background command would hand an ignored SIGINT down to everything under test.
+# Where nobody watches, what it says is kept, for the end to repeat.
 in_job() {
   local job
   set -m
-  ("$@") </dev/null &
+  if [ -t 1 ] || [ -z "${part:-}" ]; then
+    ("$@") </dev/null &
+  else
+    ("$@") </dev/null > >(tee "$scratch/log/part-$part.log") 2>&1 &
+  fi
   job=$!
   set +m
   wait "$job"
