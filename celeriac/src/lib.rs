@@ -54,6 +54,7 @@ pub mod clock;
 pub mod control;
 pub mod error;
 pub mod events;
+pub mod health;
 pub mod host;
 pub mod producer;
 pub mod result;

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use celeriac::health::Pulse;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Autoscale;
-use crate::pulse::Pulse;
 use crate::shared::Shared;
 
 /// How often the load is looked at.
@@ -101,7 +101,7 @@ impl Scaler {
 }
 
 /// Follows the load until it is stopped.
-pub(crate) async fn follow(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
+pub(crate) async fn follow(shared: Arc<Shared>, stop: CancellationToken, pulse: Pulse) {
     let Some(bounds) = &shared.autoscale else {
         return;
     };

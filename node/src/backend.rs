@@ -25,6 +25,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use celeriac::health::BEAT;
 use celeriac::retry::Backoff;
 use celeriac::{Error, Result};
 use tokio::sync::mpsc::error::TrySendError;
@@ -37,7 +38,6 @@ use crate::execution::report::{Report, Settle};
 use crate::execution::workflow::Next;
 use crate::execution::workflow::Step;
 use crate::job::Claim;
-use crate::pulse::BEAT;
 use crate::shared::Shared;
 
 /// An outcome on its way.

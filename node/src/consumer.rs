@@ -30,6 +30,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use celeriac::broker::{Consumer, Subscription};
+use celeriac::health::{BEAT, Pulse};
 use celeriac::protocol::Timestamp;
 use celeriac::retry::Backoff;
 use celeriac::routing::TaskQueue;
@@ -40,7 +41,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::execution::run::execute;
 use crate::job::Claim;
-use crate::pulse::{BEAT, Pulse};
 use crate::shared::{QueueState, Shared};
 
 /// So many messages are taken from the broker at once at most.

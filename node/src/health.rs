@@ -4,20 +4,19 @@ mod listener;
 mod routes;
 #[cfg(test)]
 mod tests;
-mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use celeriac::health::LOOK;
 use celeriac::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
 use self::listener::Bounded;
 use self::routes::{Desk, router};
-use self::watchdog::{LOOK, Watchdog};
 use crate::metrics::Metrics;
 use crate::shared::Shared;
 
@@ -107,12 +106,10 @@ impl Drop for Health {
 }
 
 async fn run(shared: Arc<Shared>, bound: Option<Bound>, stop: CancellationToken) {
-    let watchdog = Arc::new(Mutex::new(Watchdog::default()));
-    let watching = watch(Arc::clone(&shared), Arc::clone(&watchdog));
+    let watching = watch(Arc::clone(&shared));
     let desk = Desk {
         metrics: Arc::new(Metrics::new(Arc::clone(&shared))),
         shared,
-        watchdog,
     };
     let serving = async {
         let served = match bound {
@@ -130,17 +127,13 @@ async fn run(shared: Arc<Shared>, bound: Option<Bound>, stop: CancellationToken)
     }
 }
 
-async fn watch(shared: Arc<Shared>, watchdog: Arc<Mutex<Watchdog>>) {
+async fn watch(shared: Arc<Shared>) {
     let mut looks = tokio::time::interval(LOOK);
     // A machine that slept must not be taken for one that hangs.
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let turns = shared.pulses.turns();
-        let mut watchdog = watchdog
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        watchdog.look(turns);
+        shared.pulses.look();
     }
 }
 

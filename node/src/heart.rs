@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use celeriac::broker::{Exchange, ExchangeKind, Link, Publication, Topology};
 use celeriac::clock;
+use celeriac::health::{BEAT, Pulse};
 use celeriac::protocol::Message;
 use celeriac::protocol::event::{Event, EventKind, WorkerStatus};
 use celeriac::protocol::naming;
@@ -18,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use self::tempo::Rhythm;
 use self::vitals::Vitals;
 use crate::events::TaskEvent;
-use crate::pulse::{BEAT, Pulse};
 use crate::shared::Shared;
 
 /// How long a task event waits for others, so that they travel as one message.
@@ -50,7 +50,7 @@ const ANSWER_FREQ: f64 = 5.0;
 /// While the link is down heartbeats are not made, since a late one says nothing, and
 /// task events wait in their bounded channel. Nothing here waits for a confirm but the
 /// farewell: the next message says the same again.
-pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
+pub(crate) async fn beat(shared: Arc<Shared>, stop: CancellationToken, pulse: Pulse) {
     let mut receiver = shared.events.receiver.lock().await;
     let mut link = shared.app.broker().link();
     let mut told = shared.tempo.changes();

@@ -23,7 +23,6 @@ mod mailroom;
 mod metrics;
 mod node;
 mod private_queue;
-mod pulse;
 mod quarantine;
 mod rate;
 mod revoked;

@@ -18,6 +18,7 @@ use std::time::UNIX_EPOCH;
 
 use celeriac::broker::{Consumer, Delivery, Exchange, ExchangeKind, Link, Publication};
 use celeriac::clock;
+use celeriac::health::Pulse;
 use celeriac::protocol::Value;
 use celeriac::protocol::control::{Reply, Request};
 use celeriac::protocol::naming::{self, defaults};
@@ -26,7 +27,6 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::memory::Samples;
 use crate::private_queue::PrivateQueue;
-use crate::pulse::Pulse;
 use crate::shared::Shared;
 
 /// How many requests are taken at once.
@@ -46,7 +46,7 @@ const MAX_BODY: usize = 4 << 20;
 /// Answers remote control until it is stopped.
 ///
 /// Runs apart from the data plane, so that it answers while tasks flood the node.
-pub(crate) async fn listen(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
+pub(crate) async fn listen(shared: Arc<Shared>, stop: CancellationToken, pulse: Pulse) {
     let queue = PrivateQueue {
         purpose: "remote control",
         name: naming::control_queue(shared.name()),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac::broker::{Binding, Consumer, Exchange, Queue, Subscription, Topology};
+use celeriac::health::Pulse;
 use celeriac::protocol::naming::argument;
 use celeriac::retry::Backoff;
 use celeriac::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::pulse::Pulse;
 use crate::shared::Shared;
 
 /// How long to wait before a consumer that could not start is tried again.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use celeriac::broker::Link;
 use celeriac::clock;
+use celeriac::health::Progress;
 use celeriac::protocol::task::Limits;
 use celeriac::routing::TaskQueue;
 use celeriac::task::Registry;
@@ -28,7 +29,6 @@ use crate::heart::tempo::Tempo;
 use crate::isolation::Pool;
 use crate::jobs::Jobs;
 use crate::mailroom::Samples;
-use crate::pulse::Pulses;
 use crate::quarantine::Quarantine;
 use crate::rate::Rates;
 use crate::revoked::Revoked;
@@ -71,7 +71,7 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     pub(crate) tempo: Tempo,
     pub(crate) counters: Arc<Counters>,
-    pub(crate) pulses: Pulses,
+    pub(crate) pulses: Progress,
     pub(crate) samples: Samples,
     pub(crate) outcomes: Outcomes,
     pub(crate) queues: DashMap<String, Arc<QueueState>>,
@@ -100,6 +100,8 @@ pub(crate) struct Shared {
     acquainted: watch::Sender<bool>,
     /// Changes when a consumer starts or stops to consume.
     consuming: watch::Sender<u64>,
+    /// Whether all queues were consumed at once, ever.
+    begun: AtomicBool,
 }
 
 /// How far a node is in its life.
@@ -182,7 +184,7 @@ impl Shared {
             events: Events::new(config.events),
             tempo: Tempo::new(config.heartbeat),
             counters: Arc::new(Counters::new(app.registry())),
-            pulses: Pulses::default(),
+            pulses: Progress::default(),
             samples: Samples::default(),
             outcomes: Outcomes::new(),
             queues: DashMap::new(),
@@ -200,6 +202,7 @@ impl Shared {
             resized: watch::Sender::new(config.places()),
             acquainted: watch::Sender::new(false),
             consuming: watch::Sender::new(0),
+            begun: AtomicBool::new(false),
             app,
             config,
         })
@@ -247,21 +250,34 @@ impl Shared {
         }
     }
 
-    /// Tells whether the node takes tasks now: it runs, the link is up, and every
-    /// queue has its consumer.
+    /// Tells whether the node takes tasks now: it has begun, it runs, the link is up, and
+    /// every queue has its consumer. One that remote control has left no queue does all
+    /// that it is told to.
     pub(crate) fn is_ready(&self) -> bool {
         self.phase() == Phase::Running
+            && self.has_started()
             && self.app.broker().link().borrow().is_up()
-            && !self.queues.is_empty()
-            && self
-                .queues
-                .iter()
-                .all(|queue| queue.consuming.load(Ordering::Acquire))
+            && self.consumes_all()
+    }
+
+    fn consumes_all(&self) -> bool {
+        let mut queues = self.queues.iter();
+        queues.all(|queue| queue.consuming.load(Ordering::Acquire))
+    }
+
+    /// Tells whether the node was connected once, its queues were declared, and each was
+    /// consumed.
+    pub(crate) fn has_started(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Notes that a consumer is there, or is not any more.
     pub(crate) fn set_consuming(&self, queue: &QueueState, consuming: bool) {
         queue.consuming.store(consuming, Ordering::Release);
+        // A consumer is there, so the root has named every queue that the node was made for.
+        if consuming && self.consumes_all() {
+            self.begun.store(true, Ordering::Release);
+        }
         self.consuming.send_modify(|changes| *changes += 1);
     }
 

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use celeriac::clock;
+use celeriac::health::Pulse;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::parked::{Parked, ParkedTask};
 use crate::job::{Claim, Job};
-use crate::pulse::Pulse;
 
 /// Tasks that wait here for their time, unacknowledged: those due within
 /// [`Config::hold`](crate::Config::hold), those that a rate limit holds back, and all
@@ -70,7 +70,7 @@ impl Timetable {
     }
 
     /// Hands jobs back as they become due, until it is stopped.
-    pub(crate) async fn keep(&self, stop: CancellationToken, pulse: Arc<Pulse>) {
+    pub(crate) async fn keep(&self, stop: CancellationToken, pulse: Pulse) {
         while !stop.is_cancelled() {
             pulse.beat();
             let now = clock::now();

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use celeriac::health::Progress;
 use dashmap::DashMap;
 
 use crate::beat::BeatDesk;
@@ -12,7 +13,6 @@ use crate::feed::Feed;
 use crate::letters::Crashes;
 use crate::metrics::{Metrics, QueueFigures, Scrape};
 use crate::pauses::Pauses;
-use crate::progress::Progress;
 use crate::rates::Rates;
 use crate::recorder::Recorder;
 use crate::store::Store;
@@ -43,7 +43,10 @@ pub(crate) struct Board {
     /// What changed, told to live listeners.
     pub(crate) feed: Feed,
     consuming: AtomicBool,
+    /// Whether events were ever consumed.
+    heard: AtomicBool,
     started: AtomicBool,
+    stopping: AtomicBool,
 }
 
 /// What a node answered when it was asked about itself.
@@ -150,7 +153,9 @@ impl Board {
             pauses: Pauses::default(),
             feed: Feed::default(),
             consuming: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
             started: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
         }
     }
 
@@ -162,6 +167,7 @@ impl Board {
     /// Says whether events are being consumed.
     pub(crate) fn set_consuming(&self, consuming: bool) {
         self.consuming.store(consuming, Ordering::Relaxed);
+        self.heard.fetch_or(consuming, Ordering::Relaxed);
     }
 
     pub(crate) fn is_consuming(&self) -> bool {
@@ -175,6 +181,21 @@ impl Board {
 
     pub(crate) fn is_started(&self) -> bool {
         self.started.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether events were ever consumed: the broker was there, and has the exchange
+    /// and the queue of events.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Says that the process ends.
+    pub(crate) fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Returns the nodes by name.

@@ -105,7 +105,8 @@ pub struct Config {
     pub max_wait: Duration,
     /// How many HTTP connections may be open. Default 512.
     pub max_connections: usize,
-    /// How long a loop may stand still before `/livez` fails. Default 15 s.
+    /// How long a loop may stand still before `/livez` fails. Default 8 s, so that it is
+    /// noticed within 10 s.
     pub stall_after: Duration,
     /// How long a stop waits for open requests and for the actors. Default 10 s.
     pub stop_timeout: Duration,
@@ -149,7 +150,7 @@ impl Default for Config {
             request_timeout: Duration::from_secs(10),
             max_wait: Duration::from_secs(60),
             max_connections: 512,
-            stall_after: Duration::from_secs(15),
+            stall_after: celeriac::health::STALL,
             stop_timeout: Duration::from_secs(10),
         }
     }

@@ -22,12 +22,12 @@ mod letters;
 mod management;
 mod metrics;
 mod pauses;
-mod progress;
 mod rates;
 mod recorder;
 mod store;
 mod supervisor;
 mod tls;
+mod watchdog;
 
 pub use crate::access::{
     Access, Network, Redaction, Role, Token, TrustedProxy, User, hash_password,

@@ -2,7 +2,7 @@
 
 mod history;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,7 +53,7 @@ pub(crate) struct Metrics {
     slots: Gauge,
     running: Gauge,
     broker_up: Gauge,
-    turns: Family<PartLabel, Counter>,
+    turns: Family<LoopLabel, Counter>,
     requests: Family<RequestLabels, Counter>,
     request_time: Family<RouteLabel, Histogram, fn() -> Histogram>,
 }
@@ -69,7 +69,7 @@ pub(crate) struct Scrape {
     pub(crate) recorded: Recorded,
     pub(crate) store_up: bool,
     pub(crate) broker_up: bool,
-    pub(crate) turns: Vec<(&'static str, u64)>,
+    pub(crate) turns: BTreeMap<String, u64>,
 }
 
 /// The figures of one queue; what is not known is left out.
@@ -107,6 +107,11 @@ struct OutcomeLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartLabel {
     part: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LoopLabel {
+    part: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -355,7 +360,7 @@ impl Metrics {
         // Prometheus' way to say that there is no such number.
         self.load.set(load.unwrap_or(f64::NAN));
         for (part, turns) in &scrape.turns {
-            let counter = self.turns.get_or_create_owned(&PartLabel { part });
+            let counter = self.turns.get_or_create_owned(&LoopLabel { part: part.clone() });
             counter.inner().store(*turns, Ordering::Relaxed);
         }
         self.history.set(scrape.history);

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use celeriac::App;
+use celeriac::health::Progress;
 
 use crate::actor::ActorThread;
 use crate::beat::Station;
@@ -14,8 +15,8 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Bound, Desk, HttpServer};
 use crate::leader;
-use crate::progress::Watchdog;
 use crate::store::Store;
+use crate::watchdog::Watchdog;
 
 /// The supervisor of a cluster.
 ///
@@ -99,7 +100,9 @@ impl Supervisor {
         let election = Arc::clone(&station.election);
         let (start, grace) = (Instant::now(), self.config.stop_timeout);
         let store = open(&self.config).await?;
-        let board = Arc::new(Board::new(self.config.history, store.clone()));
+        let mut board = Board::new(self.config.history, store.clone());
+        board.progress = Arc::new(Progress::new(self.config.stall_after));
+        let board = Arc::new(board);
         board.crashes().set_limit(self.config.crash_limit);
         let limits = self.config.history_limits(store.place());
         let port = address.map_or(0, |address| address.port());
@@ -120,8 +123,8 @@ impl Supervisor {
             station,
         )
         .await?;
-        let watchdog = Watchdog::start(Arc::clone(&board.progress), self.config.stall_after)
-            .map_err(|source| Error::Start {
+        let watchdog =
+            Watchdog::start(Arc::clone(&board.progress)).map_err(|source| Error::Start {
                 what: "the watchdog",
                 source,
             })?;

@@ -1,6 +1,7 @@
-//! The three pages.
+//! The pages: three probes and the metrics.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -8,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use celeriac::broker::Link;
+use celeriac::health;
 use serde_json::json;
 
-use super::watchdog::Watchdog;
 use crate::metrics::Metrics;
 use crate::shared::{Phase, Shared};
 
@@ -18,7 +19,6 @@ use crate::shared::{Phase, Shared};
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) shared: Arc<Shared>,
-    pub(super) watchdog: Arc<Mutex<Watchdog>>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -26,6 +26,7 @@ pub(super) fn router(desk: Desk) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .route("/startupz", get(startupz))
         .route("/metrics", get(metrics))
         .with_state(desk)
 }
@@ -33,65 +34,54 @@ pub(super) fn router(desk: Desk) -> Router {
 /// Says whether every loop turns. Knows nothing of the broker: to restart a process does
 /// not mend a network.
 async fn livez(State(desk): State<Desk>) -> Response {
-    let stalled = desk
-        .watchdog
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .stalled();
-    answer(
-        stalled
-            .iter()
-            .map(|name| format!("the loop {name} stands still"))
-            .collect(),
-    )
+    let stalled = desk.shared.pulses.stalled();
+    answer(stalled.iter().map(ToString::to_string).collect())
 }
 
-/// Says whether the node takes tasks from all its queues.
+/// Says whether the node takes tasks from all the queues that it is told to.
 async fn readyz(State(desk): State<Desk>) -> Response {
     let shared = &desk.shared;
     let link = shared.app.broker().link().borrow().clone();
+    answer(reasons(shared.phase(), &link, idle(shared)))
+}
+
+/// Says whether the node has taken tasks from all its queues once; stays so ever after.
+async fn startupz(State(desk): State<Desk>) -> Response {
+    let shared = &desk.shared;
+    if shared.has_started() {
+        return answer(Vec::new());
+    }
+    let link = shared.app.broker().link().borrow().clone();
+    let mut reasons = reasons(shared.phase(), &link, idle(shared));
+    if reasons.is_empty() {
+        reasons.push("the node is starting".to_owned());
+    }
+    answer(reasons)
+}
+
+/// The queues without a consumer.
+fn idle(shared: &Shared) -> Vec<String> {
     let idle = shared
         .queues
         .iter()
-        .filter(|queue| !queue.consuming.load(std::sync::atomic::Ordering::Acquire));
-    let idle: Vec<String> = idle.map(|queue| queue.key().clone()).collect();
-    answer(reasons(
-        shared.phase(),
-        &link,
-        idle,
-        shared.queues.is_empty(),
-    ))
+        .filter(|queue| !queue.consuming.load(Ordering::Acquire));
+    idle.map(|queue| queue.key().clone()).collect()
 }
 
 /// Says why a node does not take tasks; nothing when it does.
-pub(super) fn reasons(phase: Phase, link: &Link, mut idle: Vec<String>, none: bool) -> Vec<String> {
+pub(super) fn reasons(phase: Phase, link: &Link, mut idle: Vec<String>) -> Vec<String> {
     let mut reasons = Vec::new();
     match phase {
         Phase::Starting => reasons.push("the node is starting".to_owned()),
         Phase::Running => {}
         _ => reasons.push("the node takes no more tasks: it is stopping".to_owned()),
     }
-    match link {
-        Link::Up { .. } => {}
-        Link::Connecting { failures, error } => {
-            let error = error.as_deref().unwrap_or("no answer yet");
-            reasons.push(format!(
-                "the broker is out of reach ({failures} tries failed): {error}"
-            ));
-        }
-        Link::Blocked { reason } => {
-            reasons.push(format!("the broker refuses messages for now: {reason}"));
-        }
-        Link::Closed => reasons.push("the broker was closed".to_owned()),
-    }
+    reasons.extend(health::trouble(link));
     idle.sort_unstable();
     reasons.extend(
         idle.iter()
             .map(|queue| format!("no consumer on the queue {queue}")),
     );
-    if none {
-        reasons.push("there is no queue to take tasks from".to_owned());
-    }
     reasons
 }
 

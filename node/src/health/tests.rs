@@ -85,7 +85,7 @@ fn a_broker_that_is_away_is_a_reason() {
         error: Some("refused".to_owned()),
     };
     assert_eq!(
-        reasons(Phase::Running, &away, vec!["b".into(), "a".into()], false),
+        reasons(Phase::Running, &away, vec!["b".into(), "a".into()]),
         [
             "the broker is out of reach (3 tries failed): refused",
             "no consumer on the queue a",

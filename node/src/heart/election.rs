@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use celeriac::broker::{Consumer, Exchange, ExchangeKind};
+use celeriac::health::Pulse;
 use celeriac::protocol::event::{Event, EventKind};
 use celeriac::protocol::naming::{self, defaults};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::private_queue::PrivateQueue;
-use crate::pulse::Pulse;
 use crate::shared::Shared;
 
 /// How many events are taken at once.
@@ -21,7 +21,7 @@ const BATCH: usize = 32;
 /// them ends when as many answers have come. A node does not stand itself; and since
 /// Celery compares candidates in pairs, nobody is elected where fewer than two Python
 /// workers stand.
-pub(crate) async fn answer(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
+pub(crate) async fn answer(shared: Arc<Shared>, stop: CancellationToken, pulse: Pulse) {
     let queue = PrivateQueue {
         purpose: "answers to elections",
         name: naming::event_queue(&Uuid::new_v4().to_string()),

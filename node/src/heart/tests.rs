@@ -146,8 +146,8 @@ async fn a_node_comes_lives_and_goes() {
     let shared = node(true);
     let mut ear = listener(&shared).await;
     let stop = CancellationToken::new();
-    let pulse = Arc::<Pulse>::default();
-    let beating = tokio::spawn(beat(Arc::clone(&shared), stop.clone(), Arc::clone(&pulse)));
+    let pulse = Pulse::default();
+    let beating = tokio::spawn(beat(Arc::clone(&shared), stop.clone(), pulse.clone()));
 
     let first = heard(&mut *ear, 3).await;
     let keys: Vec<_> = first.iter().map(|(key, _)| key.as_str()).collect();
@@ -230,7 +230,7 @@ async fn who_stands_for_election_is_answered() {
     let subscription = Subscription::unacknowledged("acks");
     let mut acks = broker.consume(subscription).await.unwrap();
     let stop = CancellationToken::new();
-    let answering = election::answer(Arc::clone(&shared), stop.clone(), Arc::default());
+    let answering = election::answer(Arc::clone(&shared), stop.clone(), Pulse::default());
     let answering = tokio::spawn(answering);
     let kind = EventKind::WorkerElect {
         id: "e1".to_owned(),
@@ -260,7 +260,7 @@ async fn a_new_tempo_is_promised_before_it_counts() {
     let shared = node(false);
     let mut ear = listener(&shared).await;
     let stop = CancellationToken::new();
-    let beating = tokio::spawn(beat(Arc::clone(&shared), stop.clone(), Arc::default()));
+    let beating = tokio::spawn(beat(Arc::clone(&shared), stop.clone(), Pulse::default()));
     let freq = |event: &Event| match &event.kind {
         EventKind::WorkerHeartbeat(status) | EventKind::WorkerOnline(status) => status.freq,
         other => panic!("{other:?}"),
@@ -284,7 +284,7 @@ async fn a_start_is_told_once_there_is_somewhere_to_speak() {
     let mut consumer = listener(&shared).await;
     announce(&shared, "early").await;
     let stop = CancellationToken::new();
-    let beating = tokio::spawn(beat(Arc::clone(&shared), stop.clone(), Arc::default()));
+    let beating = tokio::spawn(beat(Arc::clone(&shared), stop.clone(), Pulse::default()));
     let told = async {
         loop {
             let events = heard(&mut *consumer, 1).await;

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use celeriac::health::{BEAT, Pulse};
 use celeriac::{Error, Result, clock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::pulse::{BEAT, Pulse};
 use crate::shared::Shared;
 
 /// The form of the file; another one is not read.
@@ -149,7 +149,7 @@ pub(crate) async fn saved(shared: &Shared) {
 
 /// Writes the file at each change until it is stopped, and a last time then. Changes
 /// that come while it writes are written together.
-pub(crate) async fn keep(shared: Arc<Shared>, stop: CancellationToken, pulse: Arc<Pulse>) {
+pub(crate) async fn keep(shared: Arc<Shared>, stop: CancellationToken, pulse: Pulse) {
     let mut changes = shared.revoked.changes();
     loop {
         let Some(file) = shared.state_file.get() else {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
+use celeriac::health::Pulse;
 use celeriac::{App, AsyncResult};
 use celeriac_protocol::{Exception, ResultDocument, State, Value};
 
@@ -13,7 +14,6 @@ use crate::board::Board;
 use crate::cluster::{Call, Fact, Moved, Reading, Route, Said, cut};
 use crate::feed::Change;
 use crate::guardian::Ward;
-use crate::progress::Pulse;
 
 /// Aggregates what is known of tasks: from events, and from the results of tasks that
 /// were sent from here.
@@ -64,7 +64,7 @@ const TEXT: usize = 4 * 1024;
 
 impl Backend {
     pub(crate) fn new(app: App, board: Arc<Board>, redaction: Redaction, ward: Ward) -> Self {
-        let pulse = board.progress.pulse("backend");
+        let pulse = board.progress.keep("backend");
         Self {
             app,
             board,

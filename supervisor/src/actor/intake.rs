@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use celeriac::App;
 use celeriac::events::Events;
+use celeriac::health::Pulse;
 use celeriac_protocol::event::Event;
 
 use super::backend::seconds;
@@ -13,7 +14,6 @@ use crate::beat::News;
 use crate::board::Board;
 use crate::cluster::Reading;
 use crate::guardian::Ward;
-use crate::progress::Pulse;
 
 /// Subscribes to events and batches them to the Root.
 ///
@@ -68,7 +68,7 @@ impl Actor for Intake {
 }
 
 async fn run(app: App, board: Arc<Board>, root: Recipient<Batch>) {
-    let pulse = board.progress.pulse("intake");
+    let pulse = board.progress.keep("intake");
     let mut wait = Duration::from_millis(250);
     loop {
         match pulse.during(app.events("#")).await {

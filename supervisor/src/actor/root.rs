@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use celeriac::App;
+use celeriac::health::Pulse;
 use tokio::sync::oneshot;
 
 use self::children::Children;
@@ -21,7 +22,6 @@ use crate::error::Error;
 use crate::feed::Change;
 use crate::guardian::{Ended, Verdict};
 use crate::letters::Neighbour;
-use crate::progress::Pulse;
 
 /// Owns the model of the cluster and the table of proxies; starts every other actor and
 /// starts it again when it dies.
@@ -77,7 +77,7 @@ impl Root {
             forget_after: config.forget_after,
         };
         let cluster = Cluster::new(rules, config.max_nodes);
-        let pulse = board.progress.pulse("root");
+        let pulse = board.progress.keep("root");
         let (children, end, counted) = (None, Some(end), (0, 0));
         Self {
             app,

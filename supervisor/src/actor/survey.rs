@@ -110,7 +110,7 @@ async fn run(
     interval: Duration,
     timeout: Duration,
 ) {
-    let pulse = board.progress.pulse("survey");
+    let pulse = board.progress.keep("survey");
     // As many as there are known queues, whose number is bounded.
     let mut trends = HashMap::<String, Trend>::new();
     loop {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use celeriac::App;
 use celeriac::broker::Lock;
+use celeriac::health::Pulse;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
@@ -22,7 +23,6 @@ use super::plan;
 use crate::board::Board;
 use crate::feed::Change;
 use crate::leader::Elected;
-use crate::progress::Pulse;
 use crate::store::StoreError;
 
 /// The loop of the beat.
@@ -88,7 +88,7 @@ impl Runner {
         let plan = plan::merge(app.schedules(), Vec::new());
         book.plan(plan, celeriac::clock::now());
         Self {
-            pulse: board.progress.pulse("beat"),
+            pulse: board.progress.keep("beat"),
             app,
             board,
             station,

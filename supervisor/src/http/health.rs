@@ -4,14 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use celeriac::broker::Link;
+use celeriac::health;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Desk;
-use crate::progress::looks;
 
 /// The answer of a probe.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,11 +42,8 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
     ),
 )]
 pub(super) async fn livez(State(desk): State<Desk>) -> Response {
-    let stalled = desk.board.progress.stalled(looks(desk.config.stall_after));
-    let reasons = stalled
-        .iter()
-        .map(|name| format!("the loop '{name}' stands still"));
-    answer(reasons.collect())
+    let stalled = desk.board.progress.stalled();
+    answer(stalled.iter().map(ToString::to_string).collect())
 }
 
 /// Says whether the supervisor sees the cluster: broker in reach, events consumed.
@@ -67,19 +63,10 @@ pub(super) async fn readyz(State(desk): State<Desk>) -> Response {
     if !desk.board.is_started() {
         reasons.push("the supervisor is starting".to_owned());
     }
-    match &*desk.app.broker().link().borrow() {
-        Link::Up { .. } => {}
-        Link::Connecting { failures, error } => {
-            let error = error.as_deref().unwrap_or("no answer yet");
-            reasons.push(format!(
-                "the broker is out of reach ({failures} tries failed): {error}"
-            ));
-        }
-        Link::Blocked { reason } => {
-            reasons.push(format!("the broker refuses messages for now: {reason}"));
-        }
-        Link::Closed => reasons.push("the broker was closed".to_owned()),
+    if desk.board.is_stopping() {
+        reasons.push("the supervisor is stopping".to_owned());
     }
+    reasons.extend(health::trouble(&desk.app.broker().link().borrow()));
     if !desk.board.is_consuming() {
         reasons.push("events are not being consumed".to_owned());
     }
@@ -89,21 +76,28 @@ pub(super) async fn readyz(State(desk): State<Desk>) -> Response {
     answer(reasons)
 }
 
-/// Says whether every part has been started.
+/// Says whether every part was started and events were heard once; stays so ever after.
 #[utoipa::path(
     get,
     path = "/startupz",
     operation_id = "probe_startup",
     tag = "health",
-    summary = "Says whether every part has been started",
+    summary = "Says whether every part was started and events were heard once",
     responses(
         (status = 200, body = Probe, description = "It is so"),
         (status = 503, body = Probe, description = "It is not; the reasons say why"),
     ),
 )]
 pub(super) async fn startupz(State(desk): State<Desk>) -> Response {
-    let starting = (!desk.board.is_started()).then(|| "the supervisor is starting".to_owned());
-    answer(starting.into_iter().collect())
+    let mut reasons = Vec::new();
+    if !desk.board.is_started() {
+        reasons.push("the supervisor is starting".to_owned());
+    }
+    if !desk.board.has_heard() {
+        reasons.push("events were not consumed yet".to_owned());
+        reasons.extend(health::trouble(&desk.app.broker().link().borrow()));
+    }
+    answer(reasons)
 }
 
 /// Writes the metrics in Prometheus' text format.

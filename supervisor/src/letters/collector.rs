@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use celeriac::App;
 use celeriac::broker::{Delivery, Receipt, Subscription};
+use celeriac::health::Pulse;
 use celeriac_protocol::{Timestamp, naming};
 use tokio::task::AbortHandle;
 
@@ -16,7 +17,6 @@ use crate::board::Board;
 use crate::config::Config;
 use crate::feed::Change;
 use crate::guardian::Ward;
-use crate::progress::Pulse;
 use crate::store::StoreError;
 
 /// Takes the dead letters of every known queue, and of those that the settings name, into
@@ -97,7 +97,7 @@ impl Drop for Drain {
 
 impl Work {
     async fn run(self) {
-        let pulse = self.board.progress.pulse("letters");
+        let pulse = self.board.progress.keep("letters");
         let mut drains: BTreeMap<String, Drain> = BTreeMap::new();
         let mut absent: HashMap<String, Instant> = HashMap::new();
         let mut sweep = Instant::now();
@@ -168,7 +168,7 @@ impl Work {
             }
         };
         tracing::info!(queue, "dead letters are taken");
-        let pulse = self.board.progress.pulse("letters");
+        let pulse = self.board.progress.keep("letters");
         while let Some(deliveries) = pulse.during(consumer.next(TAKEN.into())).await {
             self.take(&queue, deliveries, &pulse).await;
         }

@@ -8,12 +8,12 @@ use celeriac::broker::{
     Binding, Consumer, Delivery, Exchange, ExchangeKind, Publication, Queue, Subscription, Topology,
 };
 use celeriac::control::Command;
+use celeriac::health::Pulse;
 use celeriac_protocol::control::{PID, QUARANTINE, QUARANTINED, Reply, Request};
 use celeriac_protocol::naming::{self, argument, defaults};
 use celeriac_protocol::{Table, Value};
 
 use crate::board::Board;
-use crate::progress::Pulse;
 
 /// Answers the nodes that ask at their start what they missed, and tells those that run.
 ///
@@ -32,7 +32,7 @@ impl Neighbour {
 
     /// Answers for ever.
     pub(crate) async fn answer(self) {
-        let pulse = self.board.progress.pulse("neighbour");
+        let pulse = self.board.progress.keep("neighbour");
         let mut wait = Duration::from_millis(250);
         loop {
             match pulse.during(self.subscribe()).await {

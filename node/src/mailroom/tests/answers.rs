@@ -144,7 +144,7 @@ async fn a_request_for_others_or_too_late_is_dropped() {
 async fn it_answers_over_a_broker_until_it_is_stopped() {
     let (shared, _commands) = office();
     let stop = CancellationToken::new();
-    let listening = tokio::spawn(listen(Arc::clone(&shared), stop.clone(), Arc::default()));
+    let listening = tokio::spawn(listen(Arc::clone(&shared), stop.clone(), Pulse::default()));
     let queue = naming::control_queue(shared.name());
     let consumers = || async {
         let status = shared.app.broker().queue(&queue).await.unwrap();
