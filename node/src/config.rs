@@ -39,9 +39,13 @@ pub struct Config {
     pub prefetch: Prefetch,
     /// How long running tasks may go on after the first signal. Default 30 s.
     pub drain_deadline: Duration,
+    /// How long after the drain deadline the node has ended at the latest, whatever is away:
+    /// what still runs is cancelled and given back, outcomes and events are delivered. What
+    /// cannot be delivered in this time is left with the broker, and runs again. Default 5 s.
+    pub end_within: Duration,
     /// How long a task that was asked to stop may go on before it is stopped: after its
     /// soft limit when it has no hard one, after a terminating revoke, after the drain
-    /// deadline. Default 2 s.
+    /// deadline (two fifths of [`Config::end_within`] at most). Default 2 s.
     pub cancel_grace: Duration,
     /// The soft time limit of tasks that have none of their own. Default none.
     pub default_soft_time_limit: Option<Duration>,
@@ -158,6 +162,7 @@ impl Default for Config {
             blocking_threads: None,
             prefetch: Prefetch::Multiplier(4),
             drain_deadline: Duration::from_secs(30),
+            end_within: Duration::from_secs(5),
             cancel_grace: Duration::from_secs(2),
             default_soft_time_limit: None,
             default_time_limit: None,
@@ -271,6 +276,14 @@ impl Config {
         // here would go round without one.
         let holds = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&self.hold);
         need(holds, "hold", "1 s to 1 h", format!("{:?}", self.hold))?;
+        let ends =
+            (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&self.end_within);
+        need(
+            ends,
+            "end within",
+            "0.1 s to 1 h",
+            format!("{:?}", self.end_within),
+        )?;
         let deliveries = self.max_deliveries.unwrap_or(1);
         need(
             deliveries > 0,

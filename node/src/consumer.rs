@@ -191,7 +191,18 @@ impl Intake {
                 Some(claim) = self.due.recv() => self.admit(claim),
                 Ok(()) = resized.changed() => self.resize(consumer, &pulse, &stop).await,
                 batch = consumer.next(BATCH) => match batch {
-                    Some(batch) => self.take(batch).await,
+                    Some(batch) => {
+                        let again = self.take(batch);
+                        if again.is_empty() {
+                            continue;
+                        }
+                        // It asks others, who may be away; what is dropped on the way goes back.
+                        tokio::select! {
+                            biased;
+                            () = stop.cancelled() => return,
+                            () = pulse.during(self.take_again(again)) => {}
+                        }
+                    }
                     None => return,
                 },
                 _ = beat.tick() => {}

@@ -96,6 +96,10 @@ pub struct Stopped {
     pub finished: u64,
     /// The ids of tasks that ran and were given back to the broker.
     pub unfinished: Vec<String>,
+    /// The ids of tasks that ended here and whose outcome could not be delivered in time,
+    /// because the broker or the result backend was away: their messages stay with the
+    /// broker, so they run again.
+    pub undelivered: Vec<String>,
     /// How many messages that had not started were given back.
     pub returned: u64,
 }
@@ -114,6 +118,9 @@ pub enum Reason {
     Fault(String),
 }
 
+/// So many ids are named in a line of the log at most.
+const NAMED: usize = 20;
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,16 +138,27 @@ impl fmt::Display for Stopped {
             reason,
             finished,
             unfinished,
+            undelivered,
             returned,
         } = self;
         write!(
             f,
             "stopped: {reason}; {finished} tasks finished, {returned} messages given back"
         )?;
-        match unfinished.len() {
-            0 => Ok(()),
-            count => write!(f, ", {count} unfinished: {}", unfinished.join(", ")),
-        }
+        list(f, unfinished, "unfinished")?;
+        list(f, undelivered, "ended without their outcome delivered")
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, ids: &[String], what: &str) -> fmt::Result {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    write!(f, ", {} {what}: ", ids.len())?;
+    f.write_str(&ids[..ids.len().min(NAMED)].join(", "))?;
+    match ids.len().saturating_sub(NAMED) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
     }
 }
 
@@ -176,6 +194,7 @@ mod tests {
             reason: Reason::Drained,
             finished: 3,
             unfinished: vec![],
+            undelivered: vec![],
             returned: 1,
         };
         assert_eq!(
@@ -184,5 +203,12 @@ mod tests {
         );
         stopped.unfinished = vec!["a".into(), "b".into()];
         assert!(stopped.to_string().ends_with(", 2 unfinished: a, b"));
+        stopped.undelivered = (0..22).map(|n| n.to_string()).collect();
+        let told = stopped.to_string();
+        assert!(
+            told.contains("a, b, 22 ended without their outcome delivered: 0, 1"),
+            "{told}"
+        );
+        assert!(told.ends_with(", 19 and 2 more"), "{told}");
     }
 }

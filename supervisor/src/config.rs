@@ -108,7 +108,8 @@ pub struct Config {
     /// How long a loop may stand still before `/livez` fails. Default 8 s, so that it is
     /// noticed within 10 s.
     pub stall_after: Duration,
-    /// How long a stop waits for open requests and for the actors. Default 10 s.
+    /// How long a stop may take in all: open requests have four fifths of it, then the
+    /// history is stored. Default 12 s.
     pub stop_timeout: Duration,
 }
 
@@ -151,7 +152,7 @@ impl Default for Config {
             max_wait: Duration::from_secs(60),
             max_connections: 512,
             stall_after: celeriac::health::STALL,
-            stop_timeout: Duration::from_secs(10),
+            stop_timeout: Duration::from_secs(12),
         }
     }
 }
@@ -298,6 +299,12 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// How long open requests may take once the process ends; the rest of the stop's time
+    /// is for what they leave to be stored.
+    pub(crate) fn requests_end_within(&self) -> Duration {
+        self.stop_timeout * 4 / 5
     }
 
     pub(crate) fn history_limits(&self, place: &Place) -> Limits {

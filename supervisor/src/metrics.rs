@@ -360,7 +360,9 @@ impl Metrics {
         // Prometheus' way to say that there is no such number.
         self.load.set(load.unwrap_or(f64::NAN));
         for (part, turns) in &scrape.turns {
-            let counter = self.turns.get_or_create_owned(&LoopLabel { part: part.clone() });
+            let counter = self
+                .turns
+                .get_or_create_owned(&LoopLabel { part: part.clone() });
             counter.inner().store(*turns, Ordering::Relaxed);
         }
         self.history.set(scrape.history);

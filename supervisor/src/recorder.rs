@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use celeriac::health::Pulse;
 use celeriac_protocol::State;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -158,6 +159,7 @@ impl Recorder {
         history: &History,
         limits: Limits,
         writer: String,
+        pulse: Pulse,
     ) -> Recording {
         self.0.off.store(limits.tasks == 0, Ordering::Relaxed);
         let (stop, stopped) = watch::channel(false);
@@ -166,6 +168,7 @@ impl Recorder {
             store: store.clone(),
             history: history.clone(),
             name: writer,
+            pulse,
         };
         let retention = retention::run(self.clone(), store.clone(), limits, stopped.clone());
         Recording {

@@ -1,12 +1,15 @@
 //! The supervisor, from start to stop.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use celeriac::App;
 use celeriac::health::Progress;
+use futures_util::FutureExt as _;
+use futures_util::future::Shared;
 
 use crate::actor::ActorThread;
 use crate::beat::Station;
@@ -14,7 +17,8 @@ use crate::board::Board;
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::{Bound, Desk, HttpServer};
-use crate::leader;
+use crate::leader::{self, Election};
+use crate::recorder::Recording;
 use crate::store::Store;
 use crate::watchdog::Watchdog;
 
@@ -40,6 +44,7 @@ pub struct Supervisor {
     app: App,
     config: Config,
     ready: Option<Box<dyn FnOnce(SocketAddr) + Send>>,
+    hurry: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// How a run ended, when it was told to.
@@ -63,6 +68,7 @@ impl Supervisor {
             app,
             config,
             ready: None,
+            hurry: Box::pin(std::future::pending()),
         }
     }
 
@@ -74,11 +80,20 @@ impl Supervisor {
         self
     }
 
+    /// Cuts the waits of a stop short once `hurry` completes: open requests are dropped, and
+    /// the history has a second to be stored.
+    #[must_use]
+    pub fn hurried_by(mut self, hurry: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.hurry = Box::pin(hurry);
+        self
+    }
+
     /// Runs until `shutdown` completes.
     ///
     /// Works in any tokio runtime; actors and HTTP live on threads of their own. The
-    /// app stays open: who made it closes it. A stop lets open requests finish first,
-    /// then ends the actors, both within [`Config::stop_timeout`].
+    /// app stays open: who made it closes it. A stop gives up leading at once, lets open
+    /// requests finish, ends the actors and stores what is left of the history, all within
+    /// [`Config::stop_timeout`].
     ///
     /// # Errors
     ///
@@ -90,6 +105,25 @@ impl Supervisor {
     ///
     /// Dropping the future tells every thread to stop, without waiting for them.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Stopped, Error> {
+        let begun = Instant::now();
+        let mut shutdown = std::pin::pin!(shutdown);
+        let running = tokio::select! {
+            biased;
+            running = self.start(begun) => running?,
+            () = &mut shutdown => {
+                tracing::info!("the supervisor stops: it was told to before it had started");
+                return Ok(Stopped {
+                    uptime: begun.elapsed(),
+                    events: 0,
+                    tasks: 0,
+                    clean: true,
+                });
+            }
+        };
+        running.until(shutdown).await
+    }
+
+    async fn start(self, begun: Instant) -> Result<Running, Error> {
         self.config.check()?;
         let bound = match self.config.serve {
             true => Some(Bound::new(&self.config)?),
@@ -98,7 +132,7 @@ impl Supervisor {
         let address = bound.as_ref().map(|bound| bound.address);
         let station = station(&self.app, &self.config, address)?;
         let election = Arc::clone(&station.election);
-        let (start, grace) = (Instant::now(), self.config.stop_timeout);
+        let stop_timeout = self.config.stop_timeout;
         let store = open(&self.config).await?;
         let mut board = Board::new(self.config.history, store.clone());
         board.progress = Arc::new(Progress::new(self.config.stall_after));
@@ -107,7 +141,10 @@ impl Supervisor {
         let limits = self.config.history_limits(store.place());
         let port = address.map_or(0, |address| address.port());
         let writer = format!("{}:{port}", celeriac::host::name());
-        let recording = board.recorder.start(&store, &board.history, limits, writer);
+        let pulse = board.progress.keep("recorder");
+        let recording = board
+            .recorder
+            .start(&store, &board.history, limits, writer, pulse);
         let restored = board.rates.restore(&store, celeriac::clock::now()).await;
         if let Err(error) = restored {
             tracing::warn!(%error, "the figures of the last day are not known");
@@ -116,7 +153,7 @@ impl Supervisor {
             Ok(rows) => board.pauses.restore(rows),
             Err(error) => tracing::warn!(%error, "which queues are paused is not known"),
         }
-        let mut actors = ActorThread::start(
+        let actors = ActorThread::start(
             self.app.clone(),
             self.config.clone(),
             Arc::clone(&board),
@@ -129,7 +166,7 @@ impl Supervisor {
                 source,
             })?;
         let desk = Desk::new(self.app, self.config, Arc::clone(&board), actors.root());
-        let mut http = match bound {
+        let http = match bound {
             Some(bound) => Some(HttpServer::start(bound, desk)?),
             None => None,
         };
@@ -138,50 +175,137 @@ impl Supervisor {
         if let (Some(ready), Some(address)) = (self.ready, address) {
             ready(address);
         }
+        Ok(Running {
+            begun,
+            stop_timeout,
+            hurry: self.hurry,
+            election,
+            store,
+            board,
+            recording,
+            actors,
+            watchdog,
+            http,
+        })
+    }
+}
+
+/// A supervisor of which every part has been started.
+struct Running {
+    begun: Instant,
+    stop_timeout: Duration,
+    hurry: Pin<Box<dyn Future<Output = ()> + Send>>,
+    election: Arc<dyn Election>,
+    store: Store,
+    board: Arc<Board>,
+    recording: Recording,
+    actors: ActorThread,
+    watchdog: Watchdog,
+    http: Option<HttpServer>,
+}
+
+impl Running {
+    async fn until(mut self, shutdown: impl Future<Output = ()>) -> Result<Stopped, Error> {
         let served = async {
-            match &mut http {
+            match &mut self.http {
                 Some(http) => http.ended().await,
                 None => std::future::pending().await,
             }
         };
-
         let failure = tokio::select! {
             () = shutdown => None,
-            end = &mut actors.ended => Some(end.unwrap_or(Error::Died)),
+            end = &mut self.actors.ended => Some(end.unwrap_or(Error::Died)),
             () = served => Some(Error::Died),
         };
         tracing::info!(failed = failure.is_some(), "the supervisor stops");
+        let (begun, board) = (self.begun, Arc::clone(&self.board));
+        let clean = self.stop().await;
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(Stopped {
+                uptime: begun.elapsed(),
+                events: board.metrics.events.get(),
+                tasks: board.history.len(),
+                clean,
+            }),
+        }
+    }
 
-        // Requests first: they may still need the actors.
-        let deadline = tokio::time::Instant::now() + grace + Duration::from_secs(2);
-        let mut clean = join(http.and_then(HttpServer::stop), deadline).await;
-        clean &= join(actors.stop(), deadline).await;
-        if tokio::time::timeout_at(deadline, election.resign())
-            .await
-            .is_err()
-        {
+    /// Ends every part in order; tells whether all of them ended well and in time.
+    async fn stop(self) -> bool {
+        let Self {
+            stop_timeout,
+            hurry,
+            election,
+            store,
+            board,
+            recording,
+            actors,
+            watchdog,
+            http,
+            ..
+        } = self;
+        board.set_stopping();
+        let end = Instant::now() + stop_timeout;
+        let patience = Patience::new(end, hurry);
+        // The next one leads while this one still answers what it was asked.
+        let let_go = async {
+            board.beat.retire().await;
+            election.resign().await;
+        };
+        // Requests before the actors, which they may still need.
+        let served = join(http.and_then(HttpServer::stop), &patience);
+        let (resigned, mut clean) = tokio::join!(tokio::time::timeout(LET_GO, let_go), served);
+        clean &= join(actors.stop(), &patience).await;
+        // Who could not be asked holds no lock any more now that the actors are gone.
+        if resigned.is_err() && patience.wait(election.resign()).await.is_none() {
             tracing::warn!("the next leader has to wait until this one is missed");
         }
-        if !recording.stop(deadline).await {
+        if patience.wait(recording.stop(end.into())).await != Some(true) {
             let lost = board.recorder.figures().waiting;
             tracing::error!(tasks = lost, "the end of the history could not be stored");
             clean = false;
         }
         // Last, because whoever stops may still have something to write.
-        clean &= tokio::time::timeout_at(deadline, store.close())
-            .await
-            .is_ok();
-        clean &= tokio::task::spawn_blocking(move || drop(watchdog))
-            .await
-            .is_ok();
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(Stopped {
-                uptime: start.elapsed(),
-                events: board.metrics.events.get(),
-                tasks: board.history.len(),
-                clean,
-            }),
+        clean &= patience.wait(store.close()).await.is_some();
+        clean
+            & tokio::task::spawn_blocking(move || drop(watchdog))
+                .await
+                .is_ok()
+    }
+}
+
+/// How long the beat and the election may take to let the next one lead.
+const LET_GO: Duration = Duration::from_secs(2);
+
+/// How long each step of a stop may take once it is hurried.
+const HURRIED: Duration = Duration::from_secs(1);
+
+/// How long a stop is waited for: until its end, or shortly after it is hurried.
+struct Patience {
+    end: tokio::time::Instant,
+    hurry: Shared<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Patience {
+    fn new(end: Instant, hurry: Pin<Box<dyn Future<Output = ()> + Send>>) -> Self {
+        Self {
+            end: end.into(),
+            hurry: hurry.shared(),
+        }
+    }
+
+    /// Waits for a step of the stop; `None` when it takes too long.
+    async fn wait<T>(&self, step: impl Future<Output = T>) -> Option<T> {
+        let hurried = async {
+            self.hurry.clone().await;
+            tokio::time::sleep(HURRIED).await;
+        };
+        tokio::select! {
+            biased;
+            done = step => Some(done),
+            () = tokio::time::sleep_until(self.end) => None,
+            () = hurried => None,
         }
     }
 }
@@ -217,17 +341,17 @@ async fn open(config: &Config) -> Result<Store, Error> {
 }
 
 /// Waits for a thread; says whether it ended well and in time.
-async fn join(thread: Option<JoinHandle<()>>, deadline: tokio::time::Instant) -> bool {
+async fn join(thread: Option<JoinHandle<()>>, patience: &Patience) -> bool {
     let Some(thread) = thread else { return true };
     let name = thread.thread().name().unwrap_or_default().to_owned();
     let joined = tokio::task::spawn_blocking(move || thread.join());
-    match tokio::time::timeout_at(deadline, joined).await {
-        Ok(Ok(Ok(()))) => true,
-        Ok(_) => {
+    match patience.wait(joined).await {
+        Some(Ok(Ok(()))) => true,
+        Some(_) => {
             tracing::error!(thread = name, "a thread panicked");
             false
         }
-        Err(_) => {
+        None => {
             tracing::error!(thread = name, "a thread did not end in time");
             false
         }

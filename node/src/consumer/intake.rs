@@ -26,7 +26,8 @@ use crate::jobs::{Known, Turn};
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
 
 impl Intake {
-    pub(super) async fn take(&mut self, batch: Vec<Delivery>) {
+    /// Takes messages, and returns those that others have to be asked about.
+    pub(super) fn take(&mut self, batch: Vec<Delivery>) -> Vec<Claim> {
         self.drop_void();
         let count = batch.len() as u64;
         self.shared.counters.received.add(count);
@@ -40,9 +41,7 @@ impl Intake {
                 None => {}
             }
         }
-        if !again.is_empty() {
-            self.take_again(again).await;
-        }
+        again
     }
 
     /// Drops the jobs whose connection is gone, without a look at each for every batch:
@@ -60,7 +59,7 @@ impl Intake {
 
     /// Takes messages that were delivered before, here or elsewhere, or whose tick another
     /// leader may have sent before: some may have a success stored, and some may be what ended the node before.
-    async fn take_again(&mut self, claims: Vec<Claim>) {
+    pub(super) async fn take_again(&mut self, claims: Vec<Claim>) {
         self.shared.acquainted(LOOK_WITHIN).await;
         let mut stored = self.successes(&claims).await;
         for claim in claims {

@@ -1,5 +1,7 @@
 //! The end of a node, phase by phase.
 
+mod countdown;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -7,8 +9,9 @@ use std::time::Duration;
 use actix::Recipient;
 use celeriac::broker::Settlement;
 use futures_util::future::join_all;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use self::countdown::Countdown;
 use super::root::{Address, Release};
 use crate::execution::outcome::Outcome;
 use crate::execution::run;
@@ -28,9 +31,12 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 
 /// Ends a node. Each phase has its time; a wish to stop now skips the waits.
 pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Reason>) -> Stopped {
+    let mut time = Countdown::start(&shared.config, Instant::now());
+
     // 1. Intake stops; what has not started goes back, and others can have it.
     shared.enter(Phase::Draining);
-    end(root.send(Release::Consumers).await.unwrap_or_default()).await;
+    let consumers = root.send(Release::Consumers).await.unwrap_or_default();
+    end(consumers, time.consumers()).await;
     shared.note_returned(shared.timetable.drain().len());
 
     // 2. What runs may finish: in its own time when that was asked, else until the deadline.
@@ -39,48 +45,54 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
             () = shared.jobs.empty() => {}
             () = shared.shutdown.wished(Wish::Drain) => {}
         }
+        time = Countdown::start(&shared.config, Instant::now());
     }
-    let drained = within(shared, shared.config.drain_deadline, Wish::Now).await;
+    let drained = until(shared, time.deadline()).await;
     if !drained {
+        if shared.shutdown.wish() == Wish::Now {
+            time.hurry(Instant::now());
+        }
         // 3. What still runs is asked to stop.
         shared.enter(Phase::Cancelling);
         for job in shared.jobs.at(Stage::Running) {
             job.stop(job::Stop::Shutdown);
         }
         let grace = shared.config.cancel_grace + Duration::from_millis(100);
-        within(shared, grace, Wish::Now).await;
+        until(shared, time.cancelled(grace)).await;
 
         // 4. What does not stop is given back; its outcome does not count any more.
         shared.enter(Phase::Returning);
         // Nobody else runs a task while a process of ours still does.
-        shared.isolation.end_runs().await;
+        let _ = timeout_at(time.returned(), shared.isolation.end_runs()).await;
+        let mut lost = Vec::new();
         for job in shared.jobs.at(Stage::Running) {
             if job.is_acknowledged() {
                 // Nobody would run it again, so this is its end.
                 let claim = Claim::new(job, Arc::clone(&shared.jobs));
-                let told = run::conclude(shared, claim, Outcome::Lost);
-                let _ = timeout(FLUSH_NOW_WITHIN, told).await;
+                lost.push(run::conclude(shared, claim, Outcome::Lost));
                 continue;
             }
             shared.note_unfinished(job.id());
             job.settle(Settlement::Requeue);
             shared.jobs.remove(job.serial);
         }
+        let _ = timeout(FLUSH_NOW_WITHIN, join_all(lost)).await;
     }
 
     // 5. Outcomes that are on the way are delivered, or given back.
     shared.enter(Phase::Flushing);
     let now = shared.shutdown.wish() == Wish::Now;
     let flush = if now { FLUSH_NOW_WITHIN } else { FLUSH_WITHIN };
-    let _ = timeout(flush, shared.jobs.empty()).await;
-    for job in shared.jobs.at(Stage::Delivering) {
-        shared.note_unfinished(job.id());
-    }
+    let _ = timeout_at(time.flushed(flush), shared.jobs.empty()).await;
+    let undelivered = shared.jobs.at(Stage::Delivering);
+    shared.counters.requeued.add(undelivered.len() as u64);
+    let undelivered: Vec<_> = undelivered.iter().map(|job| job.id().to_owned()).collect();
 
-    shared.isolation.close().await;
+    let _ = timeout_at(time.closed(), shared.isolation.close()).await;
 
     // 6. The other parts end, those that tell of the node after those that work.
-    end(root.send(Release::Rest).await.unwrap_or_default()).await;
+    let rest = root.send(Release::Rest).await.unwrap_or_default();
+    end(rest, time.ended()).await;
     if let Some(file) = shared.state_file.get() {
         file.release();
     }
@@ -92,7 +104,7 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
     let reason = fault.unwrap_or(match (drained, shared.shutdown.wish()) {
-        (true, _) if unfinished.is_empty() => Reason::Drained,
+        (true, _) if unfinished.is_empty() && undelivered.is_empty() => Reason::Drained,
         (_, Wish::Now) => Reason::Interrupted,
         _ => Reason::Deadline,
     });
@@ -100,6 +112,7 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
         reason,
         finished: shared.counters.processed.get(),
         unfinished,
+        undelivered,
         returned: shared.returned.load(Ordering::Relaxed),
     };
     shared.enter(Phase::Stopped);
@@ -108,19 +121,19 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
 }
 
 /// Waits until no job is left; says false when time or patience is.
-async fn within(shared: &Shared, time: Duration, wish: Wish) -> bool {
+async fn until(shared: &Shared, time: Instant) -> bool {
     tokio::select! {
         biased;
         () = shared.jobs.empty() => true,
-        () = shared.shutdown.wished(wish) => false,
-        () = sleep(time) => false,
+        () = shared.shutdown.wished(Wish::Now) => false,
+        () = sleep_until(time) => false,
     }
 }
 
-async fn end(children: Vec<Recipient<Stop>>) {
+async fn end(children: Vec<Recipient<Stop>>, until: Instant) {
     let ends = children
         .into_iter()
-        .map(|child| timeout(END_WITHIN, child.send(Stop)));
+        .map(|child| timeout_at(until, child.send(Stop)));
     for ended in join_all(ends).await {
         if ended.is_err() {
             tracing::warn!("a part of the node did not end in time");

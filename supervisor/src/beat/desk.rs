@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::book::Line;
 use super::news::{Leader, News};
@@ -15,6 +15,9 @@ pub(crate) struct BeatDesk {
     heard: Mutex<VecDeque<News>>,
     view: RwLock<Arc<View>>,
     wake: Notify,
+    /// Whether this process shall lead no more, and whether it has let go.
+    retiring: watch::Sender<bool>,
+    retired: watch::Sender<bool>,
 }
 
 /// The beat as it is now.
@@ -62,6 +65,23 @@ impl BeatDesk {
         self.wake.notify_one();
     }
 
+    /// Makes the beat send no more ticks and let go of its lock, for good; returns when it
+    /// has.
+    pub(crate) async fn retire(&self) {
+        self.retiring.send_replace(true);
+        wait(&self.retired).await;
+    }
+
+    /// Waits until the beat shall let go.
+    pub(super) async fn retiring(&self) {
+        wait(&self.retiring).await;
+    }
+
+    /// Says that the beat holds no lock any more, and will hold none.
+    pub(super) fn set_retired(&self) {
+        self.retired.send_replace(true);
+    }
+
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
     }
@@ -74,6 +94,11 @@ impl BeatDesk {
     pub(crate) fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+async fn wait(flag: &watch::Sender<bool>) {
+    // The sender is borrowed, so this ends only by the flag.
+    let _ = flag.subscribe().wait_for(|set| *set).await;
 }
 
 impl View {

@@ -78,6 +78,8 @@ struct Lead {
 const POLL: Duration = Duration::from_secs(1);
 /// How often a leader tells that it leads.
 const TELL: Duration = Duration::from_secs(2);
+/// How long a leader that lets go may take to note what it has sent.
+const NOTE: Duration = Duration::from_millis(500);
 /// How often the others are shown what changed, at most.
 const SHOW: Duration = Duration::from_millis(50);
 
@@ -109,7 +111,44 @@ impl Runner {
         }
     }
 
+    /// Runs for ever; leads no more once the process ends.
     pub(super) async fn run(mut self) {
+        let board = Arc::clone(&self.board);
+        tokio::select! {
+            biased;
+            () = board.beat.retiring() => {}
+            () = self.follow_or_lead() => {}
+        }
+        self.retire().await;
+        board.beat.set_retired();
+        let pulse = self.pulse.clone();
+        drop(self);
+        pulse.during(std::future::pending()).await
+    }
+
+    /// Notes the ticks that are on their way, so that the next leader need not send them
+    /// again, and lets go of the lock.
+    async fn retire(&mut self) {
+        let note = async {
+            while let Some(done) = self.jobs.next().await {
+                self.done(done);
+            }
+            let Some(lead) = self.lead.as_ref().filter(|lead| lead.claimed) else {
+                return;
+            };
+            let dirty = self.book.take_dirty();
+            if !dirty.is_empty() {
+                job::write(&self.board.store, Some(lead.term), dirty).await;
+            }
+        };
+        let _ = tokio::time::timeout(NOTE, note).await;
+        self.stand_down("the process ends");
+        // Each that sends holds the lock too.
+        self.jobs.clear();
+        self.show(now());
+    }
+
+    async fn follow_or_lead(&mut self) {
         loop {
             self.pulse.beat();
             for news in self.board.beat.take() {

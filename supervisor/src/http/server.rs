@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use celeriac::health::BEAT;
 use tokio::sync::{oneshot, watch};
 
 use super::listener::{Bounded, Peer};
@@ -67,8 +68,9 @@ impl HttpServer {
         let (stop, mut stopping) = watch::channel(false);
         let (finished, done) = oneshot::channel();
         let idle = IDLE + desk.config.request_timeout + desk.config.max_wait;
-        let grace = desk.config.stop_timeout;
+        let grace = desk.config.requests_end_within();
         let connections = desk.config.max_connections;
+        let pulse = desk.board.progress.keep("http");
         let serve = async move {
             let listener = tokio::net::TcpListener::from_std(bound.listener)?;
             let listener = Bounded::new(listener, connections, idle);
@@ -78,10 +80,18 @@ impl HttpServer {
                 wait(told).await;
                 open.live.close();
             };
+            // Who answers probes is a loop too: of several threads one may be blocked.
+            let beating = async {
+                loop {
+                    pulse.beat();
+                    tokio::time::sleep(BEAT).await;
+                }
+            };
             let service = router(desk).into_make_service_with_connect_info::<Peer>();
             let server = axum::serve(listener, service).with_graceful_shutdown(told);
             tokio::select! {
                 served = server.into_future() => served,
+                () = beating => Ok(()),
                 // Idle connections that stay open must not hold up the stop.
                 () = async { wait_mut(&mut stopping).await; tokio::time::sleep(grace).await } => {
                     tracing::warn!("requests were still open at the end of the stop");

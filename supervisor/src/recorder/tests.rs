@@ -93,7 +93,7 @@ async fn a_restart_keeps_everything() {
     let file = File::new();
     let (recorder, history) = (Recorder::new(), History::new(10));
     let store = Store::open(&file.place()).await.unwrap();
-    let recording = recorder.start(&store, &history, LIMITS, "here:1".into());
+    let recording = recorder.start(&store, &history, LIMITS, "here:1".into(), Pulse::default());
     for n in 0..3_000 {
         live(&recorder, &history, &format!("t{n}"));
     }
@@ -143,7 +143,7 @@ async fn a_store_that_is_read_only_for_a_while_loses_no_final_state() {
     let (recorder, history) = (Recorder::new(), History::new(100));
     let store = Store::open(&file.place()).await.unwrap();
     writable(0o400);
-    let recording = recorder.start(&store, &history, LIMITS, "here:1".into());
+    let recording = recorder.start(&store, &history, LIMITS, "here:1".into(), Pulse::default());
     for n in 0..30_000 {
         hear(&recorder, &history, &format!("open{n}"), 1, Fact::Started);
     }
@@ -184,14 +184,14 @@ async fn a_store_that_is_read_only_for_a_while_loses_no_final_state() {
 async fn without_a_history_nothing_is_written() {
     let store = Store::open(&Place::Memory).await.unwrap();
     let (recorder, history) = (Recorder::new(), History::new(100));
-    let recording = recorder.start(&store, &history, LIMITS, "here:1".into());
+    let recording = recorder.start(&store, &history, LIMITS, "here:1".into(), Pulse::default());
     live(&recorder, &history, "before");
     assert!(recording.stop(soon()).await);
     assert_eq!(store.tasks().count().await, Ok(1));
 
     let off = Limits { tasks: 0, ..LIMITS };
     let (recorder, history) = (Recorder::new(), History::new(100));
-    let recording = recorder.start(&store, &history, off, "here:1".into());
+    let recording = recorder.start(&store, &history, off, "here:1".into(), Pulse::default());
     assert!(recorder.is_off());
     live(&recorder, &history, "after");
     eventually("what there was is forgotten", async || {
@@ -209,7 +209,7 @@ async fn a_stop_is_not_held_up_by_a_store_that_is_gone() {
     let (recorder, history) = (Recorder::new(), History::new(100));
     let store = Store::open(&file.place()).await.unwrap();
     std::fs::remove_file(&file.0).unwrap();
-    let recording = recorder.start(&store, &history, LIMITS, "here:1".into());
+    let recording = recorder.start(&store, &history, LIMITS, "here:1".into(), Pulse::default());
     live(&recorder, &history, "a");
     let start = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_millis(400);
@@ -222,7 +222,7 @@ async fn what_is_too_old_or_too_much_goes_oldest_first() {
     let file = File::new();
     let (recorder, history) = (Recorder::new(), History::new(10_000));
     let store = Store::open(&file.place()).await.unwrap();
-    let recording = recorder.start(&store, &history, LIMITS, "here:1".into());
+    let recording = recorder.start(&store, &history, LIMITS, "here:1".into(), Pulse::default());
     for n in 0..2_500 {
         live(&recorder, &history, &format!("t{n}"));
     }
@@ -261,7 +261,7 @@ async fn a_task_takes_a_bounded_piece_of_the_file() {
     let file = File::new();
     let (recorder, history) = (Recorder::new(), History::new(10_000));
     let store = Store::open(&file.place()).await.unwrap();
-    let recording = recorder.start(&store, &history, LIMITS, "here:1".into());
+    let recording = recorder.start(&store, &history, LIMITS, "here:1".into(), Pulse::default());
     let start = Instant::now();
     for n in 0..tasks {
         live(

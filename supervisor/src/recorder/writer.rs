@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use celeriac::health::Pulse;
 use tokio::sync::watch;
 
 use super::dirty::Mark;
@@ -17,6 +18,7 @@ pub(super) struct Writer {
     pub(super) history: History,
     /// Under which name the figures of this supervisor are counted.
     pub(super) name: String,
+    pub(super) pulse: Pulse,
 }
 
 /// How long to wait before a store that failed is tried again, at first and at most.
@@ -30,6 +32,7 @@ impl Writer {
     pub(super) async fn run(self, mut stopped: watch::Receiver<bool>) {
         let mut round = 0_u32;
         loop {
+            self.pulse.beat();
             let stopping = tokio::select! {
                 _ = stopped.wait_for(|stop| *stop) => true,
                 () = self.recorder.0.full.notified() => false,
@@ -39,7 +42,8 @@ impl Writer {
                 let batch = self.take(stopping);
                 let (taken, full) = (!batch.is_empty(), batch.len() == BATCH);
                 if taken {
-                    self.save(&self.records(batch)).await;
+                    // A store that is away is waited for, and is no reason to start anew.
+                    self.pulse.during(self.save(&self.records(batch))).await;
                 }
                 if !(full || stopping && taken) {
                     break;
@@ -47,13 +51,13 @@ impl Writer {
             }
             round = round.wrapping_add(1);
             if stopping || round.is_multiple_of(FIGURES) {
-                self.figures().await;
+                self.pulse.during(self.figures()).await;
             }
             if stopping {
                 return;
             }
             if self.store.trouble().is_some() {
-                self.probe().await;
+                self.pulse.during(self.probe()).await;
             }
         }
     }

@@ -29,6 +29,8 @@ pub(super) struct Sqlite {
 
 /// How many threads read.
 const READERS: usize = 3;
+/// How long after its deadline a write that nobody answers counts as stuck.
+const STUCK: Duration = Duration::from_secs(5);
 /// How many calls may wait for each kind of thread.
 const WAITING: usize = 256;
 
@@ -80,7 +82,10 @@ impl Sqlite {
             answer,
         };
         hand_over(&self.writes, write, within).await?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        // The thread keeps the deadline itself, unless the disk keeps the thread.
+        let late = StoreError::Unknown("the disk does not answer".to_owned());
+        let answered = tokio::time::timeout(within + STUCK, answered).await;
+        answered.map_err(|_| late)?.map_err(|_| StoreError::Closed)?
     }
 
     pub(super) async fn read(
