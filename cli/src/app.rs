@@ -61,6 +61,12 @@ fn run(
     output: Output,
     tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder,
 ) -> Result<ExitCode, Error> {
+    if let Command::Check(check) = &cli.command
+        && check.print_schema
+    {
+        command::check::print_schema()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if output.is_json() {
         let format = cli.flags.log_format.get_or_insert_default();
         "json".clone_into(format);
@@ -82,7 +88,7 @@ fn run(
         return Ok(status);
     }
     match cli.command {
-        Command::Check => {
+        Command::Check(_) => {
             command::check::run(&settings, file.as_deref(), output)?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -130,7 +136,7 @@ fn run(
             Command::Schedules(args) => command::schedules::run(&settings, args, output).await,
             Command::Graph(args) => command::graph::run(&settings, args, output).await,
             Command::Migrate(args) => command::migrate::run(&settings, args, output).await,
-            Command::Check
+            Command::Check(_)
             | Command::HashPassword
             | Command::Report
             | Command::Completions { .. } => Ok(()),

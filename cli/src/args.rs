@@ -95,6 +95,12 @@ impl Cli {
         Ok(cli)
     }
 
+    /// Tells whether a flag of a command is a setting, and no flag of the command's own.
+    pub(crate) fn is_setting(command: &str, id: &str) -> bool {
+        let own = command == "call" && CALL.iter().any(|(name, _)| *name == id);
+        !own && crate::settings::names().iter().any(|name| name == id)
+    }
+
     /// Returns the whole command line, with the help of each command as it is shown.
     pub(crate) fn tree() -> clap::Command {
         // Every command takes every setting; they reach the subcommands only when the tree
@@ -178,7 +184,15 @@ pub(crate) enum Command {
         shell: clap_complete::Shell,
     },
     /// Print the effective settings, secrets masked, and check them
-    Check,
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Print what can be set instead: every flag, variable and key of each command, what it
+    /// serves, and how it ends. Reads no settings
+    #[arg(long)]
+    pub(crate) print_schema: bool,
 }
 
 #[derive(Debug, Args)]
@@ -194,7 +208,10 @@ pub(crate) struct Beat {
 #[derive(Debug, Args)]
 pub(crate) struct Up {
     /// How many nodes to run
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(
+        long, value_name = "N", default_value_t = 2,
+        value_parser = clap::value_parser!(u16).range(1..=64)
+    )]
     pub(crate) nodes: u16,
 }
 

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::exit::Exit;
+
 /// How a command fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -20,15 +22,15 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// Returns the exit status: 64 for wrong usage, 69 when nobody answered, as Celery's, 75
-    /// for "try again", else 1 (`sysexits.h`).
+    /// Returns how the process ends.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Usage(_) => 64,
-            Self::Failed(_) => 1,
-            Self::Silent => 69,
-            Self::Undecided(_) => 75,
-        })
+        let exit = match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Failed(_) => Exit::Failed,
+            Self::Silent => Exit::Unavailable,
+            Self::Undecided(_) => Exit::Undecided,
+        };
+        exit.into()
     }
 }
 

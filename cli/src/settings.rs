@@ -4,11 +4,29 @@
 //! environment (by name), so a setting is written down once. Layers are merged, and
 //! only the merged whole is turned into the configuration of a component.
 
+mod kind;
 mod layer;
 mod people;
 mod resolve;
 mod scalar;
+mod secret;
 mod tables;
 
+pub(crate) use self::kind::Kind;
 pub(crate) use self::layer::Layer;
+pub(crate) use self::resolve::names;
 pub use self::resolve::{Settings, Source};
+pub(crate) use self::secret::is_secret;
+
+/// What the names of our variables begin with.
+pub(crate) const PREFIX: &str = "CELERIAC_";
+
+/// Returns the name of the variable of a setting.
+pub(crate) fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase())
+}
+
+/// Returns the name of the variable that names a file with the value of a secret setting.
+pub(crate) fn file_variable(name: &str) -> Option<String> {
+    is_secret(name).then(|| format!("{}_FILE", variable(name)))
+}

@@ -16,6 +16,7 @@ use celeriac::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
 use self::listener::Bounded;
+pub use self::routes::paths;
 use self::routes::{Desk, router};
 use crate::metrics::Metrics;
 use crate::shared::Shared;

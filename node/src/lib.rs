@@ -33,6 +33,7 @@ mod timetable;
 
 pub use self::config::{Autoscale, Config, DeadLetters, Prefetch};
 pub use self::handle::{Handle, QueueSnapshot, Snapshot};
+pub use self::health::paths;
 pub use self::node::Node;
 pub use self::shared::Phase;
 pub use self::shutdown::{Reason, Shutdown, Stopped};

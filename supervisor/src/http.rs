@@ -92,6 +92,14 @@ fn described() -> (Router<Desk>, utoipa::openapi::OpenApi) {
     (router, openapi::complete(document))
 }
 
+/// Returns the paths that a supervisor serves for programs: probes, metrics and the API.
+///
+/// Parameters are written as in the OpenAPI document: `/api/v1/tasks/{id}`.
+pub fn paths() -> Vec<String> {
+    let documented = described().1.paths.paths.into_keys();
+    documented.chain([openapi::PATH.to_owned()]).collect()
+}
+
 /// Builds the router.
 fn router(desk: Desk) -> Router {
     let (router, document) = described();

@@ -34,5 +34,6 @@ pub use crate::access::{
 };
 pub use crate::config::Config;
 pub use crate::error::Error;
+pub use crate::http::paths;
 pub use crate::leader::LeaderElection;
 pub use crate::supervisor::{Stopped, Supervisor};

@@ -7,6 +7,7 @@ use serde_json::{Map, json};
 
 use crate::error::Error;
 use crate::output::{Output, columns, print};
+use crate::schema::Schema;
 use crate::settings::Settings;
 
 pub(crate) fn run(settings: &Settings, file: Option<&Path>, output: Output) -> Result<(), Error> {
@@ -67,6 +68,13 @@ pub(crate) fn run(settings: &Settings, file: Option<&Path>, output: Output) -> R
     });
     checked?;
     print("settings are sound");
+    Ok(())
+}
+
+/// Prints what can be set, as JSON.
+pub(crate) fn print_schema() -> Result<(), Error> {
+    let schema = serde_json::to_string_pretty(&Schema::new());
+    print(&schema.map_err(|error| Error::Failed(format!("cannot write the schema: {error}")))?);
     Ok(())
 }
 

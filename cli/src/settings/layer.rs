@@ -39,7 +39,7 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "text")]
     pub(crate) queue_max_priority: Option<String>,
     /// How queues are kept that no [[queue]] describes: classic or quorum [default: classic]
-    #[arg(long, value_name = "TYPE", help_heading = "Connections")]
+    #[arg(long, value_name = "classic|quorum", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) queue_type: Option<String>,
     /// Make queues that no [[queue]] describes: true or false [default: true]
@@ -65,7 +65,7 @@ pub(crate) struct Layer {
     #[serde(deserialize_with = "text")]
     pub(crate) loglevel: Option<String>,
     /// How to log: text or json [default: text]
-    #[arg(long, value_name = "FORMAT", help_heading = "Logging")]
+    #[arg(long, value_name = "text|json", help_heading = "Logging")]
     #[serde(deserialize_with = "text")]
     pub(crate) log_format: Option<String>,
 
@@ -140,7 +140,7 @@ pub(crate) struct Layer {
     pub(crate) max_body: Option<String>,
     /// Which messages go to <queue>.dead when they end badly: none, undecodable (what
     /// nobody can run) or failed (those of failed tasks too) [default: failed]
-    #[arg(long, value_name = "WHICH", help_heading = "Node")]
+    #[arg(long, value_name = "none|undecodable|failed", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) dead_letters: Option<String>,
     /// Deliveries without an end after which a message of a quorum queue is a dead
@@ -186,7 +186,11 @@ pub(crate) struct Layer {
     /// How one of several supervisors is elected to send the ticks of schedules: auto,
     /// broker, lease or none; auto is a Lease in a pod of Kubernetes with --lease, else the
     /// broker [default: auto]
-    #[arg(long, value_name = "HOW", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        value_name = "auto|broker|lease|none",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) leader_election: Option<String>,
     /// Lease of Kubernetes that elects the leader; its pods need the verbs get, create and
@@ -233,7 +237,11 @@ pub(crate) struct Layer {
     pub(crate) group_roles: Option<String>,
     /// Role of those that a trusted proxy names and that are in none of the groups
     /// [default: none, they are refused]
-    #[arg(long, value_name = "ROLE", help_heading = "Supervisor")]
+    #[arg(
+        long,
+        value_name = "viewer|operator|admin",
+        help_heading = "Supervisor"
+    )]
     #[serde(deserialize_with = "text")]
     pub(crate) default_role: Option<String>,
     /// Show /metrics to everybody: true or false [default: false]

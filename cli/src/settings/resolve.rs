@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Layer;
 use super::people::{TokenTable, UserTable};
 use super::tables::Tables;
+use super::{Layer, secret};
 use crate::error::Error;
 use crate::units::parse_duration;
 
@@ -64,20 +64,6 @@ const OTHER_NAMES: [(&str, &str); 14] = [
     ("OTEL_RESOURCE_ATTRIBUTES", "resource_attributes"),
     ("OTEL_TRACES_SAMPLER", "traces_sampler"),
     ("OTEL_TRACES_SAMPLER_ARG", "traces_sampler_arg"),
-];
-
-/// Settings whose value nobody shall read in a log.
-const SECRETS: [&str; 2] = ["token", "otlp_headers"];
-
-/// Settings that are URLs and may hold a password.
-const URLS: [&str; 7] = [
-    "broker",
-    "result_backend",
-    "smtp",
-    "store",
-    "management_url",
-    "otlp_endpoint",
-    "otlp_traces_endpoint",
 ];
 
 impl Settings {
@@ -239,13 +225,7 @@ impl Settings {
         let row = |name: String| match self.values.get(&name) {
             None => (name, None, Source::Default),
             Some((value, source)) => {
-                let shown = if SECRETS.contains(&name.as_str()) {
-                    "**".to_owned()
-                } else if URLS.contains(&name.as_str()) && value.contains("://") {
-                    celeriac::broker::mask(value)
-                } else {
-                    value.clone()
-                };
+                let shown = secret::shown(&name, value);
                 (name, Some(shown), source.clone())
             }
         };
@@ -271,7 +251,7 @@ fn said(layer: &Layer) -> Vec<(String, String)> {
 }
 
 /// The names of all settings, in the order of the help text.
-fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     fields(&Layer::default())
         .into_iter()
         .map(|(name, _)| name)

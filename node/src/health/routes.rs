@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use celeriac::broker::Link;
 use celeriac::health;
@@ -22,13 +22,24 @@ pub(super) struct Desk {
     pub(super) metrics: Arc<Metrics>,
 }
 
+/// The pages: the router and what is told of it are made of this.
+const ROUTES: [(&str, fn() -> MethodRouter<Desk>); 4] = [
+    ("/livez", || get(livez)),
+    ("/readyz", || get(readyz)),
+    ("/startupz", || get(startupz)),
+    ("/metrics", || get(metrics)),
+];
+
 pub(super) fn router(desk: Desk) -> Router {
-    Router::new()
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .route("/startupz", get(startupz))
-        .route("/metrics", get(metrics))
-        .with_state(desk)
+    let add = |router: Router<Desk>, (path, page): &(&str, fn() -> MethodRouter<Desk>)| {
+        router.route(path, page())
+    };
+    ROUTES.iter().fold(Router::new(), add).with_state(desk)
+}
+
+/// Returns the paths that a node serves on its HTTP address.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|(path, _)| *path)
 }
 
 /// Says whether every loop turns. Knows nothing of the broker: to restart a process does
