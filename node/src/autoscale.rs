@@ -47,13 +47,10 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn read(shared: &Shared) -> Self {
-        let waiting = shared.queues.iter();
-        let waiting =
-            waiting.map(|queue| queue.reserved.load(std::sync::atomic::Ordering::Relaxed));
         Self {
             places: shared.slots.capacity(),
             used: shared.slots.used(),
-            waiting: waiting.sum(),
+            waiting: shared.reserved(),
         }
     }
 

@@ -271,6 +271,13 @@ impl Shared {
         self.begun.load(Ordering::Acquire)
     }
 
+    /// Counts the messages that wait for a place to run.
+    pub(crate) fn reserved(&self) -> usize {
+        let queues = self.queues.iter();
+        let reserved = queues.map(|queue| queue.reserved.load(Ordering::Relaxed));
+        reserved.sum()
+    }
+
     /// Notes that a consumer is there, or is not any more.
     pub(crate) fn set_consuming(&self, queue: &QueueState, consuming: bool) {
         queue.consuming.store(consuming, Ordering::Release);

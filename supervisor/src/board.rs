@@ -1,9 +1,11 @@
 //! What many readers look up without asking an actor.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use celeriac::broker::QueueStatus;
 use celeriac::health::Progress;
 use dashmap::DashMap;
 
@@ -15,6 +17,7 @@ use crate::metrics::{Metrics, QueueFigures, Scrape};
 use crate::pauses::Pauses;
 use crate::rates::Rates;
 use crate::recorder::Recorder;
+use crate::scale::{Demand, Figures};
 use crate::store::Store;
 
 /// What many readers look up without asking an actor.
@@ -30,6 +33,8 @@ pub(crate) struct Board {
     pub(crate) facts: DashMap<String, Facts>,
     pub(crate) history: History,
     pub(crate) queues: DashMap<String, Depth>,
+    /// Which queues somebody scales by.
+    pub(crate) demand: Demand,
     pub(crate) metrics: Metrics,
     pub(crate) rates: Rates,
     pub(crate) beat: BeatDesk,
@@ -47,6 +52,10 @@ pub(crate) struct Board {
     heard: AtomicBool,
     started: AtomicBool,
     stopping: AtomicBool,
+    /// Since when nodes are listened to without a break.
+    hearing: Mutex<Option<Instant>>,
+    /// Tasks that nodes took and have not started, by node, as events tell.
+    held: Mutex<Arc<BTreeMap<Arc<str>, u64>>>,
 }
 
 /// What a node answered when it was asked about itself.
@@ -77,6 +86,8 @@ pub(crate) struct Depth {
     pub(crate) flow: Option<Flow>,
     /// By how many messages per second it grows, where it has done so for a minute.
     pub(crate) growth: Option<f64>,
+    /// When messages waited last.
+    pub(crate) busy: Option<Instant>,
 }
 
 /// Since when the oldest message of a queue waits, and who says so.
@@ -106,31 +117,33 @@ pub(crate) struct Flow {
     pub(crate) acknowledged: f64,
 }
 
-/// How busy a part of the cluster is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Load {
-    /// Messages that wait.
-    pub(crate) ready: u64,
-    /// Tasks that run on the nodes that consume.
-    pub(crate) running: u64,
-    /// How many tasks those nodes run at once.
-    pub(crate) slots: u64,
-}
-
-impl Load {
-    /// Returns (ready + running) / slots: 1 is fully busy with nothing waiting. `None`
-    /// when nobody consumes.
-    pub(crate) fn ratio(self) -> Option<f64> {
-        (self.slots > 0).then(|| (self.ready + self.running) as f64 / self.slots as f64)
-    }
-}
-
 impl Source {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Broker => "broker",
             Self::Management => "management",
             Self::Events => "events",
+        }
+    }
+}
+
+impl Depth {
+    /// Takes in what the broker said, and leaves the rest as it was told last.
+    pub(crate) fn hear(&mut self, status: Option<QueueStatus>, now: Instant) {
+        let ready = status.map_or(0, |status| status.ready);
+        self.status = status.map(|status| (status.ready, status.consumers));
+        self.at = Some(now);
+        if ready > 0 {
+            self.busy = Some(now);
+        } else {
+            self.oldest = None;
+        }
+        if let Some(status) = status {
+            self.unacked = status.unacked.or(self.unacked);
+            if let Some(since) = status.oldest {
+                let source = Source::Broker;
+                self.oldest = Some(Oldest { since, source });
+            }
         }
     }
 }
@@ -144,6 +157,7 @@ impl Board {
             facts: DashMap::new(),
             history: History::new(history),
             queues: DashMap::new(),
+            demand: Demand::default(),
             metrics: Metrics::default(),
             rates: Rates::default(),
             beat: BeatDesk::default(),
@@ -156,6 +170,8 @@ impl Board {
             heard: AtomicBool::new(false),
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            hearing: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -215,35 +231,47 @@ impl Board {
         queues
     }
 
-    /// Returns how busy the nodes are that consume a queue; `None` means all queues and
-    /// all nodes. A node of many queues counts fully for each of them.
-    pub(crate) fn load(&self, queue: Option<&str>) -> Load {
-        let depth = |depth: &Depth| depth.status.map_or(0, |(ready, _)| ready);
-        let ready = match queue {
-            Some(queue) => self.queues.get(queue).map_or(0, |found| depth(&found)),
-            None => self.queues.iter().map(|entry| depth(&entry)).sum(),
-        };
-        let mut load = Load {
-            ready,
-            ..Load::default()
-        };
-        for node in self.nodes.iter().filter(|node| !node.state.is_gone()) {
-            let facts = self.facts.get(node.key());
-            let consumes = |queue| {
-                let facts = facts.as_ref();
-                facts.is_some_and(|facts| facts.queues.iter().any(|name| name == queue))
-            };
-            if queue.is_none_or(consumes) {
-                let slots = facts.as_ref().and_then(|facts| facts.concurrency);
-                load.slots += node.slots.or(slots).unwrap_or(0);
-                load.running += node.active.unwrap_or(0);
-            }
-        }
-        load
+    /// Says since when nodes are listened to without a break; `None` while they are not.
+    pub(crate) fn set_hearing(&self, hearing: bool, now: Instant) {
+        let mut since = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = hearing.then(|| since.unwrap_or(now));
     }
 
-    /// Writes the metrics.
-    pub(crate) fn metrics_text(&self, broker_up: bool) -> String {
+    pub(crate) fn hearing_since(&self) -> Option<Instant> {
+        *self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps how many tasks each node took and has not started, as events tell.
+    pub(crate) fn set_held(&self, held: BTreeMap<Arc<str>, u64>) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(held);
+    }
+
+    pub(crate) fn held(&self) -> Arc<BTreeMap<Arc<str>, u64>> {
+        Arc::clone(&self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns what the broker said of a queue that somebody named, or scales by.
+    pub(crate) fn depth(&self, name: &str) -> Option<Depth> {
+        let known = self.queues.get(name).map(|depth| *depth);
+        known.or_else(|| self.demand.depth(name))
+    }
+
+    /// Keeps what the broker said of a queue. One that is only scaled by is shown to
+    /// nobody else: its name may come from anybody.
+    pub(crate) fn put_depth(&self, name: &str, depth: Depth) {
+        match self.queues.get_mut(name) {
+            Some(mut known) => *known = depth,
+            None => self.demand.put(name, depth),
+        }
+    }
+
+    /// Writes the metrics; `each` has the figures of the queues of which they are known.
+    pub(crate) fn metrics_text(
+        &self,
+        broker_up: bool,
+        each: &HashMap<String, Figures>,
+        fleet: &Figures,
+    ) -> String {
         let count = |state: NodeState| {
             let nodes = self.nodes.iter().filter(|node| node.state == state).count();
             (state, i64::try_from(nodes).unwrap_or(i64::MAX))
@@ -252,20 +280,28 @@ impl Board {
         let now = celeriac::clock::now();
         let queues = self.queues_by_name().into_iter().map(|(name, depth)| {
             let age = |oldest: Oldest| now.duration_since(oldest.since).unwrap_or_default();
+            let scale = each.get(&name);
             let figures = QueueFigures {
                 ready: depth.status.map(|(ready, _)| gauge(ready)),
                 consumers: depth.status.map(|(_, consumers)| gauge(consumers)),
                 unacked: depth.unacked.map(gauge),
+                reserved: scale.map(|scale| gauge(scale.reserved)),
+                running: scale.map(|scale| gauge(scale.running)),
+                tasks: scale.map(|scale| gauge(scale.tasks())),
+                slots: scale.map(|scale| gauge(scale.slots)),
                 oldest: depth.oldest.map(|oldest| age(oldest).as_secs_f64()),
-                load: self.load(Some(&name)).ratio(),
+                load: scale.and_then(Figures::load),
             };
             (name, figures)
         });
-        let load = self.load(None);
         self.metrics.text(&Scrape {
             nodes: NodeState::ALL.map(count).to_vec(),
             queues: queues.collect(),
-            load: (gauge(load.running), gauge(load.slots), load.ratio()),
+            load: (
+                gauge(fleet.running + fleet.draining),
+                gauge(fleet.slots),
+                fleet.load(),
+            ),
             history: i64::try_from(self.history.len()).unwrap_or(i64::MAX),
             recorded: self.recorder.figures(),
             store_up: self.store.trouble().is_none(),

@@ -28,6 +28,9 @@ pub struct Config {
     /// What is hidden of arguments and results. Default: the values of keywords such as
     /// `password` and `token`.
     pub redaction: Redaction,
+    /// Where to serve KEDA's external scaler, gRPC without TLS and without a token: it tells
+    /// how many tasks queues and nodes have, and nothing else. Default none.
+    pub scaler_listen: Option<SocketAddr>,
     /// Serves everybody on an address that is not loopback, without a token. Default
     /// false: whoever reaches the port could send tasks.
     pub allow_anonymous: bool,
@@ -120,6 +123,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9595)),
+            scaler_listen: None,
             token: None,
             access: Access::default(),
             redaction: Redaction::default(),
@@ -338,6 +342,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("listen", &self.listen)
+            .field("scaler_listen", &self.scaler_listen)
             .field("token", &self.token.as_ref().map(|_| "**"))
             .field("access", &self.access)
             .field("redaction", &self.redaction)

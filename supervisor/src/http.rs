@@ -33,6 +33,7 @@ use crate::actor::Root;
 use crate::board::Board;
 use crate::cluster;
 use crate::config::Config;
+use crate::scale::Scale;
 use crate::store::Store;
 
 /// What every handler can reach.
@@ -45,6 +46,7 @@ pub(crate) struct Inner {
     store: Store,
     board: Arc<Board>,
     root: Addr<Root>,
+    scale: Scale,
     live: Live,
     doorman: access::Doorman,
     audit_log: access::AuditLog,
@@ -62,6 +64,7 @@ impl std::ops::Deref for Desk {
 impl Desk {
     pub(crate) fn new(app: App, config: Config, board: Arc<Board>, root: Addr<Root>) -> Self {
         let store = board.store.clone();
+        let scale = Scale::new(app.clone(), Arc::clone(&board), &config);
         Self(Arc::new(Inner {
             doorman: access::Doorman::new(&config),
             audit_log: access::AuditLog::default(),
@@ -71,6 +74,7 @@ impl Desk {
             store,
             board,
             root,
+            scale,
             live: Live::default(),
         }))
     }

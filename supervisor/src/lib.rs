@@ -24,6 +24,7 @@ mod metrics;
 mod pauses;
 mod rates;
 mod recorder;
+mod scale;
 mod store;
 mod supervisor;
 mod tls;

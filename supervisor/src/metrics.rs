@@ -48,7 +48,13 @@ pub(crate) struct Metrics {
     stored: HistoryMetrics,
     queue_unacked: Family<QueueLabel, Gauge>,
     queue_oldest: Family<QueueLabel, Gauge<f64, AtomicU64>>,
+    queue_reserved: Family<QueueLabel, Gauge>,
+    queue_running: Family<QueueLabel, Gauge>,
+    queue_tasks: Family<QueueLabel, Gauge>,
+    queue_slots: Family<QueueLabel, Gauge>,
     queue_load: Family<QueueLabel, Gauge<f64, AtomicU64>>,
+    scaler_calls: Family<CallLabels, Counter>,
+    pub(crate) scaler_streams: Gauge,
     load: Gauge<f64, AtomicU64>,
     slots: Gauge,
     running: Gauge,
@@ -78,6 +84,10 @@ pub(crate) struct QueueFigures {
     pub(crate) ready: Option<i64>,
     pub(crate) consumers: Option<i64>,
     pub(crate) unacked: Option<i64>,
+    pub(crate) reserved: Option<i64>,
+    pub(crate) running: Option<i64>,
+    pub(crate) tasks: Option<i64>,
+    pub(crate) slots: Option<i64>,
     /// Seconds.
     pub(crate) oldest: Option<f64>,
     pub(crate) load: Option<f64>,
@@ -117,6 +127,12 @@ struct LoopLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueLabel {
     queue: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    method: &'static str,
+    code: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -165,7 +181,13 @@ impl Default for Metrics {
             queue_consumers: Family::default(),
             queue_unacked: Family::default(),
             queue_oldest: Family::default(),
+            queue_reserved: Family::default(),
+            queue_running: Family::default(),
+            queue_tasks: Family::default(),
+            queue_slots: Family::default(),
             queue_load: Family::default(),
+            scaler_calls: Family::default(),
+            scaler_streams: Gauge::default(),
             load: Gauge::default(),
             slots: Gauge::default(),
             running: Gauge::default(),
@@ -234,9 +256,21 @@ impl Metrics {
         r.register("queue_unacked", unacked, self.queue_unacked.clone());
         let oldest = "How long the oldest message of a queue waits, where that is known";
         r.register("queue_oldest_seconds", oldest, self.queue_oldest.clone());
-        let load = "(ready + running) / slots of the nodes that consume a queue";
+        let reserved = "Messages that the nodes that consume a queue took and have not started";
+        r.register("queue_reserved", reserved, self.queue_reserved.clone());
+        let running = "Tasks that run on the nodes that consume a queue";
+        r.register("queue_running", running, self.queue_running.clone());
+        let tasks = "Tasks that want a place or have one: ready + reserved + running";
+        r.register("queue_tasks", tasks, self.queue_tasks.clone());
+        let slots = "Places to run on the nodes that consume a queue";
+        r.register("queue_slots", slots, self.queue_slots.clone());
+        let load = "(ready + reserved + running) / slots of the nodes that consume a queue";
         r.register("queue_load_ratio", load, self.queue_load.clone());
-        let load = "(ready + running) / slots of all nodes";
+        let calls = "Calls of the external scaler that ended, by method and gRPC status";
+        r.register("scaler_calls", calls, self.scaler_calls.clone());
+        let streams = "Streams of the external scaler that are open";
+        r.register("scaler_streams", streams, self.scaler_streams.clone());
+        let load = "(ready + reserved + running) / slots of all nodes";
         r.register("load_ratio", load, self.load.clone());
         r.register("slots", "Places to run on all nodes", self.slots.clone());
         r.register(
@@ -316,6 +350,13 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts a call of the external scaler.
+    pub(crate) fn scaler_call(&self, method: &'static str, code: &'static str) {
+        self.scaler_calls
+            .get_or_create(&CallLabels { method, code })
+            .inc();
+    }
+
     /// Writes everything in the text format.
     pub(crate) fn text(&self, scrape: &Scrape) -> String {
         // One scrape at a time: the families below are emptied and filled again.
@@ -327,9 +368,17 @@ impl Metrics {
             });
             gauge.set(count.map_or(0, |(_, count)| *count));
         }
-        self.queue_ready.clear();
-        self.queue_consumers.clear();
-        self.queue_unacked.clear();
+        for family in [
+            &self.queue_ready,
+            &self.queue_consumers,
+            &self.queue_unacked,
+            &self.queue_reserved,
+            &self.queue_running,
+            &self.queue_tasks,
+            &self.queue_slots,
+        ] {
+            family.clear();
+        }
         self.queue_oldest.clear();
         self.queue_load.clear();
         for (queue, figures) in &scrape.queues {
@@ -340,6 +389,10 @@ impl Metrics {
                 (&self.queue_ready, figures.ready),
                 (&self.queue_consumers, figures.consumers),
                 (&self.queue_unacked, figures.unacked),
+                (&self.queue_reserved, figures.reserved),
+                (&self.queue_running, figures.running),
+                (&self.queue_tasks, figures.tasks),
+                (&self.queue_slots, figures.slots),
             ] {
                 if let Some(value) = value {
                     family.get_or_create(&label).set(value);
@@ -467,6 +520,10 @@ mod tests {
             ready: Some(1),
             consumers: Some(1),
             unacked: Some(1),
+            reserved: Some(1),
+            running: Some(1),
+            tasks: Some(3),
+            slots: Some(1),
             oldest: Some(1.0),
             load: Some(1.0),
         };

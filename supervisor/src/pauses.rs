@@ -40,6 +40,15 @@ impl Pauses {
         self.lock().len()
     }
 
+    /// Returns the paused queues that a node consumed and stopped consuming.
+    pub(crate) fn of(&self, node: &str) -> Vec<String> {
+        let pauses = self.lock();
+        let of = pauses
+            .iter()
+            .filter(|(_, pause)| pause.nodes.contains(node));
+        of.map(|(queue, _)| queue.clone()).collect()
+    }
+
     /// Returns those of the queues that are paused.
     pub(crate) fn among(&self, queues: &[String]) -> Vec<String> {
         let pauses = self.lock();

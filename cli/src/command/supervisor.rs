@@ -85,6 +85,8 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     {
         config.listen = listen;
     }
+    config.scaler_listen =
+        settings.parse::<SocketAddr>("scaler_listen", "an address such as 0.0.0.0:9596")?;
     if let Some(token) = settings.text("token") {
         config.token = Some(token.to_owned());
     }

@@ -175,6 +175,11 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "ADDR", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) listen: Option<String>,
+    /// Address of the external scaler that KEDA asks, such as 0.0.0.0:9596: gRPC without
+    /// TLS and without a token, that tells how many tasks there are [default: none]
+    #[arg(long, value_name = "ADDR", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) scaler_listen: Option<String>,
     /// Token that API requests must bear; needed to listen beyond loopback [default: none]
     #[arg(long, value_name = "TOKEN", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]

@@ -81,6 +81,7 @@ fn heartbeats_have_celerys_fields_in_celerys_order() {
         draining: false,
         events_sent: 7,
         slots: 4,
+        reserved: 3,
     };
     let event = |vitals: Vitals| {
         let kind = EventKind::WorkerHeartbeat(vitals.with_freq(2.0));
@@ -106,6 +107,7 @@ fn heartbeats_have_celerys_fields_in_celerys_order() {
             "sw_sys",
             "events_sent",
             "slots",
+            "reserved",
             "timestamp",
             "type"
         ]

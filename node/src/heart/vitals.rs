@@ -18,6 +18,8 @@ pub(super) struct Vitals {
     pub(super) events_sent: u64,
     /// How many tasks may run at once.
     pub(super) slots: u64,
+    /// How many were taken and wait for a place to run.
+    pub(super) reserved: u64,
 }
 
 impl Vitals {
@@ -33,6 +35,7 @@ impl Vitals {
             draining,
             events_sent: shared.events.sent() + shared.events.dropped(),
             slots: shared.slots.capacity() as u64,
+            reserved: shared.reserved() as u64,
         }
     }
 
@@ -42,12 +45,13 @@ impl Vitals {
     }
 
     pub(super) fn with_freq(self, freq: f64) -> WorkerStatus {
-        let mut extra = Table::with_capacity(3);
+        let mut extra = Table::with_capacity(4);
         if self.draining {
             extra.push("draining", true);
         }
         extra.push("events_sent", self.events_sent);
         extra.push("slots", self.slots);
+        extra.push("reserved", self.reserved);
         WorkerStatus {
             freq,
             load: Some(self.load),

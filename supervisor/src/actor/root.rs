@@ -103,6 +103,7 @@ impl Root {
         let stalled = self.ticked.is_some_and(|last| now - last > STALL);
         self.ticked = Some(now);
         let hears = self.board.is_consuming() && self.app.broker().link().borrow().is_up();
+        self.board.set_hearing(hears && !stalled, now);
         if stalled || !hears {
             self.cluster.deaf(now);
         }

@@ -15,6 +15,7 @@ use crate::guardian::Ward;
 use crate::management::{Address, Management, Told};
 
 /// Reads the depths of the known queues, one after the other, at each interval.
+/// Those that somebody scales by are read in between.
 ///
 /// Pages and metrics show what it wrote: no request of a user becomes one of the broker.
 pub(crate) struct Survey {
@@ -36,6 +37,8 @@ struct Aside {
 
 /// How long a management API is left alone that gave no answer.
 const REST: Duration = Duration::from_secs(30);
+/// How often queues are read of whose changes somebody is to be told.
+const FOLLOW: Duration = Duration::from_millis(500);
 
 impl Survey {
     pub(crate) fn new(app: App, board: Arc<Board>, config: &Config, ward: Ward) -> Self {
@@ -59,6 +62,8 @@ impl Actor for Survey {
         let aside = self.management.as_ref();
         let aside = aside.and_then(|address| Aside::new(address, &app, self.timeout));
         ctx.spawn(run(app, board, aside, self.interval, self.timeout).into_actor(self));
+        let (app, board) = (self.app.clone(), Arc::clone(&self.board));
+        ctx.spawn(follow(app, board, self.timeout).into_actor(self));
     }
 }
 
@@ -115,7 +120,18 @@ async fn run(
     let mut trends = HashMap::<String, Trend>::new();
     loop {
         let waiting = board.history.waiting();
-        let queues = board.queues_by_name();
+        // Nodes of ours say it themselves.
+        if board.nodes.iter().any(|node| node.reserved.is_none()) {
+            board.set_held(board.history.received());
+        }
+        let mut queues = board.queues_by_name();
+        for name in board.demand.names() {
+            if !board.queues.contains_key(&name) {
+                let known = board.demand.depth(&name).unwrap_or_default();
+                queues.push((name, known));
+            }
+        }
+        queues.sort_by(|a, b| a.0.cmp(&b.0));
         let mut told = match &mut aside {
             Some(aside) => {
                 let exist = queues.iter().filter(|(_, depth)| depth.status.is_some());
@@ -128,21 +144,9 @@ async fn run(
             if !app.broker().link().borrow().is_up() {
                 break;
             }
-            let question = tokio::time::timeout(timeout, app.broker().queue(&name));
-            let status = match pulse.during(question).await {
-                Ok(Ok(status)) => status,
-                // What was known stays, with its age.
-                Ok(Err(error)) => {
-                    tracing::debug!(queue = name, %error, "the depth of a queue is not known");
-                    continue;
-                }
-                Err(_) => {
-                    tracing::debug!(
-                        queue = name,
-                        "the broker did not tell a queue's depth in time"
-                    );
-                    continue;
-                }
+            // What was known stays, with its age, when the broker does not tell.
+            let Some(status) = pulse.during(ask(&app, &name, timeout)).await else {
+                continue;
             };
             let sent = waiting.get(&*name).map_or(&[][..], Vec::as_slice);
             let told = told.remove(&name).unwrap_or_default();
@@ -155,21 +159,62 @@ async fn run(
                     .learn(now, status.ready),
                 None => trends.remove(&name).and(None),
             };
-            let depth = Depth {
-                status: status.map(|status| (status.ready, status.consumers)),
-                at: Some(now),
-                unacked: status.and_then(|status| status.unacked).or(told.unacked),
+            let mut depth = Depth {
                 oldest,
                 memory: told.memory,
                 flow: told.flow,
                 growth,
+                unacked: told.unacked,
+                busy: board.depth(&name).and_then(|known| known.busy),
+                ..Depth::default()
             };
+            depth.hear(status, now);
             if depth.status != known.status || known.at.is_none() {
                 tracing::trace!(queue = name, ?status, "a queue's depth changed");
             }
-            board.queues.insert(name, depth);
+            board.put_depth(&name, depth);
         }
+        board.demand.tell();
         pulse.during(tokio::time::sleep(interval)).await;
+    }
+}
+
+/// Reads the depths of the queues that somebody waits for: at once those that somebody asked
+/// for, and twice a second those that somebody is to be told of.
+async fn follow(app: App, board: Arc<Board>, timeout: Duration) {
+    let pulse = board.progress.keep("scale");
+    loop {
+        if app.broker().link().borrow().is_up() {
+            for name in board.demand.due(Instant::now()) {
+                let Some(status) = pulse.during(ask(&app, &name, timeout)).await else {
+                    continue;
+                };
+                let mut depth = board.depth(&name).unwrap_or_default();
+                depth.hear(status, Instant::now());
+                board.put_depth(&name, depth);
+            }
+        }
+        board.demand.tell();
+        let wanted = tokio::time::timeout(FOLLOW, board.demand.wanted());
+        let _ = pulse.during(wanted).await;
+    }
+}
+
+/// Asks the broker about a queue; `None` when it does not tell.
+async fn ask(app: &App, name: &str, timeout: Duration) -> Option<Option<QueueStatus>> {
+    match tokio::time::timeout(timeout, app.broker().queue(name)).await {
+        Ok(Ok(status)) => Some(status),
+        Ok(Err(error)) => {
+            tracing::debug!(queue = name, %error, "the depth of a queue is not known");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(
+                queue = name,
+                "the broker did not tell a queue's depth in time"
+            );
+            None
+        }
     }
 }
 

@@ -163,6 +163,19 @@ impl History {
         waiting
     }
 
+    /// Counts the tasks that nodes received and have not started, by node. Tasks that are to
+    /// wait for their time are left out.
+    pub(crate) fn received(&self) -> BTreeMap<Arc<str>, u64> {
+        let mut received = BTreeMap::new();
+        for task in self.0.tasks.iter() {
+            let due = task.call().is_none_or(|call| call.eta.is_none());
+            if let (State::Received, true, Some(node)) = (task.state(), due, task.worker()) {
+                *received.entry(Arc::clone(node)).or_default() += 1;
+            }
+        }
+        received
+    }
+
     /// Notes that a node does not have a task any more of which no result is known,
     /// unless there was news of it since.
     pub(crate) fn lose(&self, open: &Open) {

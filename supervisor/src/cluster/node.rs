@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) processed: Option<u64>,
     /// How many tasks it runs at once, where its heartbeats say so.
     pub(crate) slots: Option<u64>,
+    /// How many messages it took and has not started, where its heartbeats say so.
+    pub(crate) reserved: Option<u64>,
     pub(crate) loadavg: Option<[f64; 3]>,
     /// The node's own time of its last worker event, seconds since the epoch.
     pub(crate) heartbeat_at: Option<f64>,
@@ -95,6 +97,7 @@ pub(crate) struct Beat {
     pub(crate) active: Option<u64>,
     pub(crate) processed: Option<u64>,
     pub(crate) slots: Option<u64>,
+    pub(crate) reserved: Option<u64>,
     pub(crate) loadavg: Option<[f64; 3]>,
     pub(crate) software: Option<Software>,
     pub(crate) draining: bool,
@@ -172,6 +175,7 @@ impl Node {
             active: None,
             processed: None,
             slots: None,
+            reserved: None,
             loadavg: None,
             heartbeat_at: None,
             skew: None,
@@ -202,6 +206,8 @@ impl Node {
         if restarted {
             self.restarts += 1;
             self.told = None;
+            // Another version may not tell.
+            self.reserved = None;
             self.gaps = Gaps {
                 missed: self.gaps.missed,
                 ..Gaps::default()
@@ -227,6 +233,7 @@ impl Node {
         self.active = beat.active.or(self.active);
         self.processed = beat.processed.or(self.processed);
         self.slots = beat.slots.or(self.slots);
+        self.reserved = beat.reserved.or(self.reserved);
         self.loadavg = beat.loadavg.or(self.loadavg);
         if let Some(software) = &beat.software {
             self.software = Some(software.clone());
@@ -248,6 +255,7 @@ impl Node {
         self.last_seen = now;
         self.clock = beat.clock;
         self.active = Some(0);
+        self.reserved = self.reserved.and(Some(0));
         self.processed = beat.processed.or(self.processed);
         if let Some(sent) = beat.sent {
             // The last report: whatever it speaks of went before it.
@@ -303,6 +311,11 @@ impl Node {
         if !self.state.is_gone() {
             self.alive(now);
         }
+    }
+
+    /// Tells whether it said last that it takes no more.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.said == Said::Draining
     }
 
     /// Returns whether it is a celeriac node: one that takes our own commands.

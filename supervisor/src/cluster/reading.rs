@@ -194,6 +194,7 @@ fn beat(said: Said, pid: u32, status: WorkerStatus) -> Beat {
             .unwrap_or(false),
         sent: number("events_sent"),
         slots: number("slots"),
+        reserved: number("reserved"),
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) mod page;
 pub(super) mod queues;
 pub(super) mod schedules;
 pub(super) mod send;
+mod scale;
 mod span;
 pub(super) mod tasks;
 
@@ -26,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
         .merge(nodes::routes())
         .merge(overview::routes())
         .merge(queues::routes())
+        .merge(scale::routes())
         .merge(schedules::routes())
         .merge(send::routes())
         .merge(tasks::routes())

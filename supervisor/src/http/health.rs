@@ -114,8 +114,10 @@ pub(super) async fn startupz(State(desk): State<Desk>) -> Response {
 )]
 pub(super) async fn metrics(State(desk): State<Desk>) -> Response {
     let up = desk.app.broker().link().borrow().is_up();
+    let (each, fleet) = (desk.scale.each(), desk.scale.fleet());
+    let text = desk.board.metrics_text(up, &each, &fleet);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], desk.board.metrics_text(up)).into_response()
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 fn answer(reasons: Vec<String>) -> Response {

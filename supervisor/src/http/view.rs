@@ -7,6 +7,6 @@ mod step;
 mod task;
 
 pub(in crate::http) use self::node::NodeView;
-pub(in crate::http) use self::queue::{Consumers, QueueView};
+pub(in crate::http) use self::queue::QueueView;
 pub(in crate::http) use self::step::StepView;
 pub(in crate::http) use self::task::TaskView;

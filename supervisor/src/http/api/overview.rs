@@ -81,7 +81,7 @@ pub(in crate::http) struct LoadView {
     pub(in crate::http) running: u64,
     /// How many tasks the nodes run at most, as far as they said.
     pub(in crate::http) slots: u64,
-    /// (ready + running) / slots; `null` without slots.
+    /// (ready + reserved + running) / slots; `null` without slots.
     pub(in crate::http) load: Option<f64>,
 }
 
@@ -217,7 +217,7 @@ pub(in crate::http) fn now(desk: &Desk) -> Overview {
     let total = |window| board.rates.snapshot(window, at).total;
     let up = desk.app.broker().link().borrow().is_up();
     let consuming = board.is_consuming();
-    let load = board.load(None);
+    let load = desk.scale.fleet();
     let metrics = &board.metrics;
     Overview {
         at: moment::of(at),
@@ -234,9 +234,9 @@ pub(in crate::http) fn now(desk: &Desk) -> Overview {
         backlog: backlog(desk),
         nodes: nodes(desk),
         load: LoadView {
-            running: load.running,
+            running: load.running + load.draining,
             slots: load.slots,
-            load: load.ratio(),
+            load: load.load(),
         },
         dropped: Dropped {
             events_missed: metrics.events_missed.get(),

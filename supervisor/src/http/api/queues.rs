@@ -3,7 +3,6 @@
 pub(in crate::http) mod pause;
 pub(in crate::http) mod purge;
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use axum::Json;
@@ -15,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::page::{Cursor, Limit, cut_page};
 use crate::http::extract::{Path, Query};
-use crate::http::view::{Consumers, QueueView};
+use crate::http::view::QueueView;
 use crate::http::{Desk, Problem};
 
 /// Which queues to list.
@@ -89,7 +88,7 @@ async fn one(
 
 /// Returns the queues by name.
 pub(in crate::http) fn all(desk: &Desk) -> Vec<QueueView> {
-    let (now, mut consumers) = (Instant::now(), consumers(desk));
+    let (now, mut consumers) = (Instant::now(), desk.scale.consumers());
     let queues = desk.board.queues_by_name().into_iter();
     queues
         .map(|(name, depth)| {
@@ -107,7 +106,7 @@ pub(in crate::http) fn find(desk: &Desk, name: &str) -> Result<QueueView, Proble
         let detail = format!("no queue '{name}' is known; see /api/v1/queues");
         return Err(Problem::not_found(detail));
     };
-    let consumers = consumers(desk).remove(name).unwrap_or_default();
+    let consumers = desk.scale.consumers().remove(name).unwrap_or_default();
     let pause = desk.board.pauses.get(name);
     let now = Instant::now();
     Ok(QueueView::new(
@@ -117,24 +116,4 @@ pub(in crate::http) fn find(desk: &Desk, name: &str) -> Result<QueueView, Proble
         pause,
         now,
     ))
-}
-
-/// Returns who consumes which queue, in one look at all nodes.
-fn consumers(desk: &Desk) -> HashMap<String, Consumers> {
-    let mut consumers = HashMap::<String, Consumers>::new();
-    for node in desk.board.nodes_by_name() {
-        if node.state.is_gone() {
-            continue;
-        }
-        let Some(facts) = desk.board.facts.get(&node.name) else {
-            continue;
-        };
-        for queue in &facts.queues {
-            let one = consumers.entry(queue.clone()).or_default();
-            one.nodes.push(node.name.clone());
-            one.running += node.active.unwrap_or_default();
-            one.slots += node.slots.or(facts.concurrency).unwrap_or_default();
-        }
-    }
-    consumers
 }

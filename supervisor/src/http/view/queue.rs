@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::moment;
 use crate::board::Depth;
 use crate::pauses::Pause;
+use crate::scale::{Backlog, Figures, Member};
 
 /// A queue.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,9 +39,11 @@ pub(in crate::http) struct QueueView {
     pub(in crate::http) nodes: Vec<String>,
     /// How many tasks these nodes run, of whatever queue.
     pub(in crate::http) running: u64,
-    /// How many tasks these nodes run at most.
+    /// How many messages these nodes took and have not started, of whatever queue.
+    pub(in crate::http) reserved: u64,
+    /// How many tasks these nodes run at most; one that drains runs none.
     pub(in crate::http) slots: u64,
-    /// (ready + running) / slots; `null` when nobody consumes.
+    /// (ready + reserved + running) / slots; `null` without slots.
     pub(in crate::http) load: Option<f64>,
     pub(in crate::http) paused: bool,
     pub(in crate::http) paused_at: Option<String>,
@@ -57,19 +60,11 @@ pub(in crate::http) struct FlowView {
     pub(in crate::http) acknowledged: f64,
 }
 
-/// Who consumes a queue.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::http) struct Consumers {
-    pub(in crate::http) nodes: Vec<String>,
-    pub(in crate::http) running: u64,
-    pub(in crate::http) slots: u64,
-}
-
 impl QueueView {
     pub(in crate::http) fn new(
         name: String,
         depth: Depth,
-        consumers: Consumers,
+        consumers: Vec<(String, Member)>,
         pause: Option<Pause>,
         now: Instant,
     ) -> Self {
@@ -79,11 +74,13 @@ impl QueueView {
             let age = wall.duration_since(oldest.since);
             age.ok().map(|age| age.as_secs_f64())
         });
-        let Consumers {
-            nodes,
-            running,
-            slots,
-        } = consumers;
+        let (nodes, members): (Vec<_>, Vec<_>) = consumers.into_iter().unzip();
+        let backlog = Backlog {
+            ready: ready.unwrap_or(0),
+            unacked: depth.unacked,
+            ..Backlog::default()
+        };
+        let figures = Figures::of([backlog], members);
         Self {
             name,
             exists: depth.at.map(|_| depth.status.is_some()),
@@ -101,9 +98,10 @@ impl QueueView {
             }),
             growth_per_second: depth.growth,
             nodes,
-            running,
-            slots,
-            load: (slots > 0).then(|| (ready.unwrap_or(0) + running) as f64 / slots as f64),
+            running: figures.running + figures.draining,
+            reserved: figures.reserved,
+            slots: figures.slots,
+            load: figures.load(),
             paused: pause.is_some(),
             paused_at: pause.map(|pause| moment::of(Timestamp::from_micros(pause.since))),
             age_seconds: depth

@@ -244,7 +244,6 @@ mod tests {
 
     use super::*;
     use crate::board::Depth;
-    use crate::http::view::Consumers;
 
     fn total(failed: u64, ratio: Option<f64>) -> Total {
         Total {
@@ -302,7 +301,7 @@ mod tests {
             ..QueueView::new(
                 String::new(),
                 Depth::default(),
-                Consumers::default(),
+                Vec::new(),
                 None,
                 Instant::now(),
             )
