@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::access::{Access, Redaction, Role, Token};
 use crate::error::Error;
+use crate::kubernetes::Selector;
 use crate::leader::LeaderElection;
 use crate::management::Address;
 use crate::recorder::Limits;
@@ -50,6 +52,16 @@ pub struct Config {
     /// 2 to 3600. A holder renews it four times in that, and leads no more after two thirds
     /// of it without. Default 3 s, with which ticks go on within 5 s of a leader's death.
     pub lease_duration: Duration,
+    /// Which pods of Kubernetes run nodes, as a label selector in the namespace of this pod,
+    /// such as `app.kubernetes.io/name=celeriac,app.kubernetes.io/component=node`. The leading
+    /// supervisor then keeps their `controller.kubernetes.io/pod-deletion-cost`, so that a
+    /// Deployment that shrinks takes idle nodes first, and all show the replicas of their
+    /// Deployments. The service account needs the verbs list and patch on `pods`, and list on
+    /// `deployments`. Default none, which is off.
+    pub node_pods: Option<String>,
+    /// The folder of the service account of this pod: `token`, `ca.crt` and `namespace`. Default
+    /// `/var/run/secrets/kubernetes.io/serviceaccount`.
+    pub service_account: Option<PathBuf>,
     /// How this supervisor is called among others. Default a name of its own, with its host
     /// and process.
     pub name: Option<String>,
@@ -133,6 +145,8 @@ impl Default for Config {
             lease: None,
             lease_namespace: None,
             lease_duration: Duration::from_secs(3),
+            node_pods: None,
+            service_account: None,
             name: None,
             url: None,
             serve: true,
@@ -180,6 +194,7 @@ impl Config {
         self.place()?;
         self.management()?;
         self.check_lease()?;
+        self.node_selector()?;
         for (setting, text) in [("name", &self.name), ("url", &self.url)] {
             if let Some(text) = text
                 && (text.is_empty() || text.len() > 255 || text.contains(char::is_control))
@@ -311,6 +326,17 @@ impl Config {
         self.stop_timeout * 4 / 5
     }
 
+    /// Returns which pods run nodes.
+    pub(crate) fn node_selector(&self) -> Result<Option<Selector>, Error> {
+        let Some(text) = &self.node_pods else {
+            return Ok(None);
+        };
+        let expected = "a label selector such as app.kubernetes.io/component=node";
+        let selector = text.parse::<Selector>();
+        let selector = selector.map_err(|found| Error::config("node_pods", expected, found));
+        selector.map(Some)
+    }
+
     pub(crate) fn history_limits(&self, place: &Place) -> Limits {
         let most = match place {
             Place::Memory => MEMORY_TASKS,
@@ -352,6 +378,8 @@ impl fmt::Debug for Config {
             .field("lease", &self.lease)
             .field("lease_namespace", &self.lease_namespace)
             .field("lease_duration", &self.lease_duration)
+            .field("node_pods", &self.node_pods)
+            .field("service_account", &self.service_account)
             .field("name", &self.name)
             .field("url", &self.url)
             .field("serve", &self.serve)
@@ -490,6 +518,13 @@ mod tests {
                 "lease_duration",
                 Config {
                     lease_duration: Duration::from_millis(2_500),
+                    ..Config::default()
+                },
+            ),
+            (
+                "node_pods",
+                Config {
+                    node_pods: Some("app in node".to_owned()),
                     ..Config::default()
                 },
             ),

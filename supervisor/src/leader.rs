@@ -10,10 +10,11 @@ use celeriac::broker::{BoxFuture, Lock};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::kubernetes::Cluster;
 
 mod lease;
 
-use self::lease::{ByLease, Cluster};
+use self::lease::ByLease;
 
 /// How a leader is elected among several supervisors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,7 +104,7 @@ pub(crate) fn election(config: &Config, app: &App, who: &str) -> Result<Arc<dyn 
     let how = config.leader_election;
     let leases = matches!(how, LeaderElection::Auto | LeaderElection::Lease);
     if let Some(name) = config.lease.as_ref().filter(|_| leases) {
-        match Cluster::of_this_pod() {
+        match Cluster::of_this_pod(config.service_account.as_deref()) {
             Ok(cluster) => return by_lease(config, &cluster, name, who),
             Err(missing) if how == LeaderElection::Lease => {
                 let expected = "auto, broker or none outside a pod of Kubernetes";
@@ -149,7 +150,7 @@ fn by_lease(
     };
     let election = ByLease::new(
         cluster,
-        namespace,
+        &namespace,
         name.to_owned(),
         config.lease_duration,
         who,

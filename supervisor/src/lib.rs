@@ -17,6 +17,7 @@ mod error;
 mod feed;
 mod guardian;
 mod http;
+mod kubernetes;
 mod leader;
 mod letters;
 mod management;

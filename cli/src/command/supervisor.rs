@@ -128,6 +128,8 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(span) = settings.duration("lease_duration")? {
         config.lease_duration = span;
     }
+    config.node_pods = settings.text("node_pods").map(str::to_owned);
+    config.service_account = settings.text("service_account").map(PathBuf::from);
     if let Some(url) = settings.text("advertise") {
         config.url = Some(url.to_owned());
     }

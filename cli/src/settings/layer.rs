@@ -212,6 +212,17 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "DURATION", help_heading = "Supervisor")]
     #[serde(deserialize_with = "text")]
     pub(crate) lease_duration: Option<String>,
+    /// Which pods of Kubernetes run nodes, as a label selector: the leading supervisor tells
+    /// the cluster which of them lose least when a Deployment shrinks; its pods need the verbs
+    /// list and patch on pods, and list on deployments [default: none, off]
+    #[arg(long, value_name = "SELECTOR", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) node_pods: Option<String>,
+    /// Folder of the pod's service account, with token, ca.crt and namespace
+    /// [default: /var/run/secrets/kubernetes.io/serviceaccount]
+    #[arg(long, value_name = "FOLDER", help_heading = "Supervisor")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) service_account: Option<String>,
     /// URL at which people reach this supervisor, told to the others [default: the address,
     /// unless it is loopback]
     #[arg(long, value_name = "URL", help_heading = "Supervisor")]

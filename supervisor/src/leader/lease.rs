@@ -4,9 +4,7 @@
 //! |---|---|
 //! | `candidate` | decides when it may be taken, and how long its holder leads |
 //! | `record` | the Lease as the API server has it |
-//! | `api` | asks the API server |
 
-mod api;
 mod candidate;
 mod record;
 #[cfg(test)]
@@ -21,11 +19,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub(crate) use self::api::Cluster;
-use self::api::{Api, Failure};
 use self::candidate::{Decision, Observed, Spans, evaluate};
 use self::record::Lease;
 use super::{Elected, Election};
+use crate::kubernetes::{Client, Cluster, Collection, Failure, Kind};
 
 /// Who holds the Lease leads.
 pub(crate) struct ByLease {
@@ -35,7 +32,9 @@ pub(crate) struct ByLease {
 }
 
 struct Candidate {
-    api: Api,
+    leases: Collection,
+    /// The name of the Lease.
+    name: String,
     me: String,
     spans: Spans,
     state: tokio::sync::Mutex<State>,
@@ -79,14 +78,20 @@ impl ByLease {
     /// When the cluster's authority cannot be read.
     pub(crate) fn new(
         cluster: &Cluster,
-        namespace: String,
+        namespace: &str,
         name: String,
         duration: Duration,
         who: &str,
     ) -> Result<Self, String> {
         let spans = Spans { duration };
         let candidate = Candidate {
-            api: Api::new(cluster, namespace, name, spans.retry())?,
+            leases: Collection::new(
+                &Arc::new(Client::new(cluster)?),
+                Kind::LEASES,
+                namespace,
+                spans.retry(),
+            ),
+            name,
             // Two with one name, such as a pod and the pod after it, are not one holder.
             me: format!("{who}_{}", uuid::Uuid::new_v4()),
             spans,
@@ -159,7 +164,7 @@ impl Candidate {
     async fn attempt(&self, observed: &mut Observed) -> Result<Option<(Lease, Instant)>, Failure> {
         let mut waited = false;
         loop {
-            let found = self.api.get().await?;
+            let found: Option<Lease> = self.leases.get(&self.name).await?;
             let now = Instant::now();
             let version = found.as_ref().and_then(|lease| {
                 let version = lease.metadata.resource_version.as_deref();
@@ -175,17 +180,17 @@ impl Candidate {
                 Decision::Wait(_) => return Ok(None),
                 Decision::Create | Decision::Take | Decision::Renew => {
                     let begun = Instant::now();
-                    let lease = found.unwrap_or_else(|| Lease::new(self.api.name()));
+                    let lease = found.unwrap_or_else(|| Lease::new(&self.name));
                     let wall = celeriac::clock::now();
                     let lease = lease.hold(&self.me, self.spans.duration, wall);
                     let written = match lease.metadata.resource_version {
-                        Some(_) => self.api.update(&lease).await,
-                        None => self.api.create(&lease).await,
+                        Some(_) => self.leases.update(&self.name, &lease).await,
+                        None => self.leases.create(&self.name, &lease).await,
                     };
                     return match written {
                         Ok(lease) => Ok(Some((lease, begun))),
                         // Somebody else was quicker, or removed it.
-                        Err(Failure::Conflict | Failure::Missing) => Ok(None),
+                        Err(Failure::Conflict(_) | Failure::Missing(_)) => Ok(None),
                         Err(failure) => Err(failure),
                     };
                 }
@@ -224,7 +229,7 @@ impl Candidate {
                     return;
                 }
                 Renewed::No(failure) => {
-                    if failure != Failure::Conflict {
+                    if !matches!(failure, Failure::Conflict(_)) {
                         self.complain(&failure);
                     }
                     next = now + self.spans.retry() / 4;
@@ -236,19 +241,19 @@ impl Candidate {
 
     async fn renew(&self, tenure: &mut Tenure) -> Renewed {
         if !tenure.sure {
-            match self.api.get().await {
+            match self.leases.get::<Lease>(&self.name).await {
                 Ok(Some(lease)) if lease.spec.holder() == Some(&self.me) => tenure.lease = lease,
                 Ok(_) => return Renewed::Lost,
                 Err(failure) => return Renewed::No(failure),
             }
         }
         let lease = tenure.lease.clone().renew(celeriac::clock::now());
-        match self.api.update(&lease).await {
+        match self.leases.update(&self.name, &lease).await {
             Ok(lease) => {
                 *tenure = Tenure { lease, sure: true };
                 Renewed::Yes
             }
-            Err(Failure::Missing) => Renewed::Lost,
+            Err(Failure::Missing(_)) => Renewed::Lost,
             Err(failure) => {
                 tenure.sure = false;
                 Renewed::No(failure)
@@ -260,13 +265,13 @@ impl Candidate {
     async fn release(&self, tenure: Tenure) {
         let mut lease = tenure.lease;
         if !tenure.sure {
-            match self.api.get().await {
+            match self.leases.get::<Lease>(&self.name).await {
                 Ok(Some(found)) if found.spec.holder() == Some(&self.me) => lease = found,
                 _ => return,
             }
         }
         let freed = lease.release(celeriac::clock::now());
-        if let Err(failure) = self.api.update(&freed).await {
+        if let Err(failure) = self.leases.update(&self.name, &freed).await {
             tracing::debug!(%failure, "the Lease was not given back");
         }
     }
@@ -314,7 +319,8 @@ impl Lock for Held {
 impl fmt::Debug for ByLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ByLease")
-            .field("api", &self.candidate.api)
+            .field("leases", &self.candidate.leases)
+            .field("name", &self.candidate.name)
             .field("me", &self.candidate.me)
             .field("spans", &self.candidate.spans)
             .finish_non_exhaustive()
