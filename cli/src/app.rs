@@ -1,5 +1,6 @@
 //! From the command line to the command.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,8 +9,10 @@ use celeriac::AppBuilder;
 use crate::args::{Cli, Command};
 use crate::command;
 use crate::error::Error;
+use crate::init;
 use crate::logging;
 use crate::output::Output;
+use crate::panics;
 use crate::settings::Settings;
 use crate::stack;
 
@@ -28,12 +31,9 @@ pub(crate) type Tasks<'a> = &'a dyn Fn(AppBuilder) -> AppBuilder;
 /// [`crate::tasks::add`].
 ///
 /// Exits with 0 when the command did its work, 1 when it failed, 64 when the command
-/// line, environment or settings file is wrong, 69 when no node answered, 75 when the
-/// outcome is open.
+/// line, environment or settings file is wrong, 69 when no node answered, 70 when a part of
+/// the program failed, 75 when the outcome is open.
 pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
-    if let Err(error) = stack::ensure() {
-        eprintln!("celeriac: cannot start with larger stacks, going on without: {error}");
-    }
     // Before anything connects: the first use of TLS picks the process's one provider, and with
     // none installed it would panic. A second call in one process changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -46,8 +46,19 @@ pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
             return ExitCode::from(if usage { 64 } else { 0 });
         }
     };
+    // A probe is started every few seconds, and connects to no broker.
+    if !matches!(cli.command, Command::Probe(_))
+        && let Err(error) = stack::ensure()
+    {
+        eprintln!("celeriac: cannot start with larger stacks, going on without: {error}");
+    }
     let output = Output::new(cli.json);
-    match run(cli, output, &tasks) {
+    let ended = catch_unwind(AssertUnwindSafe(|| run(cli, output, &tasks)));
+    let ended = ended.unwrap_or_else(|panic| {
+        let panic = panics::message(&*panic);
+        Err(Error::Fault(format!("the program panicked: {panic}")))
+    });
+    match ended {
         Ok(status) => status,
         Err(error) => {
             output.fail(&error);
@@ -80,6 +91,7 @@ fn run(
     );
     // A client says at its end what went wrong; every try on the way is for those who ask.
     logging::start(&settings, if quiet { "error" } else { "info" })?;
+    panics::log();
     // A process that a node started for isolated tasks runs them, and nothing else. It has
     // the node's command line, so it builds the same app.
     if let Some(status) =
@@ -87,7 +99,11 @@ fn run(
     {
         return Ok(status);
     }
+    if !quiet && init::is_first() {
+        return init::look_after_itself();
+    }
     match cli.command {
+        Command::Probe(ref args) => return command::probe::run(&settings, args, output),
         Command::Check(_) => {
             command::check::run(&settings, file.as_deref(), output)?;
             return Ok(ExitCode::SUCCESS);
@@ -113,7 +129,7 @@ fn run(
         .enable_all()
         .build()
         .map_err(|error| Error::Failed(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         match cli.command {
             Command::Up(args) => command::up::run(&settings, &args, &tasks).await,
             Command::Node => command::node::run(&settings, &tasks).await,
@@ -137,12 +153,15 @@ fn run(
             Command::Graph(args) => command::graph::run(&settings, args, output).await,
             Command::Migrate(args) => command::migrate::run(&settings, args, output).await,
             Command::Check(_)
+            | Command::Probe(_)
             | Command::HashPassword
             | Command::Report
             | Command::Completions { .. } => Ok(()),
         }
-    })?;
-    Ok(ExitCode::SUCCESS)
+    });
+    // A thread that waits for a name server, or joins one that is blocked, is not waited for.
+    runtime.shutdown_background();
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn settings_file(given: Option<&Path>) -> Option<PathBuf> {

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::call::Call;
 pub(crate) use self::letters::{Discard, Letters, LettersCommand, List, Replay, Which};
@@ -46,12 +46,16 @@ pub(crate) struct Cli {
 
 /// Which commands show the settings of which heading. Every command takes every
 /// setting, so that an alias or a script may set all; its help shows those it reads.
-const SHOWN: [(&str, &[&str]); 4] = [
+const SHOWN: [(&str, &[&str]); 5] = [
     ("Node", &["node", "up", "check"]),
     ("Supervisor", &["supervisor", "beat", "up", "check"]),
+    ("Stopping", &["node", "supervisor", "beat", "up", "check"]),
     ("Built-in tasks", &["node", "up", "check"]),
     ("Traces", &["node", "supervisor", "up", "check"]),
 ];
+
+/// The settings that `probe` reads.
+const PROBED: [&str; 2] = ["http", "listen"];
 
 /// What flags mean to `call` that are settings of nodes to other commands, under the names
 /// that Celery has for both.
@@ -121,9 +125,11 @@ impl Cli {
                 if let Some((_, help)) = own {
                     return arg.help_heading("When it runs").help(help);
                 }
-                let hide = arg
-                    .get_help_heading()
-                    .is_some_and(|heading| !shown(heading));
+                let probed = name == "probe" && PROBED.contains(&arg.get_id().as_str());
+                let hide = !probed
+                    && arg
+                        .get_help_heading()
+                        .is_some_and(|heading| !shown(heading));
                 arg.hide(hide)
             };
             *command = std::mem::take(command).mut_args(adapt);
@@ -183,6 +189,9 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Ask the node or supervisor on this machine how it is, for health checks of images
+    /// without a shell: status 0 for yes, 1 for no, 69 when nobody answers
+    Probe(Probe),
     /// Print the effective settings, secrets masked, and check them
     Check(Check),
 }
@@ -193,6 +202,50 @@ pub(crate) struct Check {
     /// serves, and how it ends. Reads no settings
     #[arg(long)]
     pub(crate) print_schema: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// What to ask
+    #[arg(value_enum)]
+    pub(crate) what: Asking,
+    /// Ask the supervisor, at --listen [default: at whichever address is set, --http first]
+    #[arg(long)]
+    pub(crate) supervisor: bool,
+    /// How long the answer may take
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1s")]
+    pub(crate) timeout: Duration,
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Asking {
+    /// Whether every loop of the process turns
+    Live,
+    /// Whether it takes tasks, or hears events
+    Ready,
+    /// Whether it did so once
+    Started,
+}
+
+impl Asking {
+    /// Returns the word for yes.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Ready => "ready",
+            Self::Started => "started",
+        }
+    }
+
+    /// Returns where it is asked.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::Live => "/livez",
+            Self::Ready => "/readyz",
+            Self::Started => "/startupz",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

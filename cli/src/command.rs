@@ -9,6 +9,7 @@ pub(crate) mod hash_password;
 pub(crate) mod letters;
 pub(crate) mod migrate;
 pub(crate) mod node;
+pub(crate) mod probe;
 pub(crate) mod queues;
 pub(crate) mod remote;
 pub(crate) mod report;

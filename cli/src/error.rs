@@ -13,6 +13,9 @@ pub(crate) enum Error {
     /// The work was tried and failed.
     #[error("{0}")]
     Failed(String),
+    /// A part of the program failed.
+    #[error("{0}")]
+    Fault(String),
     /// Nobody answered.
     #[error("no node answered in time; --timeout waits longer")]
     Silent,
@@ -28,6 +31,7 @@ impl Error {
             Self::Usage(_) => Exit::Usage,
             Self::Failed(_) => Exit::Failed,
             Self::Silent => Exit::Unavailable,
+            Self::Fault(_) => Exit::Fault,
             Self::Undecided(_) => Exit::Undecided,
         };
         exit.into()

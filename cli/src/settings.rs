@@ -4,6 +4,7 @@
 //! environment (by name), so a setting is written down once. Layers are merged, and
 //! only the merged whole is turned into the configuration of a component.
 
+mod grace;
 mod kind;
 mod layer;
 mod people;
@@ -12,6 +13,7 @@ mod scalar;
 mod secret;
 mod tables;
 
+pub(crate) use self::grace::Grace;
 pub(crate) use self::kind::Kind;
 pub(crate) use self::layer::Layer;
 pub(crate) use self::resolve::names;

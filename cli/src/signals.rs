@@ -1,7 +1,11 @@
 //! Signals: the first asks to drain, the second to stop now.
 
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
 use celeriac_node::Shutdown;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
@@ -12,6 +16,9 @@ pub(crate) struct Signals {
     pub(crate) node: Shutdown,
     /// Fires at the first signal of any kind.
     pub(crate) any: CancellationToken,
+    /// Fires when nothing shall be waited for any more.
+    pub(crate) now: CancellationToken,
+    first: Arc<OnceLock<Instant>>,
 }
 
 impl Signals {
@@ -23,8 +30,11 @@ impl Signals {
         let signals = Self {
             node: Shutdown::new(),
             any: CancellationToken::new(),
+            now: CancellationToken::new(),
+            first: Arc::default(),
         };
         let (node, any) = (signals.node.clone(), signals.any.clone());
+        let (at_once, first) = (signals.now.clone(), Arc::clone(&signals.first));
         tokio::spawn(async move {
             loop {
                 let now = tokio::select! {
@@ -32,9 +42,11 @@ impl Signals {
                     _ = interrupt.recv() => any.is_cancelled(),
                     _ = quit.recv() => true,
                 };
+                let _ = first.set(Instant::now());
                 any.cancel();
                 if now {
                     tracing::warn!("stopping now");
+                    at_once.cancel();
                     node.stop_now();
                 } else {
                     tracing::info!("draining; a second signal stops at once");
@@ -43,6 +55,19 @@ impl Signals {
             }
         });
         Ok(signals)
+    }
+
+    /// Waits until so much time has passed since the first signal.
+    pub(crate) async fn overdue(&self, after: Duration) {
+        self.any.cancelled().await;
+        sleep_until(self.end(after)).await;
+    }
+
+    /// Returns when so much time will have passed since the first signal; without one, since
+    /// now.
+    pub(crate) fn end(&self, after: Duration) -> Instant {
+        let first = self.first.get().copied().unwrap_or_else(Instant::now);
+        first.checked_add(after).unwrap_or(first)
     }
 }
 

@@ -2,26 +2,60 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use celeriac_node::isolation::Isolation;
-use celeriac_node::{Autoscale, Config, Node, Prefetch};
+use celeriac_node::{Autoscale, Config, Node, Prefetch, Reason, Stopped};
+use futures_util::future::join;
+use tokio::time::{Instant, timeout_at};
 
 use crate::app::Tasks;
 use crate::error::Error;
-use crate::settings::Settings;
+use crate::settings::{Grace, Settings};
 use crate::signals::Signals;
 use crate::traces::Export;
 
 pub(crate) async fn run(settings: &Settings, tasks: Tasks<'_>) -> Result<(), Error> {
+    // First, because process 1 does not even end at a signal that nobody listens to.
+    let signals = Signals::listen()?;
     let config = config(settings)?;
+    let (drain, end) = (config.drain_deadline, config.end_within);
     let export = Export::start(settings)?;
     let app = super::worker(settings, tasks, export.as_ref())?;
     let node = Node::new(app.clone(), config)?;
-    let stopped = node.run(Signals::listen()?.node).await?;
-    app.close().await;
-    Export::close(export).await;
-    tracing::info!("{stopped}");
-    Ok(())
+    let stopped = tokio::select! {
+        stopped = node.run(signals.node.clone()) => stopped?,
+        // The node keeps its own time, unless one of its threads is blocked.
+        () = signals.overdue(drain.saturating_add(end * 9 / 10)) => {
+            let why = "the node did not end in time, because a thread of it is blocked: what it \
+                       has is delivered again";
+            return Err(Error::Fault(why.to_owned()));
+        }
+    };
+    let close = async { join(app.close(), Export::close(export)).await };
+    let until = signals.end(drain.saturating_add(end * 19 / 20));
+    if timeout_at(until.max(Instant::now() + CLOSE_LEAST), close)
+        .await
+        .is_err()
+    {
+        tracing::warn!("the connections could not be closed in time");
+    }
+    ended(&stopped)
+}
+
+/// How long connections may take to be closed, however late it is.
+const CLOSE_LEAST: Duration = Duration::from_millis(200);
+
+/// Says how a node ended, as the last line of its log.
+fn ended(stopped: &Stopped) -> Result<(), Error> {
+    match &stopped.reason {
+        Reason::Fault(_) => Err(Error::Fault(stopped.to_string())),
+        _ if !stopped.undelivered.is_empty() => Err(Error::Undecided(stopped.to_string())),
+        _ => {
+            tracing::info!("{stopped}");
+            Ok(())
+        }
+    }
 }
 
 /// Turns the settings into a node's configuration.
@@ -44,8 +78,20 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(prefetch) = settings.with("prefetch", prefetch)? {
         config.prefetch = prefetch;
     }
-    if let Some(deadline) = settings.duration("drain_deadline")? {
+    let deadline = settings.duration("drain_deadline")?;
+    if let Some(deadline) = deadline {
         config.drain_deadline = deadline;
+    }
+    if let Some(grace) = Grace::read(settings)? {
+        config.end_within = grace.margin();
+        config.drain_deadline = match deadline {
+            Some(deadline) => grace.allows(deadline).map_err(|error| {
+                Error::Usage(format!(
+                    "settings drain_deadline and termination_grace_period: {error}"
+                ))
+            })?,
+            None => grace.deadline(),
+        };
     }
     if let Some(events) = settings.flag("events")? {
         config.events = events;

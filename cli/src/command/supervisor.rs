@@ -8,11 +8,13 @@ use std::time::Duration;
 use celeriac_supervisor::{
     Access, Config, LeaderElection, Redaction, Role, Supervisor, TrustedProxy,
 };
+use futures_util::future::join;
+use tokio::time::timeout;
 
 use crate::app::Tasks;
 use crate::args;
 use crate::error::Error;
-use crate::settings::Settings;
+use crate::settings::{Grace, Settings};
 use crate::signals::Signals;
 use crate::traces::Export;
 
@@ -56,16 +58,20 @@ async fn launch(settings: &Settings, config: Config, tasks: Tasks<'_>) -> Result
     config
         .check()
         .map_err(|error| Error::Usage(error.to_string()))?;
+    let signals = Signals::listen()?;
+    let close_within = Grace::read(settings)?.map_or(CLOSE_WITHIN, Grace::margin) * 4 / 5;
     // With its tasks the program brings its schedules.
     let export = Export::start(settings)?;
     let app = super::worker(settings, tasks, export.as_ref())?;
-    let signals = Signals::listen()?;
     let stopped = Supervisor::new(app.clone(), config)
         .on_ready(|address| tracing::info!(%address, "supervisor listens"))
+        .hurried_by(signals.now.cancelled_owned())
         .run(signals.any.cancelled_owned())
         .await?;
-    app.close().await;
-    Export::close(export).await;
+    let close = async { join(app.close(), Export::close(export)).await };
+    if timeout(close_within, close).await.is_err() {
+        tracing::warn!("the connections could not be closed in time");
+    }
     tracing::info!(
         events = stopped.events,
         clean = stopped.clean,
@@ -73,6 +79,9 @@ async fn launch(settings: &Settings, config: Config, tasks: Tasks<'_>) -> Result
     );
     Ok(())
 }
+
+/// How long connections may take to be closed at the end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Turns the settings into a supervisor's configuration.
 pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
@@ -87,6 +96,9 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     }
     config.scaler_listen =
         settings.parse::<SocketAddr>("scaler_listen", "an address such as 0.0.0.0:9596")?;
+    if let Some(grace) = Grace::read(settings)? {
+        config.stop_timeout = config.stop_timeout.min(grace.deadline());
+    }
     if let Some(token) = settings.text("token") {
         config.token = Some(token.to_owned());
     }

@@ -24,9 +24,10 @@ pub(crate) async fn run(
     args: &args::Up,
     tasks: Tasks<'_>,
 ) -> Result<(), Error> {
+    let signals = Signals::listen()?;
     let export = Export::start(settings)?;
     let app = app(settings, tasks, export.as_ref())?;
-    let shutdown = Signals::listen()?.node;
+    let shutdown = signals.node;
 
     // The supervisor stops last, so that it sees the nodes go.
     let nodes_gone = CancellationToken::new();
@@ -36,6 +37,7 @@ pub(crate) async fn run(
         .on_ready(move |address| {
             let _ = tell.send(address);
         })
+        .hurried_by(signals.now.cancelled_owned())
         .run(nodes_gone.clone().cancelled_owned());
 
     let nodes = async {

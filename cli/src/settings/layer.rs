@@ -119,7 +119,14 @@ pub(crate) struct Layer {
     #[arg(long, value_name = "DURATION", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) soft_time_limit: Option<String>,
-    /// How long running tasks may take after the first SIGTERM [default: 30s]
+    /// How long whoever started this process waits between SIGTERM and SIGKILL, such as a
+    /// pod's terminationGracePeriodSeconds; the drain deadline follows from it, or has to fit
+    /// [default: not known]
+    #[arg(long, value_name = "DURATION", help_heading = "Stopping")]
+    #[serde(deserialize_with = "text")]
+    pub(crate) termination_grace_period: Option<String>,
+    /// How long running tasks may take after the first SIGTERM [default: the grace period
+    /// less 5s, or a fifth of one below 25s; 30s when that is not known]
     #[arg(long, value_name = "DURATION", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) drain_deadline: Option<String>,
