@@ -25,6 +25,22 @@ bench *arguments:
 fuzz target seconds='60':
     cd protocol && cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
+# the container image: just image celeriac:dev
+image tag='celeriac:dev':
+    docker build --tag {{tag}} --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) \
+        --build-arg REVISION=$(git rev-parse HEAD) \
+        --build-arg CREATED=$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) .
+
+# RabbitMQ, Redis, a supervisor and two nodes in containers
+compose *arguments:
+    docker compose up --build {{arguments}}
+
+# the bill of materials of the binary, as cli/celeriac_bin.cdx.json
+sbom:
+    cargo cyclonedx --version >/dev/null 2>&1 || cargo install cargo-cyclonedx --locked --version 0.5.9
+    cargo cyclonedx --manifest-path cli/Cargo.toml --format json --spec-version 1.5 \
+        --target x86_64-unknown-linux-gnu --describe binaries
+
 # a cluster in one process, with demo tasks
 up *arguments:
     cargo run --release -- up {{arguments}}

@@ -16,6 +16,11 @@ missing_packages() {
   if needing chromium && ! command -v chromium chromium-browser google-chrome >/dev/null; then
     echo chromium
   fi
+  if needing image; then
+    command -v podman >/dev/null || echo podman
+    command -v buildah >/dev/null || echo buildah
+    [ -x /usr/sbin/runc ] || command -v runc >/dev/null || echo runc
+  fi
   command -v python3 >/dev/null || echo python3
   if { needing python || needing suite; } && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     # With a pip that can install into another environment venv needs no package.
