@@ -164,8 +164,9 @@ async fn what_the_dashboard_and_the_alerts_ask_for_is_served() {
             .collect()
     };
     let served = words(&text);
-    for file in ["grafana-dashboard.json", "alerts.yml"] {
-        let path = format!("{}/../monitoring/{file}", env!("CARGO_MANIFEST_DIR"));
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../k8s/components/monitoring");
+    for file in ["dashboard.json", "rules.yaml"] {
+        let path = format!("{folder}/{file}");
         let asked = words(&std::fs::read_to_string(path).unwrap());
         assert!(asked.len() > 2, "{file}: {asked:?}");
         for name in asked {
