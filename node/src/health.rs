@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::shared::Shared;
 
 /// How long open requests may take once the node has ended.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(200);
 
 /// The address of health and metrics, bound before anything else starts.
 #[derive(Debug)]

@@ -12,4 +12,5 @@ mod faults;
 mod house_rules;
 mod isolation;
 mod letters;
+mod lifecycle;
 mod remote;

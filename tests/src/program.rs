@@ -135,6 +135,69 @@ impl Program {
             .unwrap_or_else(|error| panic!("kill {}: {error}", self.name));
     }
 
+    /// Starts a program as process 1 of a namespace of process ids, as in a container, and
+    /// waits until it is ready. Its own process id is that of who made the namespace.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready, or namespaces cannot be made.
+    pub async fn first_process(
+        binary: &str,
+        name: &str,
+        broker: &str,
+        backend: &str,
+        more: &[&str],
+    ) -> Self {
+        let path = servers::binary_folder().join(binary);
+        let address = free_address();
+        let path = path.to_str().unwrap();
+        let mut words = vec!["--pid", "--fork", "--mount-proc", "--kill-child", path];
+        words.extend([
+            "node", "-b", broker, "-r", backend, "-n", name, "--http", &address,
+        ]);
+        words.extend(more);
+        let mut program = Self::start("/usr/bin/unshare", name, &words);
+        program.http = Some(address);
+        program.ready().await;
+        program
+    }
+
+    /// Sends a signal, such as `TERM`.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended, or cannot be told.
+    pub fn signal(&self, signal: &str) {
+        let pid = self
+            .child
+            .id()
+            .unwrap_or_else(|| panic!("{} has ended", self.name));
+        let status = std::process::Command::new("kill")
+            .args([&format!("-{signal}"), &pid.to_string()])
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "kill -{signal} {}",
+            self.name
+        );
+    }
+
+    /// Waits for the end; returns the status.
+    ///
+    /// # Panics
+    ///
+    /// When it takes longer.
+    pub async fn ended(&mut self, within: std::time::Duration) -> i32 {
+        match tokio::time::timeout(within, self.child.wait()).await {
+            Ok(Ok(status)) => status.code().unwrap_or(-1),
+            _ => panic!(
+                "{} has not ended within {within:?}; see {}",
+                self.name,
+                self.log.display()
+            ),
+        }
+    }
+
     /// Sends SIGTERM and waits for the end; returns the status.
     ///
     /// # Panics

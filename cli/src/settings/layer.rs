@@ -137,7 +137,7 @@ pub(crate) struct Layer {
     )]
     #[serde(deserialize_with = "text")]
     pub(crate) events: Option<String>,
-    /// Address of the node's /livez, /readyz and /metrics [default: none]
+    /// Address of the node's /livez, /readyz, /startupz and /metrics [default: none]
     #[arg(long, value_name = "ADDR", help_heading = "Node")]
     #[serde(deserialize_with = "text")]
     pub(crate) http: Option<String>,

@@ -68,8 +68,9 @@ impl Drop for Supervision {
 fn start() -> io::Result<Runtime> {
     if std::process::id() == 1 {
         tracing::warn!(
-            "the node is the first process of its container: run it under an init (docker run \
-             --init, tini), or what its isolated tasks start stays as zombies when they end"
+            "this program is the first process of its container: run it by celeriac_cli::main or \
+             under an init (docker run --init, tini), or what its isolated tasks start stays as \
+             zombies when they end"
         );
     }
     let limit = getrlimit(Resource::Nofile);

@@ -28,6 +28,7 @@ pub(crate) fn add_all(app: AppBuilder) -> AppBuilder {
         .task(print)
         .task(spawn)
         .task(ask_much)
+        .task(orphan)
 }
 
 /// Says which process runs it.
@@ -143,6 +144,12 @@ fn print(text: String) {
 #[task(name = "isolated.spawn", isolated)]
 fn spawn() -> Result<u32, TaskError> {
     Ok(Command::new("sleep").arg("1000").spawn()?.id())
+}
+
+/// Leaves a process behind that nobody waits for, and says how its shell ended.
+#[task(name = "isolated.orphan", isolated)]
+fn orphan() -> Result<Option<i32>, TaskError> {
+    crate::leave_orphan()
 }
 
 /// Asks for more at once than its node does at once; says how many had an answer.

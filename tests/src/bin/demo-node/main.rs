@@ -15,6 +15,7 @@ use celeriac::{Context, TaskError, Value, task};
 
 fn main() -> ExitCode {
     celeriac_cli::main(|app, settings| {
+        assert_ne!(settings.text("hostname"), Some("panic@start"), "asked to");
         let app = isolated::add_all(celeriac_cli::tasks::add(app, settings));
         mixed::add(workflow::add(app))
             .task(add)
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
             .task(whoami)
             .task(traced)
             .task(show_request)
+            .task(hold)
+            .task(orphan)
     })
 }
 
@@ -71,6 +74,29 @@ async fn noop() {}
 async fn sleep(seconds: f64) -> f64 {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
     seconds
+}
+
+/// Waits, and keeps a thread that others need.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "to block its thread is what this task is for"
+)]
+#[task(name = "demo.hold")]
+async fn hold(seconds: f64) -> f64 {
+    std::thread::sleep(Duration::from_secs_f64(seconds));
+    seconds
+}
+
+/// Leaves a process behind that nobody waits for, and says how its shell ended.
+#[task(name = "demo.orphan")]
+fn orphan() -> Result<Option<i32>, TaskError> {
+    leave_orphan()
+}
+
+fn leave_orphan() -> Result<Option<i32>, TaskError> {
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "sleep 0.2 & exit 3"]);
+    Ok(shell.stdout(std::process::Stdio::null()).status()?.code())
 }
 
 /// Waits, and keeps its thread.
