@@ -338,18 +338,53 @@ pub fn open(url: &str) -> Result<Arc<dyn Broker>> {
 }
 
 /// Replaces the password of a URL by stars, for logs and pages.
+///
+/// Of a text that is no URL, or one in which a password may stand elsewhere, because it was
+/// not percent-encoded, only the scheme is left.
 pub fn mask(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // Fails only for URLs that cannot have a password, which this one has.
-            let _ = parsed.set_password(Some("**"));
-            parsed.to_string()
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let hidden = || match scheme.filter(|scheme| scheme.chars().all(letter)) {
+        Some(scheme) => format!("{scheme}://**"),
+        None => "**".to_owned(),
+    };
+    let Ok(mut parsed) = url::Url::parse(url) else {
+        return hidden();
+    };
+    // `amqp://ann:12/34@host` parses, with the host `ann` and the port 12.
+    let elsewhere = [Some(parsed.path()), parsed.query(), parsed.fragment()];
+    if elsewhere.iter().flatten().any(|part| part.contains('@')) {
+        return hidden();
+    }
+    if parsed.password().is_none() {
+        return url.to_owned();
+    }
+    // Fails only for URLs that cannot have a password, which this one has.
+    let _ = parsed.set_password(Some("**"));
+    parsed.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_masked_also_where_a_url_is_malformed() {
+        for (url, shown) in [
+            ("amqp://ann:hush@h:5672/v", "amqp://ann:**@h:5672/v"),
+            ("amqp://h/v", "amqp://h/v"),
+            ("mysql://x", "mysql://x"),
+            ("memory://", "memory://"),
+            ("amqp//ann:hush@h", "**"),
+            ("ann:hush@h", "**"),
+            ("hush", "**"),
+            ("amqp://ann:hu/sh@h", "amqp://**"),
+            ("amqp://ann:12/hush@h", "amqp://**"),
+            ("amqp://ann:12?hush@h", "amqp://**"),
+            ("amqp://ann:12#hush@h", "amqp://**"),
+            ("amqp://ann:hush@h:port/", "amqp://**"),
+        ] {
+            assert_eq!(mask(url), shown, "{url}");
         }
-        Ok(_) => url.to_owned(),
-        // Not a URL, so nobody knows where the password is.
-        Err(_) => url
-            .split("://")
-            .next()
-            .map_or_else(String::new, |s| format!("{s}://**")),
     }
 }

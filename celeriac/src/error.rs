@@ -54,6 +54,14 @@ pub enum Error {
         /// What was given.
         found: String,
     },
+    /// An address cannot be listened on. Whoever chose it, or uses it, acts.
+    #[error("cannot listen on {address}: {source}; choose another address or stop what uses it")]
+    Listen {
+        /// Which address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A value cannot be put on the wire.
     #[error(transparent)]
     Encode(#[from] EncodeError),

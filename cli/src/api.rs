@@ -83,7 +83,7 @@ impl Api {
                 let shown = &self.shown;
                 return Error::Undecided(format!("the supervisor at {shown} took too long"));
             }
-            Error::Failed(format!(
+            Error::Unavailable(format!(
                 "the supervisor at {} is out of reach: {error}",
                 self.shown
             ))

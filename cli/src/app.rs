@@ -1,26 +1,23 @@
 //! From the command line to the command.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use celeriac::AppBuilder;
 
 use crate::args::{Cli, Command};
 use crate::command;
+use crate::ending::{self, Ending};
 use crate::error::Error;
 use crate::init;
 use crate::logging;
 use crate::output::Output;
 use crate::panics;
-use crate::settings::Settings;
+use crate::settings::{Environment, Settings, SettingsFile};
 use crate::stack;
 
 /// Where commands look for the broker when nobody says: where Celery looks.
 pub(crate) const DEFAULT_BROKER: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
-
-/// The file that is read when it is there.
-const DEFAULT_FILE: &str = "celeriac.toml";
 
 /// Adds a program's own tasks to an app.
 pub(crate) type Tasks<'a> = &'a dyn Fn(AppBuilder) -> AppBuilder;
@@ -30,21 +27,16 @@ pub(crate) type Tasks<'a> = &'a dyn Fn(AppBuilder) -> AppBuilder;
 /// The stock binary's tasks are added too when `tasks` calls
 /// [`crate::tasks::add`].
 ///
-/// Exits with 0 when the command did its work, 1 when it failed, 64 when the command
-/// line, environment or settings file is wrong, 69 when no node answered, 70 when a part of
-/// the program failed, 75 when the outcome is open.
+/// Exits with one of the statuses that `celeriac --help` and docs/configuration.md list: 0 when
+/// the command did its work, 64 when the command line is wrong, 78 when the configuration is.
 pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
     // Before anything connects: the first use of TLS picks the process's one provider, and with
     // none installed it would panic. A second call in one process changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = match Cli::parse_process() {
+    let line: Vec<_> = std::env::args_os().collect();
+    let cli = match Cli::parse_line(&line) {
         Ok(cli) => cli,
-        Err(error) => {
-            let usage = error.use_stderr();
-            // The text goes to a terminal or a pipe; nothing helps if that is gone.
-            let _ = error.print();
-            return ExitCode::from(if usage { 64 } else { 0 });
-        }
+        Err(error) => return ending::answer(&line, &error),
     };
     // A probe is started every few seconds, and connects to no broker.
     if !matches!(cli.command, Command::Probe(_))
@@ -52,26 +44,25 @@ pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
     {
         eprintln!("celeriac: cannot start with larger stacks, going on without: {error}");
     }
-    let output = Output::new(cli.json);
-    let ended = catch_unwind(AssertUnwindSafe(|| run(cli, output, &tasks)));
+    let file = SettingsFile::find(cli.config.as_deref(), cli.names_config);
+    let ending = Ending::of(&cli, file.as_ref());
+    let ended = catch_unwind(AssertUnwindSafe(|| run(cli, file, &tasks)));
     let ended = ended.unwrap_or_else(|panic| {
         let panic = panics::message(&*panic);
         Err(Error::Fault(format!("the program panicked: {panic}")))
     });
     match ended {
         Ok(status) => status,
-        Err(error) => {
-            output.fail(&error);
-            error.exit_code()
-        }
+        Err(error) => ending.say(&error),
     }
 }
 
 fn run(
     mut cli: Cli,
-    output: Output,
+    file: Option<SettingsFile>,
     tasks: &dyn Fn(AppBuilder, &Settings) -> AppBuilder,
 ) -> Result<ExitCode, Error> {
+    let output = Output::new(cli.json);
     if let Command::Check(check) = &cli.command
         && check.print_schema
     {
@@ -82,15 +73,12 @@ fn run(
         let format = cli.flags.log_format.get_or_insert_default();
         "json".clone_into(format);
     }
-    let file = settings_file(cli.config.as_deref());
-    let settings = Settings::resolve(&cli.flags, std::env::vars(), file.as_deref())?;
+    let environment = Environment::read(std::env::vars_os())?;
+    let settings = Settings::resolve(&cli.flags, &environment, file.as_ref(), &cli.reader())?;
     let tasks = |builder| tasks(builder, &settings);
-    let quiet = !matches!(
-        cli.command,
-        Command::Up(_) | Command::Node | Command::Supervisor | Command::Beat(_)
-    );
     // A client says at its end what went wrong; every try on the way is for those who ask.
-    logging::start(&settings, if quiet { "error" } else { "info" })?;
+    let runs_on = cli.runs_on();
+    logging::start(&settings, if runs_on { "info" } else { "error" })?;
     panics::log();
     // A process that a node started for isolated tasks runs them, and nothing else. It has
     // the node's command line, so it builds the same app.
@@ -99,13 +87,14 @@ fn run(
     {
         return Ok(status);
     }
-    if !quiet && init::is_first() {
+    if runs_on && init::is_first() {
         return init::look_after_itself();
     }
     match cli.command {
         Command::Probe(ref args) => return command::probe::run(&settings, args, output),
         Command::Check(_) => {
-            command::check::run(&settings, file.as_deref(), output)?;
+            let path = file.as_ref().map(SettingsFile::path);
+            command::check::run(&settings, path, output)?;
             return Ok(ExitCode::SUCCESS);
         }
         Command::HashPassword => {
@@ -162,11 +151,4 @@ fn run(
     // A thread that waits for a name server, or joins one that is blocked, is not waited for.
     runtime.shutdown_background();
     done.map(|()| ExitCode::SUCCESS)
-}
-
-fn settings_file(given: Option<&Path>) -> Option<PathBuf> {
-    match given {
-        Some(path) => Some(path.to_owned()),
-        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()),
-    }
 }

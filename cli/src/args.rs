@@ -5,10 +5,12 @@ mod letters;
 mod remote;
 mod schedules;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::call::Call;
@@ -17,7 +19,7 @@ pub(crate) use self::remote::{Asked, Drawing, Events, Graph, Migrate, Remote, To
 pub(crate) use self::schedules::{
     Add, Edit, Fields, Named, Preview, Schedules, SchedulesCommand, When,
 };
-use crate::settings::Layer;
+use crate::settings::{Layer, Reader};
 use crate::units::parse_duration;
 
 /// Celeriac: a worker cluster that speaks Celery.
@@ -34,6 +36,14 @@ pub(crate) struct Cli {
 
     #[command(flatten)]
     pub(crate) flags: Layer,
+
+    /// The name of the command.
+    #[arg(skip)]
+    name: String,
+
+    /// Whether a flag names the settings file.
+    #[arg(skip)]
+    pub(crate) names_config: bool,
 
     /// Settings file in TOML [default: celeriac.toml if it is there]
     #[arg(long, global = true, env = "CELERIAC_CONFIG", value_name = "FILE")]
@@ -70,6 +80,9 @@ const CALL: [(&str, &str); 2] = [
     ),
 ];
 
+/// What --token is to commands that go through a supervisor.
+const TOKEN: &str = "Token that the supervisor of --api knows [default: none]";
+
 fn limit(flag: &str, said: Option<String>) -> Result<Option<Duration>, clap::Error> {
     let parsed = said.map(|text| {
         parse_duration(&text).map_err(|error| {
@@ -81,22 +94,54 @@ fn limit(flag: &str, said: Option<String>) -> Result<Option<Duration>, clap::Err
 }
 
 impl Cli {
-    /// Parses the command line of this process.
-    pub(crate) fn parse_process() -> Result<Self, clap::Error> {
-        Self::parse_line(std::env::args_os())
-    }
-
     /// Parses a command line, the name of the program first.
     pub(crate) fn parse_line(
         line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let mut cli = Self::from_arg_matches(&Self::tree().try_get_matches_from(line)?)?;
+        let matches = Self::tree().try_get_matches_from(line)?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        cli.name = matches.subcommand_name().unwrap_or_default().to_owned();
+        cli.names_config = matches.value_source("config") == Some(ValueSource::CommandLine);
         if let Command::Call(call) = &mut cli.command {
             call.time.time_limit = limit("--time-limit", cli.flags.time_limit.take())?;
             call.time.soft_time_limit =
                 limit("--soft-time-limit", cli.flags.soft_time_limit.take())?;
         }
         Ok(cli)
+    }
+
+    /// Tells whether a command runs until it is told to end.
+    pub(crate) fn is_long_running(command: &str) -> bool {
+        matches!(command, "node" | "worker" | "supervisor" | "beat" | "up")
+    }
+
+    /// Tells whether this command runs until it is told to end.
+    pub(crate) fn runs_on(&self) -> bool {
+        Self::is_long_running(&self.name)
+    }
+
+    /// Returns which settings this command reads, and the variables that are no settings.
+    pub(crate) fn reader(&self) -> Reader {
+        let tree = Self::tree();
+        let variables = tree.get_subcommands().flat_map(|command| {
+            let own = command.get_arguments().filter_map(|arg| arg.get_env());
+            own.filter_map(|name| name.to_str().map(str::to_owned))
+        });
+        let command = tree.find_subcommand(&self.name);
+        let arguments = command.into_iter().flat_map(clap::Command::get_arguments);
+        let shown = arguments.filter(|arg| !arg.is_hide_set());
+        let shown = shown.map(|arg| arg.get_id().to_string());
+        Reader {
+            settings: match &*self.name {
+                // What it does without --api is what a supervisor does.
+                "top" => None,
+                "probe" => Some(PROBED.map(str::to_owned).into()),
+                // A report of what is wrong must not fail by it.
+                "report" => Some(BTreeSet::new()),
+                name => Some(shown.filter(|id| Self::is_setting(name, id)).collect()),
+            },
+            variables: variables.collect(),
+        }
     }
 
     /// Tells whether a flag of a command is a setting, and no flag of the command's own.
@@ -118,7 +163,13 @@ impl Cli {
                     .iter()
                     .all(|(of, commands)| *of != heading || commands.contains(&&*name))
             };
+            let asks = command
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some("api"));
             let adapt = |arg: clap::Arg| {
+                if asks && arg.get_id() == "token" {
+                    return arg.help_heading(None).help(TOKEN);
+                }
                 let own = CALL
                     .iter()
                     .find(|(id, _)| name == "call" && arg.get_id() == id);

@@ -36,7 +36,7 @@ fn builder(settings: &Settings) -> Result<AppBuilder, Error> {
     if let Some(queue) = settings.text("default_queue") {
         builder = builder.default_queue(queue);
     }
-    if let Some(most) = settings.parse("queue_max_priority", "a number from 1 to 255")? {
+    if let Some(most) = settings.parse::<u8>("queue_max_priority", "a number from 1 to 255")? {
         builder = builder.queue_max_priority(most);
     }
     if let Some(on) = settings.flag("send_sent_events")? {
@@ -58,7 +58,12 @@ fn builder(settings: &Settings) -> Result<AppBuilder, Error> {
 /// Builds the app of a command that only talks to the cluster.
 fn client(settings: &Settings) -> Result<App, Error> {
     embedded_is_elsewhere(settings)?;
-    Ok(builder(settings)?.build()?)
+    build(settings, builder(settings)?)
+}
+
+/// Builds an app; what it refuses is told by the setting that says so.
+fn build(settings: &Settings, builder: AppBuilder) -> Result<App, Error> {
+    builder.build().map_err(|error| settings.blame(error))
 }
 
 /// Builds the app of a command that runs tasks.
@@ -67,7 +72,7 @@ pub(crate) fn worker(
     tasks: Tasks<'_>,
     export: Option<&Export>,
 ) -> Result<App, Error> {
-    Ok(tasks(traced(builder(settings)?, export)).build()?)
+    build(settings, tasks(traced(builder(settings)?, export)))
 }
 
 /// Has spans made where somebody takes them.
@@ -82,10 +87,10 @@ fn traced(builder: AppBuilder, export: Option<&Export>) -> AppBuilder {
 /// process through it would wait for ever.
 fn embedded_is_elsewhere(settings: &Settings) -> Result<(), Error> {
     match settings.text("broker") {
-        Some(url) if url.starts_with("memory:") => Err(Error::Usage(
-            "memory:// lives inside the process that opened it; give --api http://127.0.0.1:9595 \
-             to go through the supervisor of that process"
-                .to_owned(),
+        Some(url) if url.starts_with("memory:") => Err(settings.wrong(
+            &["broker"],
+            &"memory:// lives inside the process that opened it; give --api http://127.0.0.1:9595 \
+             to go through the supervisor of that process",
         )),
         _ => Ok(()),
     }
@@ -118,6 +123,5 @@ fn check_urls(settings: &Settings) -> Result<(), Error> {
         .map_err(|error| Error::Failed(format!("cannot start the runtime: {error}")))?;
     // Opening needs a runtime and connects on first use, which never comes here.
     let _inside = runtime.enter();
-    builder(settings)?.build()?;
-    Ok(())
+    build(settings, builder(settings)?).map(drop)
 }

@@ -1,24 +1,29 @@
 //! How a command fails, and with which status.
 
-use std::process::ExitCode;
-
 use crate::exit::Exit;
 
 /// How a command fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The command line, environment or settings file is wrong. Nothing was started.
+    /// The command line is wrong. Nothing was started.
     #[error("{0}")]
     Usage(String),
+    /// The environment, the settings file or a secret is wrong, or settings do not go
+    /// together. Nothing was started.
+    #[error("{0}")]
+    Config(String),
     /// The work was tried and failed.
     #[error("{0}")]
     Failed(String),
-    /// A part of the program failed.
+    /// Something that is needed is out of reach, or in use.
     #[error("{0}")]
-    Fault(String),
+    Unavailable(String),
     /// Nobody answered.
     #[error("no node answered in time; --timeout waits longer")]
     Silent,
+    /// A part of this program failed.
+    #[error("{0}")]
+    Fault(String),
     /// A deadline passed; the outcome is open.
     #[error("{0}")]
     Undecided(String),
@@ -26,35 +31,43 @@ pub(crate) enum Error {
 
 impl Error {
     /// Returns how the process ends.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        let exit = match self {
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
             Self::Usage(_) => Exit::Usage,
+            Self::Config(_) => Exit::Config,
             Self::Failed(_) => Exit::Failed,
-            Self::Silent => Exit::Unavailable,
+            Self::Unavailable(_) | Self::Silent => Exit::Unavailable,
             Self::Fault(_) => Exit::Fault,
             Self::Undecided(_) => Exit::Undecided,
-        };
-        exit.into()
+        }
     }
 }
 
 impl From<celeriac::Error> for Error {
     fn from(error: celeriac::Error) -> Self {
+        let text = error.to_string();
         match error {
-            celeriac::Error::Invalid { .. } => Self::Usage(error.to_string()),
-            celeriac::Error::Timeout { .. } => Self::Undecided(error.to_string()),
-            _ => Self::Failed(error.to_string()),
+            celeriac::Error::Invalid { .. } => Self::Usage(text),
+            celeriac::Error::Timeout { .. } => Self::Undecided(text),
+            celeriac::Error::Unavailable { .. } | celeriac::Error::Listen { .. } => {
+                Self::Unavailable(text)
+            }
+            _ => Self::Failed(text),
         }
     }
 }
 
 impl From<celeriac_supervisor::Error> for Error {
     fn from(error: celeriac_supervisor::Error) -> Self {
+        use celeriac_supervisor::Error as Refusal;
+        let text = error.to_string();
         match error {
-            celeriac_supervisor::Error::Config { .. } | celeriac_supervisor::Error::Access(_) => {
-                Self::Usage(error.to_string())
+            Refusal::Config { .. } | Refusal::Access(_) => Self::Config(text),
+            Refusal::Listen { .. } | Refusal::Store { .. } | Refusal::Start { .. } => {
+                Self::Unavailable(text)
             }
-            _ => Self::Failed(error.to_string()),
+            Refusal::Exhausted { .. } | Refusal::Died => Self::Fault(text),
+            _ => Self::Failed(text),
         }
     }
 }

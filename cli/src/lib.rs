@@ -23,6 +23,7 @@ mod app;
 mod args;
 mod command;
 mod confirm;
+mod ending;
 mod error;
 mod exit;
 mod init;

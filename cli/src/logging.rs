@@ -5,7 +5,28 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::error::Error;
+use crate::exit::Exit;
 use crate::settings::Settings;
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Writes why the process ends as a last line of JSON, whatever the level is: in the form of
+/// the other lines, also when none was started.
+pub(crate) fn last_line(reason: &str, exit: Exit) {
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::error!(target: "celeriac", exit_code = exit.number(), "{reason}");
+    });
+}
 
 /// Starts logging to standard error, so that standard output is a command's alone.
 pub(crate) fn start(settings: &Settings, default_level: &str) -> Result<(), Error> {
@@ -19,9 +40,13 @@ pub(crate) fn start(settings: &Settings, default_level: &str) -> Result<(), Erro
     };
     let filter = format!("{quiet}{}", level.to_ascii_lowercase());
     let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Error::Usage(format!(
-            "setting loglevel: expected a level or a filter, found {level:?} ({error})"
-        ))
+        let reason = format!("expected a level or a filter, found {level:?} ({error})");
+        settings.wrong(&["loglevel"], &reason)
+    })?;
+    let format = settings.with("log_format", |text| match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        other => Err(format!("expected text or json, found {other:?}")),
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -29,15 +54,13 @@ pub(crate) fn start(settings: &Settings, default_level: &str) -> Result<(), Erro
         // It would tell standard error that standard error is gone, and panic.
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
-    let started = match settings.text("log_format").unwrap_or("text") {
-        "text" => builder.try_init(),
-        "json" => builder.json().try_init(),
-        other => {
-            return Err(Error::Usage(format!(
-                "setting log_format: expected text or json, found {other:?}"
-            )));
-        }
+    let started = match format.unwrap_or(Format::Text) {
+        Format::Text => builder.try_init(),
+        Format::Json => builder.json().try_init(),
     };
+    for variable in settings.service_links() {
+        tracing::debug!(variable, "ignored what Kubernetes made of a Service");
+    }
     // A second start in one process keeps the first subscriber.
     started.or(Ok(()))
 }

@@ -46,7 +46,7 @@ impl Output {
         if self.json {
             eprintln!("{}", json!({ "error": error.to_string() }));
         } else {
-            eprintln!("celeriac: {error}");
+            eprintln!("celeriac: {}", harmless(error.to_string()));
         }
     }
 }

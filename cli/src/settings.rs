@@ -4,21 +4,30 @@
 //! environment (by name), so a setting is written down once. Layers are merged, and
 //! only the merged whole is turned into the configuration of a component.
 
+mod blame;
+mod environment;
+mod file;
 mod grace;
 mod kind;
 mod layer;
+mod nearest;
 mod people;
 mod resolve;
 mod scalar;
 mod secret;
+mod service_link;
+mod source;
 mod tables;
 
+pub(crate) use self::environment::Environment;
+pub(crate) use self::file::SettingsFile;
 pub(crate) use self::grace::Grace;
 pub(crate) use self::kind::Kind;
 pub(crate) use self::layer::Layer;
-pub(crate) use self::resolve::names;
-pub use self::resolve::{Settings, Source};
+pub use self::resolve::Settings;
+pub(crate) use self::resolve::{Reader, names};
 pub(crate) use self::secret::is_secret;
+pub use self::source::Source;
 
 /// What the names of our variables begin with.
 pub(crate) const PREFIX: &str = "CELERIAC_";

@@ -43,20 +43,14 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when it is in use, or not of this machine.
+    /// [`Error::Listen`] when it is in use, or not of this machine.
     pub(crate) fn new(address: SocketAddr) -> Result<Self> {
         let bind = || {
             let listener = std::net::TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             Ok(Self(listener))
         };
-        bind().map_err(|error: io::Error| {
-            Error::invalid(
-                "http address",
-                "a free address of this machine",
-                format!("{address}: {error}"),
-            )
-        })
+        bind().map_err(|source: io::Error| Error::Listen { address, source })
     }
 }
 

@@ -39,4 +39,4 @@ pub(crate) use self::pool::Pool;
 
 /// The variable that tells a process whose child it is: the node's process id. A process
 /// that the child starts inherits it, and lacks the line to the node.
-pub(crate) const VARIABLE: &str = "CELERIAC_ISOLATED_BY";
+pub const VARIABLE: &str = "CELERIAC_ISOLATED_BY";

@@ -79,7 +79,7 @@ pub(crate) fn print_schema() -> Result<(), Error> {
 }
 
 /// Checks what every component makes of the settings.
-fn checked(settings: &Settings) -> Result<(), Error> {
+pub(crate) fn checked(settings: &Settings) -> Result<(), Error> {
     super::node::config(settings)?;
     super::supervisor::config(settings)?;
     crate::tasks::check(settings)?;

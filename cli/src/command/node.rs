@@ -119,7 +119,7 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
         .or(config.default_soft_time_limit);
     config.isolation = isolation(settings)?;
     config.http = settings.parse::<SocketAddr>("http", "an address such as 127.0.0.1:9464")?;
-    config.check()?;
+    config.check().map_err(|error| settings.blame(error))?;
     Ok(config)
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use celeriac_supervisor::{
-    Access, Config, LeaderElection, Redaction, Role, Supervisor, TrustedProxy,
+    Access, Config, LeaderElection, Redaction, Role, Supervisor, Token, TrustedProxy,
 };
 use futures_util::future::join;
 use tokio::time::timeout;
@@ -57,7 +57,7 @@ async fn serve(settings: &Settings, mut config: Config, tasks: Tasks<'_>) -> Res
 async fn launch(settings: &Settings, config: Config, tasks: Tasks<'_>) -> Result<(), Error> {
     config
         .check()
-        .map_err(|error| Error::Usage(error.to_string()))?;
+        .map_err(|error| settings.blame_supervisor(error))?;
     let signals = Signals::listen()?;
     let close_within = Grace::read(settings)?.map_or(CLOSE_WITHIN, Grace::margin) * 4 / 5;
     // With its tasks the program brings its schedules.
@@ -99,9 +99,10 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     if let Some(grace) = Grace::read(settings)? {
         config.stop_timeout = config.stop_timeout.min(grace.deadline());
     }
-    if let Some(token) = settings.text("token") {
-        config.token = Some(token.to_owned());
-    }
+    config.token = settings.with("token", |token| {
+        Token::with_secret("token", Role::Admin, token)?;
+        Ok(token.to_owned())
+    })?;
     if let Some(store) = settings.text("store") {
         config.store = store.to_owned();
     }
@@ -152,7 +153,7 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
     config.redaction = redaction(settings)?;
     config
         .check()
-        .map_err(|error| Error::Usage(error.to_string()))?;
+        .map_err(|error| settings.blame_supervisor(error))?;
     Ok(config)
 }
 
@@ -165,8 +166,8 @@ fn access(settings: &Settings) -> Result<Access, Error> {
         .iter()
         .map(|table| table.token(variable));
     let mut access = Access {
-        users: users.collect::<Result<_, _>>().map_err(Error::Usage)?,
-        tokens: tokens.collect::<Result<_, _>>().map_err(Error::Usage)?,
+        users: users.collect::<Result<_, _>>().map_err(Error::Config)?,
+        tokens: tokens.collect::<Result<_, _>>().map_err(Error::Config)?,
         proxy: proxy(settings)?,
         ..Access::default()
     };
@@ -203,9 +204,9 @@ fn proxy(settings: &Settings) -> Result<Option<TrustedProxy>, Error> {
         ("groups_header", groups_header.is_some()),
     ];
     match alone.iter().find(|(_, set)| *set) {
-        Some((name, _)) => Err(Error::Usage(format!(
-            "setting {name}: expected trusted_header with it, found none"
-        ))),
+        Some((name, _)) => {
+            Err(settings.wrong(&[name], &"expected trusted_header with it, found none"))
+        }
         None => Ok(None),
     }
 }
@@ -272,7 +273,7 @@ pub(crate) fn default_store(
         .ok_or_else(|| {
             let text = "expected --store, or a home directory to keep it in, found neither; \
                         --store memory: keeps nothing over a restart";
-            Error::Usage(text.to_owned())
+            Error::Config(text.to_owned())
         })
 }
 
@@ -282,7 +283,8 @@ mod tests {
 
     fn settings(file: &str) -> Settings {
         let flags: crate::settings::Layer = toml::from_str(file).unwrap();
-        Settings::resolve(&flags, [], None).unwrap()
+        let environment = crate::settings::Environment::default();
+        Settings::resolve(&flags, &environment, None, &Default::default()).unwrap()
     }
 
     #[test]
@@ -300,7 +302,7 @@ mod tests {
         for (file, error) in [
             (
                 "trusted_proxies = '10.0.0.0/8'",
-                "setting trusted_proxies: expected trusted_header",
+                "setting trusted_proxies (flag): expected trusted_header",
             ),
             (
                 "trusted_header = 'X'\ntrusted_proxies = '10/8'",
@@ -316,13 +318,16 @@ mod tests {
             ),
             (
                 "trusted_header = 'X'",
-                "trusted_proxies: expected the addresses",
+                "trusted_header (flag): expected the addresses",
             ),
             (
                 "hide_keys = 'a,,b'",
                 "setting hide_keys (flag): expected a pattern",
             ),
-            ("audit_entries = 0", "audit_entries: expected at least 1"),
+            (
+                "audit_entries = 0",
+                "setting audit_entries (flag): expected at least 1",
+            ),
         ] {
             let found = config(&settings(file)).unwrap_err().to_string();
             assert!(found.contains(error), "{found} lacks {error}");

@@ -134,7 +134,7 @@ struct Own {
 impl Own {
     async fn start(settings: &Settings) -> Result<(Self, Api), Error> {
         super::embedded_is_elsewhere(settings)?;
-        let app = super::builder(settings)?.build()?;
+        let app = super::build(settings, super::builder(settings)?)?;
         // 122 random bits, known to this process alone.
         let token = uuid::Uuid::new_v4().to_string();
         let config = Config {

@@ -91,7 +91,7 @@ fn app(settings: &Settings, tasks: Tasks<'_>, export: Option<&Export>) -> Result
         None => builder.backend_value(Arc::new(MemoryBackend::default())),
         Some(_) => builder,
     };
-    Ok(tasks(builder).build()?)
+    super::build(settings, tasks(builder))
 }
 
 fn welcome(app: &App, address: std::net::SocketAddr, nodes: u16) -> String {

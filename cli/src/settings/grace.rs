@@ -94,7 +94,9 @@ mod tests {
                 termination_grace_period: Some(text.to_owned()),
                 ..Layer::default()
             };
-            let settings = Settings::resolve(&layer, [], None).unwrap();
+            let environment = crate::settings::Environment::default();
+            let settings = Settings::resolve(&layer, &environment, None, &Default::default());
+            let settings = settings.unwrap();
             let error = Grace::read(&settings).unwrap_err().to_string();
             assert!(error.contains(NAME), "{error}");
         }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use celeriac_supervisor::{Role, Token, User};
 use serde::Deserialize;
 
+use super::secret;
+
 /// One `[[user]]`: somebody with a name and a password.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +46,11 @@ enum Place<'a> {
 }
 
 impl UserTable {
+    /// Returns the variable that has the password.
+    pub(super) fn variable(&self) -> Option<String> {
+        self.password_env.clone()
+    }
+
     /// Makes the user; an error names the table and never tells a secret.
     pub(crate) fn user(&self, variable: impl Fn(&str) -> Option<String>) -> Result<User, String> {
         let named = |error: String| format!("user {:?}: {error}", self.name);
@@ -71,6 +78,11 @@ impl UserTable {
 }
 
 impl TokenTable {
+    /// Returns the variable that has the token.
+    pub(super) fn variable(&self) -> Option<String> {
+        self.env.clone()
+    }
+
     /// Makes the token; an error names the table and never tells a secret.
     pub(crate) fn token(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Token, String> {
         let named = |error: String| format!("api_token {:?}: {error}", self.name);
@@ -116,8 +128,7 @@ fn place<'a>(
 fn fetch(place: &Place<'_>, variable: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let text = match place {
         Place::Here(text) => (*text).to_owned(),
-        Place::File(path) => std::fs::read_to_string(path)
-            .map_err(|error| format!("file {} cannot be read: {error}", path.display()))?,
+        Place::File(path) => return secret::read(path),
         Place::Variable(name) => {
             variable(name).ok_or_else(|| format!("expected the variable {name}, found none"))?
         }

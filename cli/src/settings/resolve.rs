@@ -1,153 +1,108 @@
 //! Merges the layers and turns the whole into configurations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
+use super::environment::{self, Environment};
 use super::people::{TokenTable, UserTable};
 use super::tables::Tables;
-use super::{Layer, secret};
+use super::{Layer, SettingsFile, Source, secret};
 use crate::error::Error;
 use crate::units::parse_duration;
 
-/// Where a setting came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// A flag of the command line.
-    Flag,
-    /// An environment variable of that name.
-    Environment(String),
-    /// A settings file.
-    File(PathBuf),
-    /// Nobody said anything.
-    Default,
+/// What somebody said of a setting.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    /// This.
+    Text(String),
+    /// What is in a file that the command does not need.
+    Unread,
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag => f.write_str("flag"),
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Default => f.write_str("default"),
-        }
-    }
+/// A value, and where it came from.
+pub(super) type Said = (Value, Source);
+
+/// Which settings a command reads, and which variables are its own.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    /// The settings; `None` for all.
+    pub(crate) settings: Option<BTreeSet<String>>,
+    /// Variables that are no settings.
+    pub(crate) variables: BTreeSet<String>,
 }
 
 /// The merged settings: text by name, each with its source, and the tables of the file.
 #[derive(Clone, Default)]
 pub struct Settings {
-    values: BTreeMap<String, (String, Source)>,
+    values: BTreeMap<String, Said>,
+    service_links: Vec<String>,
     tables: Tables,
     users: Vec<UserTable>,
     api_tokens: Vec<TokenTable>,
 }
 
-/// The names of others for settings of ours: of Celery, and of OpenTelemetry. Of two for one
-/// setting the latter weighs more.
-const OTHER_NAMES: [(&str, &str); 14] = [
-    ("CELERY_BROKER_URL", "broker"),
-    ("CELERY_RESULT_BACKEND", "result_backend"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
-    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp_traces_endpoint"),
-    ("OTEL_EXPORTER_OTLP_HEADERS", "otlp_headers"),
-    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "otlp_headers"),
-    ("OTEL_EXPORTER_OTLP_TIMEOUT", "otlp_timeout"),
-    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "otlp_timeout"),
-    ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp_protocol"),
-    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "otlp_protocol"),
-    ("OTEL_SERVICE_NAME", "service_name"),
-    ("OTEL_RESOURCE_ATTRIBUTES", "resource_attributes"),
-    ("OTEL_TRACES_SAMPLER", "traces_sampler"),
-    ("OTEL_TRACES_SAMPLER_ARG", "traces_sampler_arg"),
-];
-
 impl Settings {
     /// Merges flags, environment and file, in this order of weight.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, a variable with our prefix is not known, or the file of
+    /// a secret that the command reads cannot be used.
     pub(crate) fn resolve(
         flags: &Layer,
-        environment: impl IntoIterator<Item = (String, String)>,
-        file: Option<&Path>,
+        environment: &Environment,
+        file: Option<&SettingsFile>,
+        reader: &Reader,
     ) -> Result<Self, Error> {
-        let Some(path) = file else {
-            return Ok(Self::merge(flags, environment, None));
+        let is_read = |name: &str| match &reader.settings {
+            Some(settings) => settings.contains(name),
+            None => true,
         };
-        let wrong = |error: &dyn fmt::Display| {
-            Error::Usage(format!("settings file {}: {error}", path.display()))
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
-        let layer: Layer = toml::from_str(&text).map_err(|error| {
-            // The error itself would show the line, and with it what secret is in it.
-            let before = error
-                .span()
-                .map_or("", |span| text.get(..span.start).unwrap_or(""));
-            let line = before.matches('\n').count() + 1;
-            wrong(&format!("line {line}: {}", error.message()))
-        })?;
-        let tables = Tables::read(&layer).map_err(|error| wrong(&error))?;
-        Ok(Self {
-            tables,
-            users: layer.user.clone(),
-            api_tokens: layer.api_token.clone(),
-            ..Self::merge(flags, environment, Some((path, &layer)))
-        })
+        let mut further = reader.variables.clone();
+        let mut settings = Self::default();
+        if let Some(file) = file {
+            file.read_into(&mut settings)?;
+        }
+        further.extend(settings.users.iter().filter_map(UserTable::variable));
+        further.extend(settings.api_tokens.iter().filter_map(TokenTable::variable));
+        settings.service_links = environment.check(&further)?;
+        settings.values.extend(environment.said());
+        settings.values.extend(environment.files(is_read)?);
+        settings.values.extend(said(flags, || Source::Flag));
+        for (name, (value, source)) in &mut settings.values {
+            if *value == Value::Unread && is_read(name) {
+                *value = Value::Text(environment::fetch(name, source)?);
+            }
+        }
+        Ok(settings)
     }
 
-    /// Reads the settings of an environment alone: no flags, no file.
+    /// Reads the settings of an environment alone: no flags, no files.
     pub fn from_environment(environment: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self::merge(&Layer::default(), environment, None)
-    }
-
-    fn merge(
-        flags: &Layer,
-        environment: impl IntoIterator<Item = (String, String)>,
-        file: Option<(&Path, &Layer)>,
-    ) -> Self {
-        let mut merged = BTreeMap::new();
-        if let Some((path, layer)) = file {
-            for (name, value) in said(layer) {
-                merged.insert(name, (value, Source::File(path.to_owned())));
-            }
-        }
-        let known = names();
-        let mut from_others = BTreeMap::new();
-        for (variable, value) in environment {
-            let mut others = OTHER_NAMES.iter().enumerate();
-            let other = others.find(|(_, (theirs, _))| *theirs == variable);
-            if let Some((weight, (_, name))) = other {
-                // OpenTelemetry: an empty one is as if it was not there.
-                let before = from_others.get(*name);
-                if !value.is_empty() && before.is_none_or(|(other, _)| *other < weight) {
-                    let entry = (value, Source::Environment(variable));
-                    from_others.insert((*name).to_owned(), (weight, entry));
-                }
-            } else if let Some(name) = variable.strip_prefix("CELERIAC_") {
-                let name = name.to_ascii_lowercase();
-                if known.contains(&name) {
-                    merged.insert(name, (value, Source::Environment(variable)));
-                }
-            }
-        }
-        for (name, (_, entry)) in from_others {
-            // Our own name weighs more than theirs.
-            let ours = merged
-                .get(&name)
-                .is_some_and(|(_, s)| matches!(s, Source::Environment(_)));
-            if !ours {
-                merged.insert(name, entry);
-            }
-        }
-        for (name, value) in said(flags) {
-            merged.insert(name, (value, Source::Flag));
-        }
         Self {
-            values: merged,
+            values: Environment::from_iter(environment).said(),
             ..Self::default()
         }
+    }
+
+    /// Takes over what a settings file says.
+    pub(super) fn take(&mut self, layer: &Layer, path: &Path) -> Result<(), String> {
+        self.tables = Tables::read(layer)?;
+        self.users.clone_from(&layer.user);
+        self.api_tokens.clone_from(&layer.api_token);
+        let source = || Source::File(path.to_owned());
+        self.values.extend(said(layer, source));
+        Ok(())
+    }
+
+    /// Returns the variables that Kubernetes made of Services whose names are like ours.
+    pub(crate) fn service_links(&self) -> &[String] {
+        &self.service_links
     }
 
     /// Returns the queues and routes of the settings file.
@@ -167,7 +122,10 @@ impl Settings {
 
     /// Returns a setting as text.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(|(value, _)| value.as_str())
+        match self.values.get(name) {
+            Some((Value::Text(text), _)) => Some(text),
+            _ => None,
+        }
     }
 
     /// Parses a setting; `None` when nobody said anything.
@@ -211,12 +169,18 @@ impl Settings {
         name: &str,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Error> {
-        let Some((text, source)) = self.values.get(name) else {
+        let Some(text) = self.text(name) else {
             return Ok(None);
         };
         read(text)
             .map(Some)
-            .map_err(|error| Error::Usage(format!("setting {name} ({source}): {error}")))
+            .map_err(|error| self.wrong(&[name], &error))
+    }
+
+    /// Returns where a setting came from.
+    pub(super) fn source(&self, name: &str) -> Source {
+        let found = self.values.get(name);
+        found.map_or(Source::Default, |(_, source)| source.clone())
     }
 
     /// Returns every setting with its value, secrets masked, and source; those that
@@ -225,7 +189,10 @@ impl Settings {
         let row = |name: String| match self.values.get(&name) {
             None => (name, None, Source::Default),
             Some((value, source)) => {
-                let shown = secret::shown(&name, value);
+                let shown = match value {
+                    Value::Text(value) => secret::shown(&name, value),
+                    Value::Unread => "**".to_owned(),
+                };
                 (name, Some(shown), source.clone())
             }
         };
@@ -243,11 +210,12 @@ impl fmt::Debug for Settings {
 }
 
 /// What a layer says, by name.
-fn said(layer: &Layer) -> Vec<(String, String)> {
-    fields(layer)
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())))
-        .collect()
+fn said(layer: &Layer, source: impl Fn() -> Source) -> Vec<(String, Said)> {
+    let said = |(name, value): (String, serde_json::Value)| {
+        let text = Value::Text(value.as_str()?.to_owned());
+        Some((name, (text, source())))
+    };
+    fields(layer).into_iter().filter_map(said).collect()
 }
 
 /// The names of all settings, in the order of the help text.
@@ -258,9 +226,9 @@ pub(crate) fn names() -> Vec<String> {
         .collect()
 }
 
-fn fields(layer: &Layer) -> Map<String, Value> {
+fn fields(layer: &Layer) -> Map<String, serde_json::Value> {
     match serde_json::to_value(layer) {
-        Ok(Value::Object(fields)) => fields,
+        Ok(serde_json::Value::Object(fields)) => fields,
         // A struct of optional texts is always an object.
         _ => Map::new(),
     }
@@ -270,11 +238,13 @@ fn fields(layer: &Layer) -> Map<String, Value> {
 mod tests {
     use super::*;
 
-    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    fn resolve(flags: &Layer, pairs: &[(&str, &str)]) -> Result<Settings, Error> {
+        Settings::resolve(flags, &environment(pairs), None, &Reader::default())
     }
 
     #[test]
@@ -283,25 +253,21 @@ mod tests {
             concurrency: Some("2".into()),
             ..Layer::default()
         };
-        let environment = environment(&[
+        let pairs = [
             ("CELERIAC_CONCURRENCY", "9"),
             ("CELERY_BROKER_URL", "amqp://theirs"),
             ("CELERIAC_BROKER", "amqp://ours"),
             ("CELERY_RESULT_BACKEND", "rpc://"),
-            ("CELERIAC_UNKNOWN", "x"),
-        ]);
-        for order in [environment.clone(), environment.into_iter().rev().collect()] {
-            let settings = Settings::resolve(&flags, order, None).unwrap();
-            assert_eq!(settings.text("concurrency"), Some("2"));
-            assert_eq!(settings.text("broker"), Some("amqp://ours"));
-            assert_eq!(settings.text("result_backend"), Some("rpc://"));
-        }
+        ];
+        let settings = resolve(&flags, &pairs).unwrap();
+        assert_eq!(settings.text("concurrency"), Some("2"));
+        assert_eq!(settings.text("broker"), Some("amqp://ours"));
+        assert_eq!(settings.text("result_backend"), Some("rpc://"));
     }
 
     #[test]
     fn an_error_names_the_setting_and_where_it_came_from() {
-        let environment = environment(&[("CELERIAC_DRAIN_DEADLINE", "soon")]);
-        let settings = Settings::resolve(&Layer::default(), environment, None).unwrap();
+        let settings = resolve(&Layer::default(), &[("CELERIAC_DRAIN_DEADLINE", "soon")]).unwrap();
         assert_eq!(
             settings.duration("drain_deadline").unwrap_err().to_string(),
             "setting drain_deadline (environment CELERIAC_DRAIN_DEADLINE): expected a unit among \
@@ -316,9 +282,62 @@ mod tests {
             token: Some("hush".into()),
             ..Layer::default()
         };
-        let settings = Settings::resolve(&flags, [], None).unwrap();
+        let settings = resolve(&flags, &[]).unwrap();
         let text = format!("{:?} {settings:?} {flags:?}", settings.table());
         assert!(!text.contains("secret") && !text.contains("hush"), "{text}");
         assert!(text.contains("user:**@host"), "{text}");
+    }
+
+    // S52: a command reads the secrets that it needs, and no others.
+    #[test]
+    fn the_file_of_a_secret_is_read_by_who_needs_it() {
+        let path = std::env::temp_dir().join(format!("broker-{}", uuid::Uuid::new_v4()));
+        std::fs::write(&path, "amqp://ann:hush@h:5672/\n").unwrap();
+        let pairs = [
+            ("CELERIAC_BROKER_FILE", path.to_str().unwrap()),
+            ("CELERY_BROKER_URL", "amqp://theirs"),
+            ("CELERIAC_TOKEN_FILE", "/no/such/token"),
+        ];
+        let reader = |names: &[&str]| Reader {
+            settings: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+            ..Reader::default()
+        };
+        let read = |flags: &Layer, names: &[&str]| {
+            Settings::resolve(flags, &environment(&pairs), None, &reader(names))
+        };
+        let settings = read(&Layer::default(), &["broker"]).unwrap();
+        assert_eq!(settings.text("broker"), Some("amqp://ann:hush@h:5672/"));
+        assert_eq!(settings.text("token"), None);
+        let shown = format!("{:?}", settings.table());
+        assert!(!shown.contains("hush"), "{shown}");
+        assert!(shown.contains("ann:**@h"), "{shown}");
+        assert_eq!(
+            settings.source("broker").to_string(),
+            format!("file {} of CELERIAC_BROKER_FILE", path.display())
+        );
+
+        let missing = read(&Layer::default(), &["token"]).unwrap_err();
+        assert!(matches!(missing, Error::Config(_)));
+        assert_eq!(
+            missing.to_string(),
+            "setting token (environment CELERIAC_TOKEN_FILE): file /no/such/token cannot be \
+             read: No such file or directory (os error 2)"
+        );
+        // A flag weighs more, and then the file is nobody's business.
+        let flags = Layer {
+            token: Some("0123456789abcdef".into()),
+            ..Layer::default()
+        };
+        assert!(read(&flags, &["token"]).is_ok());
+        std::fs::remove_file(&path).unwrap();
+
+        let both = [("CELERIAC_TOKEN", "hush"), ("CELERIAC_TOKEN_FILE", "/x")];
+        let error = resolve(&Layer::default(), &both).unwrap_err();
+        assert!(matches!(error, Error::Config(_)));
+        let error = error.to_string();
+        assert!(
+            error.contains("CELERIAC_TOKEN_FILE") && !error.contains("hush"),
+            "{error}"
+        );
     }
 }

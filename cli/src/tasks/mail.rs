@@ -54,10 +54,9 @@ pub struct Receipt {
 }
 
 pub(super) fn check(settings: &Settings) -> Result<(), Error> {
-    match server(settings) {
-        Err(reason) if settings.text("smtp").is_some() => Err(Error::Usage(reason)),
-        _ => Ok(()),
-    }
+    settings.with("smtp", transport)?;
+    settings.with("smtp_from", mailbox)?;
+    Ok(())
 }
 
 fn server(settings: &Settings) -> Result<Server, String> {
@@ -66,24 +65,30 @@ fn server(settings: &Settings) -> Result<Server, String> {
             "expected the setting smtp, such as smtp://mail.example.org:587, found none".to_owned(),
         );
     };
-    let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-        .map_err(|error| {
-            let shown = celeriac::broker::mask(url);
-            format!("setting smtp: expected smtp://[user:password@]host:port or smtps://, found {shown} ({error})")
-        })?
-        .timeout(Some(TIMEOUT))
-        .build();
+    let transport = transport(url).map_err(|error| format!("setting smtp: {error}"))?;
     let from = settings
         .text("smtp_from")
-        .map(|text| mailbox("setting smtp_from", text))
+        .map(|text| named("setting smtp_from", text))
         .transpose()?;
     Ok(Server { transport, from })
 }
 
-fn mailbox(what: &str, text: &str) -> Result<Mailbox, String> {
+fn transport(url: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
+    let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|error| {
+        let shown = celeriac::broker::mask(url);
+        format!("expected smtp://[user:password@]host:port or smtps://, found {shown} ({error})")
+    })?;
+    Ok(builder.timeout(Some(TIMEOUT)).build())
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, String> {
     text.parse().map_err(|error| {
-        format!("{what}: expected an address such as ann@example.org, found {text:?} ({error})")
+        format!("expected an address such as ann@example.org, found {text:?} ({error})")
     })
+}
+
+fn named(what: &str, text: &str) -> Result<Mailbox, String> {
+    mailbox(text).map_err(|error| format!("{what}: {error}"))
 }
 
 impl MailSend {
@@ -104,7 +109,7 @@ impl MailSend {
         })?;
         let bad = |reason: String| TaskError::python("ValueError", reason).permanent();
         let from = match from {
-            Some(text) => mailbox("argument 'from'", &text).map_err(bad)?,
+            Some(text) => named("argument 'from'", &text).map_err(bad)?,
             None => server.from.clone().ok_or_else(|| {
                 bad("argument 'from': expected an address, found none; or set smtp_from".to_owned())
             })?,
@@ -118,7 +123,7 @@ impl MailSend {
             .subject(title)
             .header(ContentType::TEXT_PLAIN);
         for address in &to {
-            message = message.to(mailbox("argument 'to'", address).map_err(bad)?);
+            message = message.to(named("argument 'to'", address).map_err(bad)?);
         }
         let message = message.body(text).map_err(|error| bad(error.to_string()))?;
         match server.transport.send(message).await {
