@@ -12,6 +12,10 @@ ci:
 test *arguments:
     ./tests/run {{arguments}}
 
+# write docs/configuration.md anew
+configuration:
+    cargo run -q -p celeriac-cli -- check --print-schema --format markdown >docs/configuration.md
+
 # format the Rust code
 fmt:
     cargo fmt --all

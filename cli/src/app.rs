@@ -66,7 +66,7 @@ fn run(
     if let Command::Check(check) = &cli.command
         && check.print_schema
     {
-        command::check::print_schema()?;
+        command::check::print_schema(check.format)?;
         return Ok(ExitCode::SUCCESS);
     }
     if output.is_json() {

@@ -19,6 +19,7 @@ pub(crate) use self::remote::{Asked, Drawing, Events, Graph, Migrate, Remote, To
 pub(crate) use self::schedules::{
     Add, Edit, Fields, Named, Preview, Schedules, SchedulesCommand, When,
 };
+use crate::exit::Exit;
 use crate::settings::{Layer, Reader};
 use crate::units::parse_duration;
 
@@ -79,6 +80,11 @@ const CALL: [(&str, &str); 2] = [
         "Ask it to stop after this long, at most the time limit [default: the task's own]",
     ),
 ];
+
+/// What help texts say of settings.
+const FORMS: &str = "Every setting is also a variable, such as CELERIAC_DRAIN_DEADLINE for \
+                     --drain-deadline, and a key of the settings file, drain_deadline. One that \
+                     may hold a secret can come from a file: CELERIAC_BROKER_FILE=/run/secrets/broker.";
 
 /// What --token is to commands that go through a supervisor.
 const TOKEN: &str = "Token that the supervisor of --api knows [default: none]";
@@ -155,6 +161,8 @@ impl Cli {
         // Every command takes every setting; they reach the subcommands only when the tree
         // is built.
         let mut tree = Self::command().mut_args(|arg| arg.global(true));
+        let codes = Exit::ALL.map(|exit| format!("  {:<3} {}", exit.number(), exit.meaning()));
+        tree = tree.after_help(format!("{FORMS}\n\nExit codes:\n{}", codes.join("\n")));
         tree.build();
         for command in tree.get_subcommands_mut() {
             let name = command.get_name().to_owned();
@@ -176,17 +184,20 @@ impl Cli {
                 if let Some((_, help)) = own {
                     return arg.help_heading("When it runs").help(help);
                 }
-                let probed = name == "probe" && PROBED.contains(&arg.get_id().as_str());
-                let hide = !probed
-                    && arg
-                        .get_help_heading()
-                        .is_some_and(|heading| !shown(heading));
+                let probed = PROBED.contains(&arg.get_id().as_str());
+                let hide = arg.get_help_heading().is_some_and(|heading| match &*name {
+                    "probe" => !probed,
+                    _ => !shown(heading),
+                });
                 arg.hide(hide)
             };
             *command = std::mem::take(command).mut_args(adapt);
             // Commands of a command show what it shows.
             for inner in command.get_subcommands_mut() {
                 *inner = std::mem::take(inner).mut_args(adapt);
+            }
+            if shown("Node") || shown("Supervisor") {
+                *command = std::mem::take(command).after_help(FORMS);
             }
         }
         tree
@@ -253,6 +264,18 @@ pub(crate) struct Check {
     /// serves, and how it ends. Reads no settings
     #[arg(long)]
     pub(crate) print_schema: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = SchemaFormat::Json, requires = "print_schema")]
+    pub(crate) format: SchemaFormat,
+}
+
+/// How what can be set is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaFormat {
+    /// For programs
+    Json,
+    /// For people: docs/configuration.md
+    Markdown,
 }
 
 #[derive(Debug, Args)]
@@ -394,6 +417,13 @@ mod tests {
         assert!(help("call").contains("the task's own limit"));
         assert!(!help("node").contains("the task's own limit"));
         assert!(!help("supervisor").contains("--smtp"));
+        assert!(help("status").contains("--token"));
+        assert!(help("node").contains("CELERIAC_DRAIN_DEADLINE"));
+        let whole = Cli::tree().render_help().to_string();
+        assert!(
+            whole.contains("  78 ") && whole.contains("the settings file"),
+            "{whole}"
+        );
     }
 
     #[test]

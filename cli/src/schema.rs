@@ -3,6 +3,8 @@
 //! It is read from what the program itself goes by: the definitions of the command line, the
 //! table of secrets, the routers and the table of exit statuses.
 
+mod markdown;
+
 use std::collections::BTreeMap;
 
 use clap::{Arg, Command};
@@ -46,7 +48,8 @@ struct Setting {
     default: Option<String>,
     values: Option<Vec<String>>,
     secret: bool,
-    group: Option<String>,
+    /// The heading of the help that it stands under.
+    group: String,
     help: String,
 }
 
@@ -61,7 +64,9 @@ impl Schema {
     /// Reads the schema of this program.
     pub(crate) fn new() -> Self {
         let mut commands = BTreeMap::new();
-        for command in Cli::tree().get_subcommands() {
+        let tree = Cli::tree();
+        let known = tree.get_subcommands();
+        for command in known.filter(|command| command.get_name() != "help") {
             describe(command, command.get_name().to_owned(), &mut commands);
         }
         let codes = Exit::ALL.map(|exit| (exit.number(), exit.meaning()));
@@ -129,25 +134,31 @@ fn setting(command: &str, arg: &Arg) -> Option<Setting> {
         default,
         values: kind.values().map(<[_]>::to_vec),
         secret: ours && is_secret(id),
-        group: arg.get_help_heading().map(str::to_owned),
+        group: arg.get_help_heading().unwrap_or("Options").to_owned(),
         help,
     })
 }
 
 /// Says which settings of a command are addresses that it listens on, and what it serves there.
 fn listeners(command: &str) -> Vec<Listener> {
-    let listener = match command {
-        "node" => Listener {
-            setting: "http",
-            paths: celeriac_node::paths().map(str::to_owned).collect(),
-        },
-        "supervisor" | "beat" | "up" => Listener {
-            setting: "listen",
-            paths: celeriac_supervisor::paths(),
-        },
-        _ => return Vec::new(),
+    let node = || Listener {
+        setting: "http",
+        paths: celeriac_node::paths().map(str::to_owned).collect(),
     };
-    vec![listener]
+    let supervisor = || Listener {
+        setting: "listen",
+        paths: celeriac_supervisor::paths(),
+    };
+    // gRPC has no paths that somebody would write into a manifest.
+    let scaler = || Listener {
+        setting: "scaler_listen",
+        paths: Vec::new(),
+    };
+    match command {
+        "node" => vec![node()],
+        "supervisor" | "beat" | "up" => vec![supervisor(), scaler()],
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -181,10 +192,8 @@ mod tests {
             (&json!("url"), &json!(true))
         );
         let drain = find(&schema, "node", "drain_deadline");
-        assert_eq!(
-            (&drain["type"], &drain["default"]),
-            (&json!("duration"), &json!("30s"))
-        );
+        assert_eq!(drain["type"], "duration");
+        assert!(drain["default"].as_str().unwrap().contains("30s"));
         assert_eq!(drain["file_environment"], Value::Null);
         let election = find(&schema, "supervisor", "leader_election");
         assert_eq!(election["type"], "enum");
@@ -217,7 +226,9 @@ mod tests {
             find(&schema, "call", "time_limit")["environment"],
             Value::Null
         );
-        assert_ne!(find(&schema, "schedules add", "task"), Value::Null);
+        assert_ne!(find(&schema, "schedules add", "crontab"), Value::Null);
+        assert_eq!(schema["commands"]["help"], Value::Null);
+        assert_eq!(find(&schema, "probe", "broker"), Value::Null);
         assert_eq!(schema["commands"]["node"]["aliases"], json!(["worker"]));
         assert!(schema["exit_codes"]["78"].is_string());
     }
@@ -230,7 +241,8 @@ mod tests {
                 let setting = listener["setting"].as_str().unwrap();
                 assert_eq!(find(&schema, command, setting)["type"], "address");
                 let paths = listener["paths"].as_array().unwrap();
-                assert!(paths.contains(&json!("/livez")), "{command}: {paths:?}");
+                let probes = paths.contains(&json!("/livez"));
+                assert!(probes || setting == "scaler_listen", "{command}: {paths:?}");
             }
         }
         assert_eq!(

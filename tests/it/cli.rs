@@ -182,7 +182,7 @@ async fn wrong_usage_says_what_is_wrong_and_ends_with_64() {
         ),
         (
             &["node", "-b", "mysql://x"],
-            "broker url: expected memory://, amqp:// or amqps://",
+            "setting broker (flag): expected memory://, amqp:// or amqps://",
         ),
         (
             &["node", "--drain-deadline", "soon"],

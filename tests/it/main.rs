@@ -13,4 +13,5 @@ mod house_rules;
 mod isolation;
 mod letters;
 mod lifecycle;
+mod refusals;
 mod remote;

@@ -135,4 +135,4 @@ def test_it_says_what_it_misses(binary, amqp_url):
     nobody = subprocess.run(
         [binary("celeriac"), "top", "--once", "--api", "http://127.0.0.1:9"], capture_output=True, text=True, timeout=60
     )
-    assert nobody.returncode == 1 and "out of reach" in nobody.stderr, nobody
+    assert nobody.returncode == 69 and "out of reach" in nobody.stderr, nobody

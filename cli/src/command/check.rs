@@ -5,6 +5,7 @@ use std::path::Path;
 use celeriac::{Entry, clock};
 use serde_json::{Map, json};
 
+use crate::args::SchemaFormat;
 use crate::error::Error;
 use crate::output::{Output, columns, print};
 use crate::schema::Schema;
@@ -71,9 +72,14 @@ pub(crate) fn run(settings: &Settings, file: Option<&Path>, output: Output) -> R
     Ok(())
 }
 
-/// Prints what can be set, as JSON.
-pub(crate) fn print_schema() -> Result<(), Error> {
-    let schema = serde_json::to_string_pretty(&Schema::new());
+/// Prints what can be set.
+pub(crate) fn print_schema(format: SchemaFormat) -> Result<(), Error> {
+    let schema = Schema::new();
+    if format == SchemaFormat::Markdown {
+        print(schema.markdown().trim_end());
+        return Ok(());
+    }
+    let schema = serde_json::to_string_pretty(&schema);
     print(&schema.map_err(|error| Error::Failed(format!("cannot write the schema: {error}")))?);
     Ok(())
 }
@@ -85,4 +91,55 @@ pub(crate) fn checked(settings: &Settings) -> Result<(), Error> {
     crate::tasks::check(settings)?;
     crate::traces::check(settings)?;
     super::check_urls(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    // S52: what the schema says of kinds is what the components take.
+    #[test]
+    fn every_kind_is_what_is_read() {
+        let schema = serde_json::to_value(Schema::new()).unwrap();
+        let settings = schema["commands"]["check"]["settings"].as_array().unwrap();
+        // These two are read where logging starts.
+        let logs = ["log_format", "loglevel"];
+        let set = |variable: &str, value: &str| {
+            let pair = (variable.to_owned(), value.to_owned());
+            checked(&Settings::from_environment([pair]))
+        };
+        let mut tried = 0;
+        for setting in settings {
+            let name = setting["name"].as_str().unwrap();
+            let bad = match setting["type"].as_str().unwrap() {
+                "bool" => "maybe",
+                "integer" => "many",
+                "duration" => "soon",
+                "address" => "nowhere",
+                "enum" => "nonsense",
+                _ => continue,
+            };
+            let Some(variable) = setting["environment"].as_str() else {
+                continue;
+            };
+            if logs.contains(&name) {
+                continue;
+            }
+            let error = set(variable, bad).unwrap_err();
+            assert!(matches!(error, Error::Config(_)), "{name}: {error}");
+            assert!(error.to_string().contains(variable), "{name}: {error}");
+            tried += 1;
+            for value in setting["values"].as_array().into_iter().flatten() {
+                let value = value.as_str().unwrap();
+                if let Err(error) = set(variable, value) {
+                    // It needs another setting, and is none of those that are not known.
+                    let error = error.to_string();
+                    assert!(error.ends_with("found none"), "{name} {value}: {error}");
+                }
+            }
+        }
+        assert!(tried > 30, "{tried}");
+    }
 }

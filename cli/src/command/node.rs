@@ -86,9 +86,7 @@ pub(crate) fn config(settings: &Settings) -> Result<Config, Error> {
         config.end_within = grace.margin();
         config.drain_deadline = match deadline {
             Some(deadline) => grace.allows(deadline).map_err(|error| {
-                Error::Usage(format!(
-                    "settings drain_deadline and termination_grace_period: {error}"
-                ))
+                settings.wrong(&["drain_deadline", "termination_grace_period"], &error)
             })?,
             None => grace.deadline(),
         };

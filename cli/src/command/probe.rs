@@ -45,8 +45,8 @@ pub(crate) fn run(
             Err(Error::Failed(format!("not {what}: {}", reasons.join("; "))))
         }
         Err(why) => {
-            output.fail(&format!("nobody answers at {address}: {why}"));
-            Ok(ExitCode::from(69))
+            let text = format!("nobody answers at {address}: {why}");
+            Err(Error::Unavailable(text))
         }
     }
 }
@@ -141,7 +141,7 @@ mod tests {
             listen: listen.map(str::to_owned),
             ..Layer::default()
         };
-        Settings::resolve(&layer, [], None).unwrap()
+        Settings::of_flags(&layer)
     }
 
     #[test]

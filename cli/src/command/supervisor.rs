@@ -283,8 +283,7 @@ mod tests {
 
     fn settings(file: &str) -> Settings {
         let flags: crate::settings::Layer = toml::from_str(file).unwrap();
-        let environment = crate::settings::Environment::default();
-        Settings::resolve(&flags, &environment, None, &Default::default()).unwrap()
+        Settings::of_flags(&flags)
     }
 
     #[test]

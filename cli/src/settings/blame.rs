@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-use super::{Settings, Source, is_secret};
+use super::secret::{is_url, shown};
+use super::{Settings, Source};
 use crate::error::Error;
 
 /// What components call what they cannot use, and the settings that it comes from.
@@ -70,12 +71,12 @@ impl Settings {
         }
     }
 
-    /// Tells whether nothing of a value may be shown: it is from a file with a secret, or it is
-    /// a URL in which nobody knows where the password is.
+    /// Tells whether nothing of a URL may be shown: it is from a file with a secret, or nobody
+    /// knows where its password is. Who reads other secrets tells nothing of them.
     fn is_hidden(&self, name: &str, source: &Source) -> bool {
-        let hidden = |text: &str| super::secret::shown(name, text).ends_with("**");
+        let hidden = |text: &str| shown(name, text).ends_with("**");
         let text = self.text(name).unwrap_or_default();
-        is_secret(name) && (matches!(source, Source::Secret { .. }) || hidden(text))
+        is_url(name) && (matches!(source, Source::Secret { .. }) || hidden(text))
     }
 
     /// Refuses what the parts of an app or a node refuse, by the setting it comes from.

@@ -94,9 +94,7 @@ mod tests {
                 termination_grace_period: Some(text.to_owned()),
                 ..Layer::default()
             };
-            let environment = crate::settings::Environment::default();
-            let settings = Settings::resolve(&layer, &environment, None, &Default::default());
-            let settings = settings.unwrap();
+            let settings = Settings::of_flags(&layer);
             let error = Grace::read(&settings).unwrap_err().to_string();
             assert!(error.contains(NAME), "{error}");
         }

@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 
 /// The kinds of values by the names that help texts have for them. A name with lower-case words
 /// between bars is a choice of these; every other name is text.
-const KINDS: [(&str, &str); 21] = [
+const KINDS: [(&str, &str); 22] = [
     ("ADDR", "address"),
     ("ATTRIBUTES", "list"),
     ("BOOL", "bool"),
@@ -27,6 +27,7 @@ const KINDS: [(&str, &str); 21] = [
     ("CIDRS", "list"),
     ("DURATION", "duration"),
     ("FILE", "path"),
+    ("FOLDER", "path"),
     ("GROUP=ROLE", "list"),
     ("HEADERS", "list"),
     ("HOSTS", "list"),

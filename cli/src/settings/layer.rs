@@ -15,10 +15,12 @@ use super::tables::{QueueTable, RouteTable};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Layer {
     /// Broker URL: memory://, amqp://user:password@host:port/vhost, amqps://
+    /// [default: amqp://guest:guest@127.0.0.1:5672/%2f; one of its own for up]
     #[arg(short, long, value_name = "URL", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) broker: Option<String>,
     /// Result backend URL: rpc://, redis://, rediss://, memory://, disabled://
+    /// [default: disabled://; one of its own for up]
     #[arg(short, long, value_name = "URL", help_heading = "Connections")]
     #[serde(deserialize_with = "text")]
     pub(crate) result_backend: Option<String>,

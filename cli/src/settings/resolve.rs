@@ -90,6 +90,15 @@ impl Settings {
         }
     }
 
+    /// Makes settings of flags alone.
+    #[cfg(test)]
+    pub(crate) fn of_flags(flags: &Layer) -> Self {
+        Self {
+            values: said(flags, || Source::Flag).into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
     /// Takes over what a settings file says.
     pub(super) fn take(&mut self, layer: &Layer, path: &Path) -> Result<(), String> {
         self.tables = Tables::read(layer)?;

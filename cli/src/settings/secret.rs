@@ -35,6 +35,11 @@ pub(crate) fn is_secret(name: &str) -> bool {
     SECRETS.iter().any(|(secret, _)| *secret == name)
 }
 
+/// Tells whether the value of a setting is a URL that may hold a password.
+pub(super) fn is_url(name: &str) -> bool {
+    SECRETS.contains(&(name, Shape::Url))
+}
+
 /// Returns a setting's value as it may be shown.
 pub(super) fn shown(name: &str, value: &str) -> String {
     match SECRETS.iter().find(|(secret, _)| *secret == name) {
