@@ -28,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use self::live::Live;
 use self::problem::Problem;
+pub(crate) use self::listener::Bounded;
 pub(crate) use self::server::{Bound, HttpServer};
 use crate::actor::Root;
 use crate::board::Board;

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::http::{Bound, Desk, HttpServer};
 use crate::leader::{self, Election};
 use crate::recorder::Recording;
+use crate::scale::{Scale, ScalerServer};
 use crate::store::Store;
 use crate::watchdog::Watchdog;
 
@@ -126,9 +127,11 @@ impl Supervisor {
     async fn start(self, begun: Instant) -> Result<Running, Error> {
         self.config.check()?;
         let bound = match self.config.serve {
-            true => Some(Bound::new(&self.config)?),
+            true => Some(Bound::new(self.config.listen)?),
             false => None,
         };
+        let scaler = self.config.scaler_listen.filter(|_| self.config.serve);
+        let scaler = scaler.map(Bound::new).transpose()?;
         let address = bound.as_ref().map(|bound| bound.address);
         let station = station(&self.app, &self.config, address)?;
         let election = Arc::clone(&station.election);
@@ -165,6 +168,14 @@ impl Supervisor {
                 what: "the watchdog",
                 source,
             })?;
+        let scaler = match scaler {
+            Some(bound) => {
+                let board = Arc::clone(&board);
+                let scale = Scale::new(self.app.clone(), Arc::clone(&board), &self.config);
+                Some(ScalerServer::start(bound, scale, board, stop_timeout)?)
+            }
+            None => None,
+        };
         let desk = Desk::new(self.app, self.config, Arc::clone(&board), actors.root());
         let http = match bound {
             Some(bound) => Some(HttpServer::start(bound, desk)?),
@@ -186,6 +197,7 @@ impl Supervisor {
             actors,
             watchdog,
             http,
+            scaler,
         })
     }
 }
@@ -202,6 +214,7 @@ struct Running {
     actors: ActorThread,
     watchdog: Watchdog,
     http: Option<HttpServer>,
+    scaler: Option<ScalerServer>,
 }
 
 impl Running {
@@ -212,10 +225,17 @@ impl Running {
                 None => std::future::pending().await,
             }
         };
+        let scaled = async {
+            match &mut self.scaler {
+                Some(scaler) => scaler.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         let failure = tokio::select! {
             () = shutdown => None,
             end = &mut self.actors.ended => Some(end.unwrap_or(Error::Died)),
             () = served => Some(Error::Died),
+            () = scaled => Some(Error::Died),
         };
         tracing::info!(failed = failure.is_some(), "the supervisor stops");
         let (begun, board) = (self.begun, Arc::clone(&self.board));
@@ -243,6 +263,7 @@ impl Running {
             actors,
             watchdog,
             http,
+            scaler,
             ..
         } = self;
         board.set_stopping();
@@ -254,8 +275,11 @@ impl Running {
             election.resign().await;
         };
         // Requests before the actors, which they may still need.
+        let scaled = join(scaler.and_then(ScalerServer::stop), &patience);
         let served = join(http.and_then(HttpServer::stop), &patience);
-        let (resigned, mut clean) = tokio::join!(tokio::time::timeout(LET_GO, let_go), served);
+        let resigned = tokio::time::timeout(LET_GO, let_go);
+        let (resigned, mut clean, scaled) = tokio::join!(resigned, served, scaled);
+        clean &= scaled;
         clean &= join(actors.stop(), &patience).await;
         // Who could not be asked holds no lock any more now that the actors are gone.
         if resigned.is_err() && patience.wait(election.resign()).await.is_none() {

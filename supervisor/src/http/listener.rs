@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep};
 /// A TCP listener that accepts only so many connections at a time; the next ones wait
 /// in the system's queue.
 #[derive(Debug)]
-pub(super) struct Bounded {
+pub(crate) struct Bounded {
     listener: TcpListener,
     places: Arc<Semaphore>,
     idle: Duration,
@@ -27,7 +27,7 @@ pub(super) struct Bounded {
 /// with one request. Each byte of a request does not count as a sign of life, because
 /// somebody who sends one now and then could keep all places for ever.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     idle: Duration,
     /// Whether a request began to come since something was last answered.
@@ -46,8 +46,14 @@ impl Connected<IncomingStream<'_, Bounded>> for Peer {
     }
 }
 
+impl tonic::transport::server::Connected for Connection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
 impl Bounded {
-    pub(super) fn new(listener: TcpListener, connections: usize, idle: Duration) -> Self {
+    pub(crate) fn new(listener: TcpListener, connections: usize, idle: Duration) -> Self {
         Self {
             listener,
             places: Arc::new(Semaphore::new(connections)),

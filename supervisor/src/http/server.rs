@@ -10,7 +10,6 @@ use tokio::sync::{oneshot, watch};
 
 use super::listener::{Bounded, Peer};
 use super::{Desk, router};
-use crate::config::Config;
 use crate::error::Error;
 
 /// The HTTP server: a work-stealing runtime on threads of its own.
@@ -36,20 +35,21 @@ const IDLE: Duration = Duration::from_secs(30);
 const THREADS: usize = 2;
 
 impl Bound {
-    /// Binds the address.
-    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+    /// Binds an address.
+    pub(crate) fn new(address: SocketAddr) -> Result<Self, Error> {
         let bind = || {
-            let listener = TcpListener::bind(config.listen)?;
+            let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             Ok::<_, io::Error>(Self {
                 address: listener.local_addr()?,
                 listener,
             })
         };
-        bind().map_err(|source| Error::Listen {
-            address: config.listen,
-            source,
-        })
+        bind().map_err(|source| Error::Listen { address, source })
+    }
+
+    pub(crate) fn into_parts(self) -> (SocketAddr, TcpListener) {
+        (self.address, self.listener)
     }
 }
 

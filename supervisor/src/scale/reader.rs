@@ -60,7 +60,6 @@ pub(crate) enum Unsure {
 /// The nodes that consume some queues.
 struct Roster {
     members: Vec<Member>,
-    names: Vec<String>,
     /// Whose consumers they are, by queue: places in `members`.
     of: HashMap<String, Vec<usize>>,
     unplaced: Vec<usize>,
@@ -152,11 +151,20 @@ impl Scale {
 
     /// Returns who consumes which queue.
     pub(crate) fn consumers(&self) -> HashMap<String, Vec<(String, Member)>> {
-        let roster = Roster::new(&self.board, |_| true, Instant::now());
-        let named = |place: usize| (roster.names[place].clone(), roster.members[place]);
-        let of = roster.of.iter();
-        of.map(|(queue, places)| (queue.clone(), places.iter().map(|at| named(*at)).collect()))
-            .collect()
+        let held = self.board.held();
+        let mut consumers = HashMap::<_, Vec<_>>::new();
+        for node in self.board.nodes_by_name() {
+            let facts = self.board.facts.get(&node.name);
+            let Some(facts) = facts.filter(|_| !node.state.is_gone()) else {
+                continue;
+            };
+            let member = member(&node, Some(&facts), &held);
+            for queue in &facts.queues {
+                let of = consumers.entry(queue.clone()).or_default();
+                of.push((node.name.clone(), member));
+            }
+        }
+        consumers
     }
 
     fn told(&self, queues: &QueueSet, most: Duration) -> Result<Told, Unsure> {
@@ -232,7 +240,6 @@ impl Roster {
     fn new(board: &Board, takes: impl Fn(&str) -> bool, now: Instant) -> Self {
         let mut roster = Self {
             members: Vec::new(),
-            names: Vec::new(),
             of: HashMap::new(),
             unplaced: Vec::new(),
             pace: Duration::from_secs(5),
@@ -247,7 +254,7 @@ impl Roster {
                 if now.saturating_duration_since(node.joined) < INTRODUCTION {
                     member.unplaced = true;
                     roster.unplaced.push(place);
-                    roster.push(name, member);
+                    roster.members.push(member);
                 }
                 continue;
             };
@@ -261,14 +268,9 @@ impl Roster {
                 roster.of.entry(queue.clone()).or_default().push(place);
             }
             roster.pace = roster.pace.max(pace(node));
-            roster.push(name, member);
+            roster.members.push(member);
         }
         roster
-    }
-
-    fn push(&mut self, name: &str, member: Member) {
-        self.names.push(name.to_owned());
-        self.members.push(member);
     }
 
     /// Counts the nodes that take from a queue.

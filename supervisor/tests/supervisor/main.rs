@@ -10,5 +10,6 @@ mod health;
 mod live;
 mod nodes;
 mod refusals;
+mod scale;
 mod sending;
 mod tasks;

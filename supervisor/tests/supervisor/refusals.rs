@@ -160,6 +160,12 @@ async fn what_cannot_start_says_why_and_starts_nothing() {
     };
     let error = run(taken).await.unwrap_err();
     assert!(matches!(error, Error::Listen { .. }), "{error}");
+    let taken = Config {
+        scaler_listen: Some(fixture.address),
+        ..config()
+    };
+    let error = run(taken).await.unwrap_err();
+    assert!(matches!(error, Error::Listen { .. }), "{error}");
     let open = Config {
         listen: ([0, 0, 0, 0], 0).into(),
         ..config()

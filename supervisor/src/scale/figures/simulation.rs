@@ -86,13 +86,12 @@ impl Pool {
             self.starting.pop_front();
             self.nodes.push(Vec::new());
         }
-        for node in &mut self.nodes {
-            while node.len() < SLOTS + PREFETCH {
-                let Some(task) = self.queue.pop_front() else {
-                    break;
-                };
-                node.push(task);
-            }
+        // A broker hands out in turns, to those that have room.
+        while let Some(node) = self.nodes.iter_mut().min_by_key(|tasks| tasks.len())
+            && node.len() < SLOTS + PREFETCH
+            && let Some(task) = self.queue.pop_front()
+        {
+            node.push(task);
         }
         for node in self.nodes.iter_mut().chain(&mut self.draining) {
             let running = node.len().min(SLOTS);
