@@ -532,8 +532,8 @@ mod tests {
             ..Scrape::default()
         });
         let served = named(&text);
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../monitoring");
-        for file in ["grafana-dashboard.json", "alerts.yml"] {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../k8s/components/monitoring");
+        for file in ["dashboard.json", "rules.yaml"] {
             let asked = std::fs::read_to_string(format!("{root}/{file}")).unwrap_or_default();
             let asked: Vec<_> = named(&asked)
                 .into_iter()
