@@ -1,15 +1,14 @@
 //! The cluster of `compose.yaml`, and the image that it builds, compared with the binary.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 
-use celeriac_tests::servers;
 use serde_json::{Map, Value};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
+use crate::drift;
+use crate::finding::{Findings, assert_none};
+use crate::schema::schema;
+use crate::services;
+use crate::tools::root;
 
 fn read(file: &str) -> String {
     std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
@@ -19,24 +18,13 @@ fn compose() -> Value {
     serde_saphyr::from_str(&read("compose.yaml")).unwrap()
 }
 
-fn celeriac(words: &[&str]) -> (bool, String) {
-    let program = servers::binary_folder().join("celeriac");
-    let output = Command::new(program)
-        .args(words)
-        .current_dir(std::env::temp_dir())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.success(), text)
-}
-
 /// The services by name, and which of them are ours.
-fn services(compose: &Value) -> &Map<String, Value> {
+fn all(compose: &Value) -> &Map<String, Value> {
     compose["services"].as_object().unwrap()
 }
 
 fn ours(compose: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    let all = services(compose).iter();
+    let all = all(compose).iter();
     all.filter(|(_, service)| service["image"] == "celeriac:dev")
 }
 
@@ -55,7 +43,7 @@ fn instructions(file: &str, word: &str) -> Vec<String> {
 #[test]
 fn it_is_a_broker_a_backend_a_supervisor_and_two_nodes() {
     let compose = compose();
-    let names: Vec<_> = services(&compose).keys().map(String::as_str).collect();
+    let names: Vec<_> = all(&compose).keys().map(String::as_str).collect();
     assert_eq!(
         BTreeSet::from_iter(names),
         ["rabbitmq", "redis", "supervisor", "node"].into()
@@ -67,7 +55,7 @@ fn it_is_a_broker_a_backend_a_supervisor_and_two_nodes() {
 #[test]
 fn nothing_is_allowed_and_nothing_listens_beyond_this_machine() {
     let compose = compose();
-    for (name, service) in services(&compose) {
+    for (name, service) in all(&compose) {
         assert_eq!(service["read_only"], true, "{name}");
         assert_eq!(strings(&service["cap_drop"]), ["ALL"], "{name}");
         let options = strings(&service["security_opt"]);
@@ -95,7 +83,7 @@ fn they_wait_for_servers_that_are_well() {
         let waits = service["depends_on"].as_object().unwrap();
         assert_eq!(waits.len(), 2, "{name}");
         for (other, how) in waits {
-            assert!(services(&compose).contains_key(other), "{name}: {other}");
+            assert!(all(&compose).contains_key(other), "{name}: {other}");
             assert_eq!(how["condition"], "service_healthy", "{name}: {other}");
         }
     }
@@ -112,31 +100,14 @@ fn the_grace_is_one_number() {
 }
 
 #[test]
-fn every_variable_is_a_setting_of_its_command() {
-    let compose = compose();
-    let (well, schema) = celeriac(&["check", "--print-schema"]);
-    assert!(well, "{schema}");
-    let schema: Value = serde_json::from_str(&schema).unwrap();
-    for (name, service) in ours(&compose) {
-        let command = service["command"][0].as_str().unwrap();
-        let settings = schema["commands"][command]["settings"].as_array().unwrap();
-        let known: BTreeSet<_> = settings
-            .iter()
-            .flat_map(|setting| [&setting["environment"], &setting["file_environment"]])
-            .filter_map(Value::as_str)
-            .collect();
-        for variable in service["environment"].as_object().unwrap().keys() {
-            assert!(known.contains(variable.as_str()), "{name}: {variable}");
-        }
+fn the_binary_knows_what_it_is_told() {
+    let mut findings = Findings::new("compose");
+    for process in services::processes() {
+        drift::compare(&process, schema(), &mut findings);
     }
-    // The health check is a command that exists.
-    for (name, service) in ours(&compose) {
-        let test = strings(&service["healthcheck"]["test"]);
-        assert_eq!(test[1], "/celeriac", "{name}");
-        let mut words = test[2..].to_vec();
-        words.push("--help");
-        assert!(celeriac(&words).0, "{name}: {test:?}");
-    }
+    let found = findings.done().into_iter();
+    let found = found.map(|finding| ("compose.yaml".to_owned(), finding));
+    assert_none(found.collect(), "services that the binary does not fit");
 }
 
 #[test]
@@ -150,7 +121,10 @@ fn the_image_is_what_compose_builds() {
     let exposed: Vec<_> = exposed.split(' ').collect();
     for (name, service) in ours(&compose) {
         let target = service["build"]["target"].as_str().unwrap();
-        assert!(stages.iter().any(|stage| stage == target), "{name}: {target}");
+        assert!(
+            stages.iter().any(|stage| stage == target),
+            "{name}: {target}"
+        );
         for listener in ["CELERIAC_HTTP", "CELERIAC_LISTEN"] {
             if let Some(address) = service["environment"][listener].as_str() {
                 let (_, port) = address.rsplit_once(':').unwrap();

@@ -22,10 +22,14 @@ missing_packages() {
     [ -x /usr/sbin/runc ] || command -v runc >/dev/null || echo runc
   fi
   command -v python3 >/dev/null || echo python3
-  if { needing python || needing suite; } && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+  if { needing python || needing suite || needing k8s; } && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     # With a pip that can install into another environment venv needs no package.
     python3 -m pip --version >/dev/null 2>&1 || echo python3-venv
   fi
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
 install_packages() {
@@ -37,13 +41,7 @@ install_packages() {
   flock 9
   missing=$(missing_packages | tr '\n' ' ')
   if [ -n "$missing" ]; then
-    if [ "$(id -u)" = 0 ]; then
-      as_root() { "$@"; }
-    elif sudo -n true 2>/dev/null; then
-      as_root() { sudo -n "$@"; }
-    else
-      explain_missing "$missing"
-    fi
+    as_root true 2>/dev/null || explain_missing "$missing"
     command -v apt-get >/dev/null || explain_missing "$missing"
     title "installing $missing"
     # shellcheck disable=SC2086 # a list of words
@@ -75,13 +73,27 @@ apt_install() {
   local install=(as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y
     --no-install-recommends -o DPkg::Lock::Timeout=300 "$@")
   guard_services
+  with_package_lists "${install[@]}" || { unguard_services; return 1; }
+  unguard_services
+}
+
+# apt_download PACKAGE: into the current folder, without installing it.
+apt_download() {
+  command -v apt-get >/dev/null || {
+    echo "$1: expected apt-get to download it with, found none; install $1 and have its programs in PATH"
+    return 1
+  }
+  with_package_lists apt-get download "$@"
+}
+
+# with_package_lists COMMAND...: runs it, and once more with new lists when these are old.
+with_package_lists() {
   # A list older than a week names package versions that the mirrors have dropped.
   if [ -z "$(find /var/lib/apt/lists -maxdepth 0 -mtime -7)" ] ||
-    ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || ! "${install[@]}"; then
+    ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || ! "$@"; then
     as_root apt-get update -o DPkg::Lock::Timeout=300
-    "${install[@]}" || { unguard_services; return 1; }
+    "$@"
   fi
-  unguard_services
 }
 
 # The packages of servers start them. policy-rc.d is Debian's way to say no; one that

@@ -28,6 +28,10 @@ prepare() {
     prepare_suite
     echo "export CELERIAC_TEST_SUITE='$suite'" >>"$environment"
   fi
+  if needing k8s; then
+    prepare_k8s
+    echo "export CELERIAC_TEST_K8S_TOOLS='$k8s_tools'" >>"$environment"
+  fi
   echo "export CELERIAC_TEST_BIN_DIR='$target_dir/debug'" >>"$environment"
 }
 
