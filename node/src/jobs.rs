@@ -4,7 +4,7 @@ mod recent;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use celeriac::broker::Receipt;
 use dashmap::DashMap;
@@ -104,6 +104,16 @@ impl Jobs {
             .count()
     }
 
+    /// Returns how many jobs run, and for how long they have, in sum.
+    pub(crate) fn running(&self) -> (usize, Duration) {
+        let running = self.table.iter();
+        running
+            .filter(|entry| entry.value().stage() == Stage::Running)
+            .fold((0, Duration::ZERO), |(count, sum), entry| {
+                (count + 1, sum.saturating_add(entry.value().runtime()))
+            })
+    }
+
     /// Waits until there is no job.
     pub(crate) async fn empty(&self) {
         loop {
@@ -119,8 +129,6 @@ impl Jobs {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::time::Duration;
-
     use celeriac::App;
     use celeriac::broker::Settlement;
     use celeriac::protocol::{Properties, TaskHeaders};

@@ -15,6 +15,7 @@ use crate::feed::Feed;
 use crate::letters::Crashes;
 use crate::metrics::{Metrics, QueueFigures, Scrape};
 use crate::pauses::Pauses;
+use crate::pods::Pools;
 use crate::rates::Rates;
 use crate::recorder::Recorder;
 use crate::scale::{Demand, Figures};
@@ -45,6 +46,8 @@ pub(crate) struct Board {
     /// Held by the one who sends or discards dead letters, so that none is sent twice.
     pub(crate) replays: tokio::sync::Mutex<()>,
     pub(crate) pauses: Pauses,
+    /// The Deployments of nodes, where the settings say which pods run nodes.
+    pub(crate) pools: Option<Pools>,
     /// What changed, told to live listeners.
     pub(crate) feed: Feed,
     consuming: AtomicBool,
@@ -165,6 +168,7 @@ impl Board {
             crashes: Mutex::default(),
             replays: tokio::sync::Mutex::default(),
             pauses: Pauses::default(),
+            pools: None,
             feed: Feed::default(),
             consuming: AtomicBool::new(false),
             heard: AtomicBool::new(false),

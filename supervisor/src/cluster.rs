@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 pub(crate) use self::audit::{Findings, Held, Open};
 pub(crate) use self::history::{Filter, History, Moved, UNNAMED};
 pub(crate) use self::latest::Said;
-pub(crate) use self::node::{Node, NodeState, Rules};
 #[cfg(test)]
 pub(crate) use self::node::Beat;
+pub(crate) use self::node::{Node, NodeState, Rules};
 use self::queue::Queues;
 pub(crate) use self::reading::{Reading, cut};
 pub(crate) use self::task::{Call, Fact, Figures, Route, Step, StepKind, Task};

@@ -23,6 +23,7 @@ mod letters;
 mod management;
 mod metrics;
 mod pauses;
+mod pods;
 mod rates;
 mod recorder;
 mod scale;

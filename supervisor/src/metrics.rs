@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 use self::history::HistoryMetrics;
 use crate::beat::BeatMetrics;
 use crate::cluster::{Moved, NodeState};
+use crate::pods::PodMetrics;
 use crate::recorder::Recorded;
 
 /// What Prometheus sees.
@@ -28,6 +29,7 @@ use crate::recorder::Recorded;
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) beat: BeatMetrics,
+    pub(crate) pods: PodMetrics,
     names: Mutex<HashSet<Arc<str>>>,
     tasks: Family<TaskLabels, Counter>,
     runtime: Family<NameLabel, Histogram, fn() -> Histogram>,
@@ -161,6 +163,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("celeriac"),
             beat: BeatMetrics::default(),
+            pods: PodMetrics::default(),
             names: Mutex::default(),
             tasks: Family::default(),
             runtime: Family::new_with_constructor(seconds),
@@ -205,6 +208,7 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         self.beat.register(r);
+        self.pods.register(r);
         let m = (&self.tasks, &self.runtime, &self.history, &self.nodes);
         r.register(
             "task_states",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tasks
+from fake_kubernetes import FakeKubernetes
 from processes import Flower, HttpProcess, Process, free_port
 
 HERE = Path(__file__).parent
@@ -124,16 +125,25 @@ def node(binary, amqp_url, queue, unique, log_folder, running):
 def supervisor(binary, amqp_url, unique, log_folder, running):
     """Starts supervisors: `supervisor(backend, ...)` returns one that is ready."""
 
-    def start(backend, *flags, program="celeriac"):
+    def start(backend, *flags, program="celeriac", env=None):
         address = f"127.0.0.1:{free_port()}"
         command = [binary(program), "supervisor", "-b", amqp_url, "-r", backend]
         command += ["-l", "info", "--listen", address, *flags]
         log = log_folder / f"{unique('supervisor')}.log"
-        started = HttpProcess(command, address, log=log)
+        started = HttpProcess(command, address, log=log, env=dict(os.environ, **(env or {})))
         running.append(started)
         return started.until_ready()
 
     return start
+
+
+@pytest.fixture
+def kubernetes(binary, unique, log_folder, tmp_path):
+    """A made-up API server of Kubernetes, with the folder of a service account."""
+    folder = tmp_path / "account"
+    started = FakeKubernetes(binary("fake-kubernetes"), log_folder / f"{unique('kubernetes')}.log", folder)
+    yield started
+    started.kill()
 
 
 @pytest.fixture

@@ -89,6 +89,40 @@ def follow(browser, selector):
 
 
 @pytest.mark.timeout(300)
+def test_the_replicas_of_pools_are_shown(node, supervisor, kubernetes, browser, shots, redis_url, unique):
+    room = supervisor(redis_url, "--store", "memory:", *kubernetes.flags, env=kubernetes.variables)
+    pod = unique("celeriac-node-5d4")
+    node(redis_url, "-E=true", name=f"celeriac@{pod}", queues=["day"])
+    kubernetes.put_pod(pod)
+    kubernetes.put_pod("celeriac-node-5d4-gone", deletionTimestamp="2026-01-01T00:00:00Z")
+    kubernetes.put_deployment("celeriac-node", 4, "default", replicas=3, readyReplicas=2, updatedReplicas=3)
+    kubernetes.put_deployment("celeriac-node-large", 0, "large")
+    eventually(lambda: api(room, f"/api/v1/nodes/celeriac@{pod}").get("queues") == ["day"], "the node to be known")
+    row = "document.querySelector('tr[id^=pool-] th')?.textContent"
+    browser.open(room.url + "/nodes")
+    browser.until(f"{row} === 'default'", "the pool")
+    cells = browser.run("[...document.querySelector('tr[id^=pool-]').cells].map(cell => cell.textContent.trim())")
+    assert cells == ["default", "scaling up", "4", "3", "2", "3", "1", "0", "day"]
+    assert browser.run("[...document.querySelectorAll('tr[id^=pool-] .pill')].map(pill => pill.textContent)") == ["scaling up", "off"]
+    for name, look in {"light": {}, "dark": {"theme": "dark"}, "phone": {"width": 390, "height": 800}}.items():
+        browser.look(**look)
+        browser.screenshot(shots / f"pools-{name}.png")
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
+    browser.look()
+    browser.open(room.url + "/")
+    browser.until("document.body.textContent.includes('3 of 4 pods in 2 pools, 2 ready, 1 draining')", "the line of the overview")
+    browser.screenshot(shots / "pools-overview.png")
+
+    # A right that is missing is said where the figures would be, and hides nothing else.
+    kubernetes.change(forbidden=["list deployments"])
+    eventually(lambda: "may not list deployments" in (api(room, "/api/v1/pools")["trouble"] or ""), "the reason")
+    browser.open(room.url + "/nodes")
+    assert "may not list deployments" in browser.text(".card .bad")
+    browser.until(f"document.body.textContent.includes('celeriac@{pod}')", "the nodes")
+    quiet(browser)
+
+
+@pytest.mark.timeout(300)
 def test_an_operators_day(cluster, browser, shots):
     room, worker, queue = cluster.room, cluster.worker, cluster.queue
     broken = cluster.send("demo.add", 1, "two")

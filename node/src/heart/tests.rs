@@ -82,6 +82,7 @@ fn heartbeats_have_celerys_fields_in_celerys_order() {
         events_sent: 7,
         slots: 4,
         reserved: 3,
+        running_seconds: 90,
     };
     let event = |vitals: Vitals| {
         let kind = EventKind::WorkerHeartbeat(vitals.with_freq(2.0));
@@ -108,6 +109,7 @@ fn heartbeats_have_celerys_fields_in_celerys_order() {
             "events_sent",
             "slots",
             "reserved",
+            "running_seconds",
             "timestamp",
             "type"
         ]

@@ -4,7 +4,6 @@ use celeriac::protocol::Table;
 use celeriac::protocol::event::{Load, WorkerStatus};
 use tokio::time::Instant;
 
-use crate::job::Stage;
 use crate::metrics::process::load_average;
 use crate::shared::{Phase, Shared};
 
@@ -20,12 +19,16 @@ pub(super) struct Vitals {
     pub(super) slots: u64,
     /// How many were taken and wait for a place to run.
     pub(super) reserved: u64,
+    /// For how many seconds the running tasks have run, in sum: what would be done again if
+    /// the node ended now.
+    pub(super) running_seconds: u64,
 }
 
 impl Vitals {
     pub(super) fn read(shared: &Shared) -> Self {
+        let (active, invested) = shared.jobs.running();
         let load = Load {
-            active: shared.jobs.count(Stage::Running) as u64,
+            active: active as u64,
             processed: shared.counters.processed.get(),
             loadavg: load_average(),
         };
@@ -36,6 +39,7 @@ impl Vitals {
             events_sent: shared.events.sent() + shared.events.dropped(),
             slots: shared.slots.capacity() as u64,
             reserved: shared.reserved() as u64,
+            running_seconds: invested.as_secs(),
         }
     }
 
@@ -45,13 +49,14 @@ impl Vitals {
     }
 
     pub(super) fn with_freq(self, freq: f64) -> WorkerStatus {
-        let mut extra = Table::with_capacity(4);
+        let mut extra = Table::with_capacity(5);
         if self.draining {
             extra.push("draining", true);
         }
         extra.push("events_sent", self.events_sent);
         extra.push("slots", self.slots);
         extra.push("reserved", self.reserved);
+        extra.push("running_seconds", self.running_seconds);
         WorkerStatus {
             freq,
             load: Some(self.load),

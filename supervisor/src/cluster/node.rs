@@ -1,9 +1,11 @@
 //! What is known of one remote node.
 
+mod gaps;
 mod silence;
 
 use std::time::{Duration, Instant};
 
+use self::gaps::Gaps;
 use self::silence::Pings;
 
 /// What is known of one remote node, a celeriac node or a Python worker.
@@ -44,6 +46,10 @@ pub(crate) struct Node {
     pub(crate) slots: Option<u64>,
     /// How many messages it took and has not started, where its heartbeats say so.
     pub(crate) reserved: Option<u64>,
+    /// For how many seconds the running tasks have run, in sum, where its heartbeats say so.
+    pub(crate) running_seconds: Option<u64>,
+    /// Since when the number of tasks that it took is what it is.
+    taken: Instant,
     pub(crate) loadavg: Option<[f64; 3]>,
     /// The node's own time of its last worker event, seconds since the epoch.
     pub(crate) heartbeat_at: Option<f64>,
@@ -98,6 +104,7 @@ pub(crate) struct Beat {
     pub(crate) processed: Option<u64>,
     pub(crate) slots: Option<u64>,
     pub(crate) reserved: Option<u64>,
+    pub(crate) running_seconds: Option<u64>,
     pub(crate) loadavg: Option<[f64; 3]>,
     pub(crate) software: Option<Software>,
     pub(crate) draining: bool,
@@ -111,25 +118,6 @@ pub(crate) struct Rules {
     /// How many heartbeats a node may be silent for before it counts as lost; at least 2.
     pub(crate) lost_beats: u32,
     pub(crate) forget_after: Duration,
-}
-
-/// Events of a node that never came: dropped by it, or lost on the way.
-///
-/// Python workers do not number their events; for them nothing can be said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Gaps {
-    /// What the node had sent at its first report, and the clock of that.
-    base: Option<(u64, u64)>,
-    seen: u64,
-    /// What seemed to be missing at the last report.
-    open: u64,
-    /// What was missing for good, of this process and of those before.
-    pub(crate) missed: u64,
-    /// What this process accounts for.
-    settled: u64,
-    /// The latest clock of an event, and which of the clocks before it came, one bit each.
-    newest: u64,
-    window: u128,
 }
 
 /// A heartbeat this many seconds older than the last one may be of the process before.
@@ -176,6 +164,8 @@ impl Node {
             processed: None,
             slots: None,
             reserved: None,
+            running_seconds: None,
+            taken: now,
             loadavg: None,
             heartbeat_at: None,
             skew: None,
@@ -207,11 +197,8 @@ impl Node {
             self.restarts += 1;
             self.told = None;
             // Another version may not tell.
-            self.reserved = None;
-            self.gaps = Gaps {
-                missed: self.gaps.missed,
-                ..Gaps::default()
-            };
+            (self.reserved, self.running_seconds) = (None, None);
+            self.gaps = self.gaps.of_another_process();
         }
         self.alive(now);
         self.pid = beat.pid.or(self.pid);
@@ -231,9 +218,16 @@ impl Node {
             self.freq = freq;
         }
         self.active = beat.active.or(self.active);
+        if beat
+            .processed
+            .is_some_and(|processed| self.processed != Some(processed))
+        {
+            self.taken = now;
+        }
         self.processed = beat.processed.or(self.processed);
         self.slots = beat.slots.or(self.slots);
         self.reserved = beat.reserved.or(self.reserved);
+        self.running_seconds = beat.running_seconds.or(self.running_seconds);
         self.loadavg = beat.loadavg.or(self.loadavg);
         if let Some(software) = &beat.software {
             self.software = Some(software.clone());
@@ -255,6 +249,7 @@ impl Node {
         self.last_seen = now;
         self.clock = beat.clock;
         self.active = Some(0);
+        self.running_seconds = self.running_seconds.and(Some(0));
         self.reserved = self.reserved.and(Some(0));
         self.processed = beat.processed.or(self.processed);
         if let Some(sent) = beat.sent {
@@ -262,6 +257,15 @@ impl Node {
             self.gaps.compare(sent, beat.clock);
             self.gaps.compare(sent, beat.clock);
         }
+    }
+
+    /// Returns for how many seconds the running tasks have run, in sum: as the node says, else
+    /// at least since it took one, which is all that workers of Celery tell.
+    pub(crate) fn invested(&self, now: Instant) -> u64 {
+        self.running_seconds.unwrap_or_else(|| {
+            let since = now.saturating_duration_since(self.taken).as_secs();
+            since.saturating_mul(self.active.unwrap_or(0))
+        })
     }
 
     /// Takes in a sign of life that says nothing more: a task event, an answered ping.
@@ -334,52 +338,6 @@ impl Node {
             DEFAULT_FREQ
         };
         Duration::from_secs_f64(freq * f64::from(count))
-    }
-}
-
-impl Gaps {
-    /// Counts an event, unless it came already: each has its own clock.
-    fn see(&mut self, clock: u64) {
-        // Sent before the first report, and overtaken by it.
-        if self.base.is_some_and(|(_, first)| clock < first) {
-            return;
-        }
-        let ahead = clock.saturating_sub(self.newest);
-        if ahead > 0 {
-            let shift = u32::try_from(ahead).unwrap_or(u32::MAX);
-            self.window = self.window.checked_shl(shift).unwrap_or(0) | 1;
-            self.newest = clock;
-        } else {
-            let behind = u32::try_from(self.newest - clock).unwrap_or(u32::MAX);
-            let bit = 1_u128.checked_shl(behind).unwrap_or(0);
-            if self.window & bit != 0 {
-                return;
-            }
-            self.window |= bit;
-        }
-        self.seen += 1;
-    }
-
-    /// Compares what came with what the node says there was, both since the first
-    /// such report: what was sent before is not missing. What is still missing at the
-    /// report after counts: events may have been overtaken by one report.
-    fn compare(&mut self, sent: u64, clock: u64) {
-        let Some((base, _)) = self.base.filter(|(base, _)| sent >= *base) else {
-            // The first report, or a counter that started again.
-            *self = Self {
-                base: Some((sent, clock)),
-                missed: self.missed,
-                newest: self.newest,
-                window: self.window,
-                ..Self::default()
-            };
-            return;
-        };
-        let absent = (sent - base).saturating_sub(self.seen + self.settled);
-        let lost = absent.min(self.open);
-        self.missed += lost;
-        self.settled += lost;
-        self.open = absent - lost;
     }
 }
 

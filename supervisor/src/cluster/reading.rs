@@ -195,6 +195,7 @@ fn beat(said: Said, pid: u32, status: WorkerStatus) -> Beat {
         sent: number("events_sent"),
         slots: number("slots"),
         reserved: number("reserved"),
+        running_seconds: number("running_seconds"),
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) mod letters;
 pub(super) mod nodes;
 pub(super) mod overview;
 pub(super) mod page;
+pub(super) mod pools;
 pub(super) mod queues;
 pub(super) mod schedules;
 pub(super) mod send;
@@ -26,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
         .merge(letters::routes())
         .merge(nodes::routes())
         .merge(overview::routes())
+        .merge(pools::routes())
         .merge(queues::routes())
         .merge(scale::routes())
         .merge(schedules::routes())

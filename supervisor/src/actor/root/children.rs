@@ -18,6 +18,7 @@ use crate::board::Board;
 use crate::config::Config;
 use crate::guardian::{Ended, Guardian, Verdict};
 use crate::letters::Collector;
+use crate::pods::Keeper;
 
 /// The Root's children.
 pub(super) struct Children {
@@ -26,6 +27,8 @@ pub(super) struct Children {
     survey: Guardian<Survey>,
     collector: Guardian<Collector>,
     beat: Guardian<Beat>,
+    /// Only where the settings say which pods run nodes.
+    keeper: Option<Guardian<Keeper>>,
     proxies: HashMap<String, Guardian<NodeProxy>>,
     board: Arc<Board>,
     asker: Asker,
@@ -36,6 +39,7 @@ const INTAKE: &str = "intake";
 const SURVEY: &str = "survey";
 const COLLECTOR: &str = "collector";
 const BEAT: &str = "beat";
+const KEEPER: &str = "keeper";
 const PROXY: &str = "node proxy";
 
 impl Children {
@@ -81,6 +85,13 @@ impl Children {
             Beat::new(a.clone(), Arc::clone(&b), station.clone(), ward)
         });
 
+        let keeper = board.pools.as_ref().map(|pools| {
+            let (board, pods) = (Arc::clone(board), pools.source());
+            Guardian::new(KEEPER, None, parent(), move |ward| {
+                Keeper::new(Arc::clone(&board), pods.clone(), ward)
+            })
+        });
+
         let asker = Asker::new(app.clone(), config.enable_events);
         let board = Arc::clone(board);
         let mut all = Self {
@@ -89,12 +100,13 @@ impl Children {
             survey,
             collector,
             beat,
+            keeper,
             proxies: HashMap::new(),
             board,
             asker,
         };
         // The Backend first: the Intake's first batch already needs it.
-        for part in [BACKEND, INTAKE, SURVEY, COLLECTOR, BEAT] {
+        for part in [BACKEND, INTAKE, SURVEY, COLLECTOR, BEAT, KEEPER] {
             all.restart(part, "");
         }
         all
@@ -148,6 +160,14 @@ impl Children {
             SURVEY => self.survey.ended(ended, now),
             COLLECTOR => self.collector.ended(ended, now),
             BEAT => self.beat.ended(ended, now),
+            KEEPER => match self.keeper.as_mut().map(|keeper| keeper.ended(ended, now)) {
+                // It is best effort: nothing else is given up for it.
+                Some(Verdict::GiveUp { restarts }) => {
+                    tracing::error!(restarts, "the keeper of pods keeps ending");
+                    Verdict::Ignore
+                }
+                verdict => verdict.unwrap_or(Verdict::Ignore),
+            },
             _ => match self
                 .proxies
                 .get_mut(&*ended.key)
@@ -172,6 +192,7 @@ impl Children {
             SURVEY => drop(self.survey.start()),
             COLLECTOR => drop(self.collector.start()),
             BEAT => drop(self.beat.start()),
+            KEEPER => drop(self.keeper.as_mut().map(Guardian::start)),
             _ => drop(self.proxies.get_mut(key).map(Guardian::start)),
         }
     }

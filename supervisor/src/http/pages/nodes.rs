@@ -11,6 +11,7 @@ use super::row::NodeRow;
 use super::shell::{self, Place, Shell, Visit};
 use super::text;
 use crate::cluster::NodeState;
+use crate::http::api::pools::PoolList;
 use crate::http::view::NodeView;
 use crate::http::{Desk, Problem, api};
 
@@ -25,6 +26,9 @@ struct Nodes {
     filtered: bool,
     filter: String,
     broker: String,
+    pools: Option<PoolList>,
+    /// When they were read.
+    read: String,
 }
 
 struct Tab {
@@ -103,6 +107,7 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
         },
         sort: (head == key).then_some(if falling { "descending" } else { "ascending" }),
     });
+    let pools = api::pools::all(&desk).await;
     let shown = Nodes {
         cut: chosen.len().saturating_sub(ROWS),
         nodes: chosen.iter().take(ROWS).map(NodeRow::of).collect(),
@@ -111,9 +116,22 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
         filtered: !filter.is_empty(),
         filter,
         broker: desk.app.broker().url().to_owned(),
+        read: pools
+            .as_ref()
+            .and_then(|pools| pools.age_seconds)
+            .map_or_else(String::new, read),
+        pools,
         shell: Shell::new(&desk, &visit, Place::Nodes, "Nodes").live("node"),
     };
     Ok(shell::page(&shown.shell, &shown))
+}
+
+/// Says how old the figures of pools are.
+fn read(age: f64) -> String {
+    match age {
+        ..1.0 => "read just now".to_owned(),
+        age => format!("read {} ago", text::span(age.floor())),
+    }
 }
 
 /// Sorts by a column; those in trouble come first unless told otherwise.

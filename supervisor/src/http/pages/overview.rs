@@ -14,6 +14,7 @@ use super::schedules::Row;
 use super::shell::{self, Place, Shell, Visit};
 use super::text::{self, Markup, grouped};
 use crate::beat::View;
+use crate::http::api::pools::{PoolList, PoolView};
 use crate::http::view::{NodeView, QueueView};
 use crate::http::{Desk, Problem, api};
 use crate::rates::{Total, Window};
@@ -31,6 +32,7 @@ struct Overview {
     total_name: &'static str,
     attention: Vec<attention::Item>,
     figures: Vec<Figure>,
+    replicas: Option<String>,
     ended: String,
     waits: String,
     runs: String,
@@ -101,6 +103,7 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
         store: desk.store.trouble().map(|trouble| trouble.to_string()),
     });
     let figures = figures(&nodes, &queues, &total);
+    let replicas = api::pools::all(&desk).await.map(|known| replicas(&known));
     queues.sort_by_key(|queue| Reverse(queue.ready));
     queues.truncate(ROWS);
     nodes.sort_by_key(|node| (is_gone(node.state), Reverse((node.active, node.processed))));
@@ -126,6 +129,7 @@ pub(super) async fn page(State(desk): State<Desk>, visit: Visit) -> Result<Respo
         total_name,
         attention,
         figures,
+        replicas,
         ended: format!(
             "{} succeeded, {} failed",
             grouped(total.succeeded),
@@ -195,6 +199,22 @@ async fn names(desk: &Desk) -> Vec<Name> {
     let mut names: Vec<_> = names.collect();
     names.sort_by(|a, b| (b.failed, b.succeeded, &a.name).cmp(&(a.failed, a.succeeded, &b.name)));
     names
+}
+
+/// Says in a line how many pods of nodes there are and shall be.
+fn replicas(known: &PoolList) -> String {
+    if known.age_seconds.is_none() {
+        return "Replicas are not known".to_owned();
+    }
+    let sum = |of: fn(&PoolView) -> u64| grouped(known.pools.iter().map(of).sum::<u64>());
+    format!(
+        "{} of {} pods in {}, {} ready, {} draining",
+        sum(|pool| pool.actual),
+        sum(|pool| pool.desired),
+        text::many(known.pools.len() as u64, "pool"),
+        sum(|pool| pool.ready),
+        sum(PoolView::leaving),
+    )
 }
 
 fn figures(nodes: &[NodeView], queues: &[QueueView], total: &Total) -> Vec<Figure> {

@@ -239,7 +239,7 @@ fn relative(past: SignedDuration) -> String {
 /// Which colour a state has.
 pub(super) fn tone(state: &str) -> &'static str {
     match state {
-        "SUCCESS" | "online" | "on" | "leading" | "done" | "replayed" => "good",
+        "SUCCESS" | "online" | "on" | "leading" | "steady" | "done" | "replayed" => "good",
         "FAILURE" | "REJECTED" | "lost" | "failed" | "late" | "no consumer" | "failing" => "bad",
         "STARTED" | "PROGRESS" | "running" => "busy",
         "RETRY" | "REVOKED" | "suspect" | "draining" | "paused" | "refused" | "growing" => "warn",

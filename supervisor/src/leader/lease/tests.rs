@@ -189,7 +189,7 @@ async fn a_token_that_is_replaced_is_used() {
 async fn a_missing_permission_is_named() {
     let server = Fake::start().await;
     let a = candidate(&server, "a");
-    server.kept(|kept| drop(kept.forbidden.insert("get leases".to_owned())));
+    server.kept(|kept| kept.forbidden.insert("get leases".to_owned()));
     let error = a.stand().await.err().unwrap();
     assert_eq!(
         error,
