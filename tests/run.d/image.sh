@@ -18,12 +18,12 @@ image_tests() {
     --tag localhost/celeriac:test . || return
   title "running it"
   CELERIAC_TEST_PODMAN="${CELERIAC_TEST_PODMAN[*]}" CELERIAC_TEST_IMAGE=localhost/celeriac:test \
-    run_in tests/image "$CELERIAC_TEST_PYTHON" -m pytest -c ../python/pytest.ini "$@" || status=$?
+    run_in tests/image "$CELERIAC_TEST_PYTHON" -m pytest -c ../python/pytest.ini --rootdir . "$@" || status=$?
   return "$status"
 }
 
 run_in() (
-  cd "$1"
+  cd "$1" || exit
   shift
   "$@"
 )
