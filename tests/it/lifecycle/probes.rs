@@ -6,6 +6,7 @@ use celeriac_tests::eventually::{eventually, stays_silent};
 use celeriac_tests::http;
 use celeriac_tests::program::{Program, free_address};
 use celeriac_tests::rabbit::PrivateRabbit;
+use celeriac_tests::relay::Relay;
 use celeriac_tests::servers;
 use tokio::time::Instant;
 
@@ -148,6 +149,26 @@ async fn a_node_without_queues_is_ready() {
     })
     .await;
     assert_eq!(status(node.http(), "/readyz").await, 200);
+    assert_eq!(node.terminate().await, 0, "{}", node.log());
+    app.close().await;
+}
+
+/// S51: results that the backend does not take are none of the process either.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_result_backend_is_none_of_the_process() {
+    let (amqp, queue) = (servers::amqp_url(), unique("results"));
+    let redis = Relay::start(&servers::redis_url()).await;
+    let name = format!("results@{queue}");
+    let mut node = Program::node(&name, &amqp, &redis.url(), &["-Q", &queue]).await;
+    let app = super::sender(&amqp, &queue);
+    redis.hold();
+    let call = app.call::<i64>("demo.add").arg(2).arg(3);
+    let result = call.send(&app).await.unwrap();
+    let address = [node.http().to_owned()];
+    stays_live(&address).await;
+    assert_eq!(status(node.http(), "/readyz").await, 200);
+    redis.release();
+    assert_eq!(result.get(Duration::from_secs(30)).await.unwrap(), 5);
     assert_eq!(node.terminate().await, 0, "{}", node.log());
     app.close().await;
 }
