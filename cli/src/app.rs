@@ -48,7 +48,8 @@ pub fn main(tasks: impl Fn(AppBuilder, &Settings) -> AppBuilder) -> ExitCode {
     let ending = Ending::of(&cli, file.as_ref());
     let ended = catch_unwind(AssertUnwindSafe(|| run(cli, file, &tasks)));
     let ended = ended.unwrap_or_else(|panic| {
-        let panic = panics::message(&*panic);
+        // The whole of it is in the log; the reason is one line.
+        let panic = panics::message(&*panic).lines().next().unwrap_or_default();
         Err(Error::Fault(format!("the program panicked: {panic}")))
     });
     match ended {

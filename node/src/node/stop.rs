@@ -2,6 +2,7 @@
 
 mod countdown;
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -98,11 +99,14 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
     }
 
     // The app stays open: who made it closes it, and others may still use it.
-    let unfinished = shared
+    let mut unfinished = shared
         .unfinished
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
+    // A run whose process was killed may note itself while it is given back here.
+    let mut named = HashSet::new();
+    unfinished.retain(|id| named.insert(id.clone()));
     let reason = fault.unwrap_or(match (drained, shared.shutdown.wish()) {
         (true, _) if unfinished.is_empty() && undelivered.is_empty() => Reason::Drained,
         (_, Wish::Now) => Reason::Interrupted,

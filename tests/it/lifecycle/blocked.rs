@@ -106,20 +106,26 @@ fn sticky() -> (App, Arc<AtomicU8>) {
     (builder.backend("memory://").build().unwrap(), stuck)
 }
 
-async fn becomes(address: &str, path: &str, status: u16) -> Answer {
-    let what = format!("{path} of {address} says {status}");
-    eventually_within(NOTICED, &what, || async {
-        let answer = http::get(address, path).await.ok()?;
-        (answer.status == status).then_some(answer)
+async fn turns_again(address: &str) {
+    eventually("the loops turn again", || async {
+        let answer = http::get(address, "/livez").await.ok()?;
+        (answer.status == 200).then_some(())
     })
-    .await
+    .await;
 }
 
-fn names(answer: &Answer, loops: &[&str]) {
-    for name in loops {
-        let told = format!("the loop {name} has not turned for ");
-        assert!(answer.body.contains(&told), "{name}: {}", answer.body);
-    }
+/// Waits until all of these loops are told to stand still.
+async fn tells(address: &str, loops: &[&str]) -> Answer {
+    let what = format!("/livez of {address} tells of {loops:?}");
+    eventually_within(NOTICED, &what, || async {
+        let answer = http::get(address, "/livez").await.ok()?;
+        let told = |name: &&str| {
+            let told = format!("the loop {name} has not turned for ");
+            answer.body.contains(&told)
+        };
+        (answer.status == 503 && loops.iter().all(told)).then_some(answer)
+    })
+    .await
 }
 
 /// S51: tasks that keep every thread of a node's work block its consumers, its backend and
@@ -139,16 +145,11 @@ async fn tasks_that_keep_every_thread_are_noticed() {
         let call = app.call::<f64>("demo.hold").arg(15.0);
         call.send(&app).await.unwrap();
     }
-    let answer = becomes(&address, "/livez", 503).await;
+    let answer = tells(&address, &[&consumer, "backend", "timetable"]).await;
     assert!(start.elapsed() > Duration::from_secs(5), "too soon");
-    names(&answer, &[&consumer, "backend", "timetable"]);
     // Those that tell of the node have a thread of their own.
     assert!(!answer.body.contains("heart"), "{}", answer.body);
-    eventually("they turn again", || async {
-        let answer = http::get(&address, "/livez").await.ok()?;
-        (answer.status == 200).then_some(())
-    })
-    .await;
+    turns_again(&address).await;
     assert_eq!(node.terminate().await, 0, "{}", node.log());
     app.close().await;
 }
@@ -172,10 +173,9 @@ async fn a_blocked_thread_of_actors_is_noticed() {
     })
     .await;
     stuck.store(EVENTS, Ordering::Release);
-    let answer = becomes(&address, "/livez", 503).await;
-    names(&answer, &["heart", "mailroom", "election", "scaler"]);
+    tells(&address, &["heart", "mailroom", "election", "scaler"]).await;
     stuck.store(NONE, Ordering::Release);
-    becomes(&address, "/livez", 200).await;
+    turns_again(&address).await;
     shutdown.drain();
     running.await.unwrap().unwrap();
 }
@@ -189,7 +189,7 @@ async fn a_blocked_supervisor_is_noticed() {
         listen: address.parse().unwrap(),
         store: "memory:".to_owned(),
         queues: vec!["celery".to_owned()],
-        queue_interval: Duration::from_secs(1),
+        queue_interval: Duration::from_millis(200),
         leader_election: celeriac_supervisor::LeaderElection::None,
         ..celeriac_supervisor::Config::default()
     };
@@ -202,10 +202,9 @@ async fn a_blocked_supervisor_is_noticed() {
     })
     .await;
     stuck.store(DEPTHS, Ordering::Release);
-    let answer = becomes(&address, "/livez", 503).await;
-    names(&answer, &["root", "survey", "beat"]);
+    tells(&address, &["root", "survey", "beat"]).await;
     stuck.store(NONE, Ordering::Release);
-    becomes(&address, "/livez", 200).await;
+    turns_again(&address).await;
     drop(stop);
     assert!(running.await.unwrap().unwrap().clean);
 }

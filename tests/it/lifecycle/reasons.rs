@@ -63,6 +63,10 @@ async fn the_last_line_says_why() {
             }
             let last = last_line(&log);
             assert!(last.contains(reason), "{words:?}: {log}");
+            if format == "json" {
+                let line: serde_json::Value = serde_json::from_str(last).unwrap();
+                assert_eq!(line["level"], "ERROR", "{log}");
+            }
         }
     }
 }
