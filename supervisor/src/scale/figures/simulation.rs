@@ -93,12 +93,6 @@ impl Pool {
         {
             node.push(task);
         }
-        for node in self.nodes.iter_mut().chain(&mut self.draining) {
-            let running = node.len().min(SLOTS);
-            node[..running].iter_mut().for_each(|left| *left -= 1);
-            node.retain(|left| *left > 0);
-        }
-        self.draining.retain(|tasks| !tasks.is_empty());
         let figures = self.figures();
         if figures.is_active(0.0) {
             self.active_at = self.now;
@@ -106,6 +100,12 @@ impl Pool {
         if self.now % LOOK == 0 {
             self.look(&figures);
         }
+        for node in self.nodes.iter_mut().chain(&mut self.draining) {
+            let running = node.len().min(SLOTS);
+            node[..running].iter_mut().for_each(|left| *left -= 1);
+            node.retain(|left| *left > 0);
+        }
+        self.draining.retain(|tasks| !tasks.is_empty());
     }
 
     fn look(&mut self, figures: &Figures) {
@@ -190,12 +190,14 @@ impl Pool {
     }
 }
 
+/// Targets up to what a node runs at once. One above it lets tasks wait before a node is
+/// added, for which the size swings by a node.
 fn metrics() -> impl Strategy<Value = Metric> {
     prop_oneof![
+        Just(Metric::Tasks(3.0)),
         Just(Metric::Tasks(4.0)),
-        Just(Metric::Tasks(8.0)),
+        Just(Metric::Load(0.75)),
         Just(Metric::Load(1.0)),
-        Just(Metric::Load(2.0)),
     ]
 }
 
