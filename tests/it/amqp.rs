@@ -410,3 +410,22 @@ async fn a_server_out_of_reach_is_an_error_in_time() {
         assert_eq!(*broker.link().borrow(), Link::Closed);
     }
 }
+
+/// The client keeps a refusal under the number of its channel, and numbers come round: an
+/// answer about one queue must not be that about another one, long ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_not_told_again_when_the_numbers_of_channels_come_round() {
+    let broker = open();
+    let queue = declare(&broker, Queue::new(unique("round"))).await;
+    let missing = unique("missing");
+    for _ in 0..3 {
+        assert!(broker.queue(&missing).await.unwrap().is_none());
+    }
+    // RabbitMQ gives a connection 2047.
+    for at in 0..2_200 {
+        let found = broker.queue(&queue).await;
+        assert!(matches!(found, Ok(Some(_))), "{at}: {found:?}");
+    }
+    broker.delete_queue(&queue).await.unwrap();
+    broker.close().await;
+}

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use lapin::{ConnectionProperties, Event};
+use lapin::{ConnectionProperties, ErrorKind, Event};
 use tokio::sync::{Notify, watch};
 
 use super::core::{Core, Phase, Role};
@@ -20,6 +20,9 @@ const SETTLED: Duration = Duration::from_secs(10);
 
 /// How often a connection is looked at for an end that no event told.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// So many numbers of channels in a row may be spoiled: see [`Live::channel`].
+const SPOILED: usize = 64;
 
 /// How long a close may take before the socket is shut.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -50,8 +53,23 @@ pub(super) struct Live {
 
 impl Live {
     /// Opens a channel.
+    ///
+    /// No server refuses that. But the client keeps why the server closed a channel under the
+    /// channel's number, and tells it to the next one that gets the number, when all have been
+    /// used: a queue would be missing, or other than asked for, because another one was, hours
+    /// ago. So the next number is tried, and when there is none the connection is made anew.
     pub(super) async fn channel(&self, timeout: Duration) -> Result<lapin::Channel, Failure> {
-        Ok(tokio::time::timeout(timeout, self.connection.create_channel()).await??)
+        for _ in 0..SPOILED {
+            match tokio::time::timeout(timeout, self.connection.create_channel()).await? {
+                Ok(channel) => return Ok(channel),
+                Err(error) if error.is_amqp_soft_error() => {}
+                Err(error) if matches!(error.kind(), ErrorKind::ChannelsLimitReached) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tracing::warn!("no channel can be opened any more: the connection is made anew");
+        self.socket.shut();
+        Err(Failure::Ended)
     }
 
     /// Returns the heartbeat that both sides agreed on, in seconds; 0 for none.
