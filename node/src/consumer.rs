@@ -41,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::execution::run::execute;
 use crate::job::Claim;
+use crate::returned;
 use crate::shared::{QueueState, Shared};
 
 /// So many messages are taken from the broker at once at most.
@@ -192,15 +193,15 @@ impl Intake {
                 Ok(()) = resized.changed() => self.resize(consumer, &pulse, &stop).await,
                 batch = consumer.next(BATCH) => match batch {
                     Some(batch) => {
-                        let again = self.take(batch);
+                        let mut again = self.take(batch);
                         if again.is_empty() {
                             continue;
                         }
-                        // It asks others, who may be away; what is dropped on the way goes back.
+                        // It asks others, who may be away.
                         tokio::select! {
                             biased;
-                            () = stop.cancelled() => return,
-                            () = pulse.during(self.take_again(again)) => {}
+                            () = stop.cancelled() => return self.waiting.extend(again),
+                            () = pulse.during(self.take_again(&mut again)) => {}
                         }
                     }
                     None => return,
@@ -269,6 +270,9 @@ impl Intake {
             claims.push_back(claim);
         }
         self.shared.note_returned(claims.len());
+        for claim in claims {
+            returned::give_back(&self.shared, claim);
+        }
     }
 }
 

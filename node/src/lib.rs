@@ -25,6 +25,7 @@ mod node;
 mod private_queue;
 mod quarantine;
 mod rate;
+mod returned;
 mod revoked;
 mod shared;
 mod shutdown;

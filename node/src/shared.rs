@@ -370,13 +370,17 @@ impl Shared {
         self.threads.add_permits(places.saturating_sub(before));
     }
 
-    /// Notes a task that ran and was given back.
+    /// Notes a task that ran and was given back. Its run may say so, and who ends the node
+    /// at the same moment: it counts once.
     pub(crate) fn note_unfinished(&self, id: &str) {
-        self.counters.requeued.add(1);
-        self.unfinished
+        let mut unfinished = self
+            .unfinished
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(id.to_owned());
+            .unwrap_or_else(PoisonError::into_inner);
+        if !unfinished.iter().any(|known| known == id) {
+            self.counters.requeued.add(1);
+            unfinished.push(id.to_owned());
+        }
     }
 
     /// Notes messages that had not started and were given back.

@@ -69,6 +69,7 @@ pub(super) fn end(shared: &Shared, parcel: Parcel) {
             shared.counters.parked.add(1);
             claim.park(until);
         }
+        Settle::Moved => claim.settle(Settlement::Acknowledge),
         Settle::GiveBack => claim.settle(Settlement::Requeue),
         // Dead ones are buried or rejected by now.
         Settle::Reject | Settle::Dead(_) => claim.finish(Settlement::Reject),

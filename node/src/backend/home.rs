@@ -50,6 +50,11 @@ fn refused(shared: &Shared, parcel: &mut Parcel, error: &Error) {
         }
         return;
     }
+    if report.settle == Settle::Moved {
+        // So it goes back as the message that it is.
+        parcel.claim = None;
+        return;
+    }
     if let Some(claim) = &parcel.claim {
         let reason = format!("message of the next try: {error}");
         let exception = Exception::new(

@@ -21,6 +21,7 @@ use crate::execution::report::{Report, Settle};
 use crate::execution::{republish, run};
 use crate::job::{Claim, Job};
 use crate::jobs::{Known, Turn};
+use crate::returned;
 
 /// How long a look at stored results may take; without an answer the task runs.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
@@ -59,10 +60,14 @@ impl Intake {
 
     /// Takes messages that were delivered before, here or elsewhere, or whose tick another
     /// leader may have sent before: some may have a success stored, and some may be what ended the node before.
-    pub(super) async fn take_again(&mut self, claims: Vec<Claim>) {
+    ///
+    /// # Cancel safety
+    ///
+    /// What was not decided about is still in `claims`.
+    pub(super) async fn take_again(&mut self, claims: &mut Vec<Claim>) {
         self.shared.acquainted(LOOK_WITHIN).await;
-        let mut stored = self.successes(&claims).await;
-        for claim in claims {
+        let mut stored = self.successes(claims).await;
+        for claim in claims.drain(..) {
             match stored.remove(claim.id()) {
                 Some(value) => {
                     self.shared.counters.duplicates.add(1);
@@ -79,9 +84,7 @@ impl Intake {
     /// Returns why a message that was delivered before is not to be tried again.
     fn deadly(&self, job: &Job) -> Option<String> {
         let limit = self.shared.config.max_deliveries;
-        let count = job.headers().extra.get(naming::header::DELIVERY_COUNT);
-        let count = count.and_then(Value::as_i64).unwrap_or(0);
-        admit::too_often(count, limit).or_else(|| self.shared.quarantine.reason(job.id()))
+        admit::too_often(returned::deliveries(job), limit).or_else(|| self.shared.quarantine.reason(job.id()))
     }
 
     async fn successes(&self, claims: &[Claim]) -> HashMap<String, Value> {

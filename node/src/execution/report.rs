@@ -99,6 +99,8 @@ pub(crate) enum Settle {
     Done,
     /// It is with the broker again until then, as another message.
     Parked(SystemTime),
+    /// It is with the broker as another message, for whoever takes it.
+    Moved,
     /// Nobody runs it any more, because of this: it goes to the dead-letter queue.
     Dead(Box<Cause>),
     /// The broker drops it, or dead-letters it by itself.

@@ -52,12 +52,20 @@ pub(crate) fn again(job: &Job, again: &Again, limits: &Limits) -> Result<Publica
 ///
 /// As [`again`].
 pub(crate) fn later(job: &Job, at: SystemTime, limits: &Limits) -> Result<Publication> {
-    let message = message(job, headers(job), limits)?;
-    let publication = Publication::to_queue(&*job.queue, message);
     Ok(Publication {
         not_before: Some(at),
-        ..publication
+        ..anew(job, limits)?
     })
+}
+
+/// Makes the message that takes this one's place in its queue, as if it had just been sent.
+///
+/// # Errors
+///
+/// As [`again`].
+pub(crate) fn anew(job: &Job, limits: &Limits) -> Result<Publication> {
+    let message = message(job, headers(job), limits)?;
+    Ok(Publication::to_queue(&*job.queue, message))
 }
 
 /// Makes the message for the dead-letter queue of `queue`: as it came, with the cause.

@@ -18,7 +18,7 @@ use super::hooks::RunHooks;
 use super::limits::RunLimits;
 use super::log::log;
 use super::outcome::{Outcome, Revocation};
-use super::report::{self, Facts, Report};
+use super::report::{self, Facts, Report, Settle};
 use super::workflow::Step;
 use super::{decide, document, republish, trace};
 use crate::backend::Parcel;
@@ -26,6 +26,7 @@ use crate::config::DeadLetters;
 use crate::heart;
 use crate::isolation;
 use crate::job::{Claim, Job, Stage, Stop};
+use crate::returned;
 use crate::shared::Shared;
 use crate::slots::Slot;
 
@@ -273,9 +274,12 @@ fn hand_over(shared: &Shared, claim: Claim, outcome: Outcome, embed: Embed) -> O
         tracer.record(span);
     }
     let lost = outcome == Outcome::Lost;
-    let report = report_of(shared, &job, outcome, embed);
+    let mut report = report_of(shared, &job, outcome, embed);
     if lost {
         shared.note_unfinished(job.id());
+        if report.settle == Settle::GiveBack {
+            report = returned::report(shared, &job);
+        }
     }
     shared
         .outcomes

@@ -18,6 +18,7 @@ use crate::execution::outcome::Outcome;
 use crate::execution::run;
 use crate::guardian::Stop;
 use crate::job::{self, Claim, Stage};
+use crate::returned;
 use crate::shared::{Phase, Shared};
 use crate::shutdown::{Reason, Stopped, Wish};
 
@@ -38,7 +39,11 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
     shared.enter(Phase::Draining);
     let consumers = root.send(Release::Consumers).await.unwrap_or_default();
     end(consumers, time.consumers()).await;
-    shared.note_returned(shared.timetable.drain().len());
+    let waiting = shared.timetable.drain();
+    shared.note_returned(waiting.len());
+    for claim in waiting {
+        returned::give_back(shared, claim);
+    }
 
     // 2. What runs may finish: in its own time when that was asked, else until the deadline.
     if shared.shutdown.wish() == Wish::Finish {
@@ -67,8 +72,8 @@ pub(super) async fn stop(shared: &Arc<Shared>, root: &Address, fault: Option<Rea
         let _ = timeout_at(time.returned(), shared.isolation.end_runs()).await;
         let mut lost = Vec::new();
         for job in shared.jobs.at(Stage::Running) {
-            if job.is_acknowledged() {
-                // Nobody would run it again, so this is its end.
+            if job.is_acknowledged() || returned::is_worn(shared, &job) {
+                // Nobody would run it again, so this is its end; or it is sent anew.
                 let claim = Claim::new(job, Arc::clone(&shared.jobs));
                 lost.push(run::conclude(shared, claim, Outcome::Lost));
                 continue;
