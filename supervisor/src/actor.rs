@@ -13,6 +13,7 @@
 
 mod asker;
 mod backend;
+mod echo;
 mod intake;
 mod node_proxy;
 mod root;

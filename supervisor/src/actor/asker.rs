@@ -45,14 +45,15 @@ impl Asker {
         }
     }
 
-    /// Pings nodes, all with one message, and returns those that answered.
-    pub(super) async fn ping(&self, nodes: Vec<String>) -> Vec<String> {
+    /// Pings nodes, all with one message, and returns those that answered; `None` when the
+    /// broker did not.
+    pub(super) async fn ping(&self, nodes: Vec<String>) -> Option<Vec<String>> {
         let control = self.app.control().to(nodes).within(PONG);
         match control.ask(Command::ping()).await {
-            Ok(replies) => replies.into_keys().collect(),
+            Ok(replies) => Some(replies.into_keys().collect()),
             Err(error) => {
                 tracing::debug!(%error, "nodes could not be pinged");
-                Vec::new()
+                None
             }
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use self::children::Children;
 use super::backend::{Awaited, Finished, Launched, TaskEvents, seconds};
+use super::echo::{Echo, Heard};
 use super::intake::Batch;
 use super::node_proxy::{Audit, Audited, Leave, NodeChanged};
 use crate::beat::Station;
@@ -35,6 +36,7 @@ pub(crate) struct Root {
     pulse: Pulse,
     station: Station,
     cluster: Cluster,
+    echo: Echo,
     arbiters: Arbiters,
     children: Option<Children>,
     /// Told when the Root cannot go on; its drop tells that the Root is gone.
@@ -86,6 +88,7 @@ impl Root {
             pulse,
             station,
             cluster,
+            echo: Echo::default(),
             arbiters,
             children,
             end,
@@ -103,12 +106,15 @@ impl Root {
         let stalled = self.ticked.is_some_and(|last| now - last > STALL);
         self.ticked = Some(now);
         let hears = self.board.is_consuming() && self.app.broker().link().borrow().is_up();
-        self.board.set_hearing(hears && !stalled, now);
-        if stalled || !hears {
+        let heard = self.echo.look(now);
+        self.board
+            .set_hearing(hears && !stalled && heard == Heard::Nodes, now);
+        if stalled || !hears || heard == Heard::Again {
             self.cluster.deaf(now);
         }
         if !hears {
             self.deaf = true;
+            self.echo = Echo::default();
             return;
         }
         if std::mem::take(&mut self.deaf)
@@ -119,18 +125,24 @@ impl Root {
                 ctx.spawn(told.into_actor(self).map(|_, _, _| ()));
             }
         }
+        if heard == Heard::Nothing {
+            return;
+        }
         let actions = self.cluster.tick(now);
         self.perform(actions, ctx);
     }
 
-    fn ping(&self, nodes: Vec<String>, ctx: &mut Context<Self>) {
+    fn ping(&mut self, nodes: Vec<String>, ctx: &mut Context<Self>) {
         let Some(asker) = self.children.as_ref().map(Children::asker) else {
             return;
         };
+        let sent = Instant::now();
+        self.echo.sent(sent);
         let ask = async move { asker.ping(nodes).await };
-        ctx.spawn(ask.into_actor(self).map(|answered, root, ctx| {
+        ctx.spawn(ask.into_actor(self).map(move |answered, root, ctx| {
             let now = Instant::now();
-            for node in answered {
+            root.echo.back(sent, answered.is_some());
+            for node in answered.unwrap_or_default() {
                 let actions = root.cluster.alive(&node, now);
                 root.perform(actions, ctx);
             }

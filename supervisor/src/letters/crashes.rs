@@ -11,7 +11,8 @@ use crate::cluster::{Action, Fact, NodeState, Reading};
 ///  started ---> running on a node --ended--> forgotten
 ///                 |          |
 ///                 |          +-- the node is another process: one more crash
-///                 +-- the node is lost, and the task starts elsewhere: one more crash
+///                 +-- the node is lost, and the task starts elsewhere: one more crash,
+///                     until the node speaks again: it was only cut off
 ///
 ///  crashes = limit: quarantined
 /// ```
@@ -23,6 +24,8 @@ pub(crate) struct Crashes {
     limit: u32,
     running: HashMap<Arc<str>, Arc<str>>,
     lost: HashSet<String>,
+    /// For each lost node, the tasks that have a crash more for it.
+    doubted: HashMap<Arc<str>, Vec<Arc<str>>>,
     counts: Recent<u32>,
     quarantined: Recent<String>,
 }
@@ -95,7 +98,15 @@ impl Crashes {
             return false;
         }
         let before = self.running.insert(Arc::clone(id), Arc::clone(node));
-        before.is_some_and(|before| self.lost.contains(&*before) && self.crashed(id))
+        let Some(before) = before.filter(|before| self.lost.contains(&**before)) else {
+            return false;
+        };
+        let last = self.crashed(id);
+        let doubted = self.doubted.entry(before).or_default();
+        if !last && doubted.len() < REMEMBERED {
+            doubted.push(Arc::clone(id));
+        }
+        last
     }
 
     /// A task ended, or will be tried again.
@@ -107,6 +118,7 @@ impl Crashes {
     /// A node is another process now. Returns the tasks that are quarantined by that.
     pub(crate) fn restarted(&mut self, node: &str) -> Vec<Arc<str>> {
         self.lost.remove(node);
+        self.doubted.remove(node);
         let mut ids = self.leave(node);
         ids.retain(|id| self.crashed(id));
         ids
@@ -117,14 +129,20 @@ impl Crashes {
         self.lost.insert(node.to_owned());
     }
 
-    /// A node that was silent speaks again.
+    /// A node that was silent speaks again: nothing ended it.
     fn found(&mut self, node: &str) {
         self.lost.remove(node);
+        for id in self.doubted.remove(node).unwrap_or_default() {
+            if let Some(count) = self.counts.values.get_mut(&id) {
+                *count = count.saturating_sub(1);
+            }
+        }
     }
 
     /// A node said goodbye: what it ran is with the broker.
     fn left(&mut self, node: &str) {
         self.lost.remove(node);
+        self.doubted.remove(node);
         self.leave(node);
     }
 
@@ -238,6 +256,27 @@ mod tests {
         assert!(!crashes.started(&name("t"), &name("b")));
         crashes.lost("b");
         assert!(crashes.started(&name("t"), &name("a")));
+    }
+
+    // S54: nothing ended a node that was only cut off.
+    #[test]
+    fn what_ran_on_a_node_that_comes_back_is_not_blamed() {
+        let mut crashes = Crashes::new(2);
+        let other = |round: usize| name(["b", "a"][round % 2]);
+        crashes.started(&name("t"), &name("a"));
+        for round in 0..5 {
+            let present = other(round + 1);
+            crashes.lost(&present);
+            assert!(!crashes.started(&name("t"), &other(round)), "{round}");
+            crashes.found(&present);
+        }
+        // One that is another process when it comes back did end.
+        crashes.lost("b");
+        assert!(!crashes.started(&name("t"), &name("a")));
+        crashes.restarted("b");
+        crashes.found("b");
+        crashes.lost("a");
+        assert!(crashes.started(&name("t"), &name("b")));
     }
 
     #[test]
