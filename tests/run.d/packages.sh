@@ -10,6 +10,13 @@ missing_packages() {
   if needing redis && [ -z "${CELERIAC_TEST_REDIS_URL:-}" ]; then
     command -v redis-server >/dev/null || echo redis-server
   fi
+  if needing network; then
+    # Its servers are never somebody else's: they listen where hosts can reach them.
+    command -v ip >/dev/null || echo iproute2
+    command -v unshare >/dev/null || echo util-linux
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || echo rabbitmq-server
+    command -v redis-server >/dev/null || echo redis-server
+  fi
   if needing postgres && [ -z "${CELERIAC_TEST_POSTGRES_URL:-}" ]; then
     compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || echo postgresql
   fi

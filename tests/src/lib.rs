@@ -9,6 +9,8 @@ pub mod conformance;
 pub mod eventually;
 pub mod flaky;
 pub mod http;
+pub mod ledger;
+pub mod network;
 pub mod program;
 pub mod rabbit;
 pub mod relay;

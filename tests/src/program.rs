@@ -8,6 +8,7 @@ use std::process::Stdio;
 use tokio::process::{Child, Command};
 
 use crate::eventually::eventually;
+use crate::network::{Host, Net};
 use crate::{http, servers};
 
 /// A program under test. Dropping it kills it.
@@ -27,16 +28,33 @@ impl Program {
     /// When it cannot be started.
     pub fn start(binary: &str, name: &str, arguments: &[&str]) -> Self {
         let path = servers::binary_folder().join(binary);
+        Self::launch(Command::new(path), name, arguments)
+    }
+
+    /// The same on a host of the run's network.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn start_on(host: &Host, binary: &str, name: &str, arguments: &[&str]) -> Self {
+        // It becomes the program: the process that is started is the one that runs.
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", host.name()]);
+        command.arg(servers::binary_folder().join(binary));
+        Self::launch(command, name, arguments)
+    }
+
+    fn launch(mut command: Command, name: &str, arguments: &[&str]) -> Self {
         let log = servers::log_folder().join(format!("{name}.log"));
         let file = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
-        let child = Command::new(&path)
+        let child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
             .kill_on_drop(true)
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         Self {
             name: name.to_owned(),
             child,
@@ -51,12 +69,39 @@ impl Program {
     ///
     /// When it does not become ready.
     pub async fn node(name: &str, broker: &str, backend: &str, more: &[&str]) -> Self {
+        let node = Self::new_node(name, broker, backend, more);
+        node.ready().await;
+        node
+    }
+
+    /// Starts a node of the test tasks and does not wait for it.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn new_node(name: &str, broker: &str, backend: &str, more: &[&str]) -> Self {
         let address = free_address();
-        let mut arguments = vec![
-            "node", "-b", broker, "-r", backend, "-n", name, "--http", &address,
-        ];
-        arguments.extend(more);
+        let arguments = node_arguments(name, broker, backend, &address, more);
         let mut node = Self::start("demo-node", name, &arguments);
+        node.http = Some(address);
+        node
+    }
+
+    /// Starts a node of the test tasks on a host and waits until it consumes.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn node_on(
+        host: &Host,
+        name: &str,
+        broker: &str,
+        backend: &str,
+        more: &[&str],
+    ) -> Self {
+        let address = format!("{}:9590", host.address(Net::Look));
+        let arguments = node_arguments(name, broker, backend, &address, more);
+        let mut node = Self::start_on(host, "demo-node", name, &arguments);
         node.http = Some(address);
         node.ready().await;
         node
@@ -69,17 +114,30 @@ impl Program {
     /// When it does not become ready.
     pub async fn supervisor(name: &str, broker: &str, backend: &str, more: &[&str]) -> Self {
         let address = free_address();
-        let mut arguments = vec![
-            "supervisor",
-            "-b",
-            broker,
-            "-r",
-            backend,
-            "--listen",
-            &address,
-        ];
-        arguments.extend(more);
+        let arguments = supervisor_arguments(broker, backend, &address, more);
         let mut supervisor = Self::start("celeriac", name, &arguments);
+        supervisor.http = Some(address);
+        supervisor.ready().await;
+        supervisor
+    }
+
+    /// Starts a supervisor on a host and waits until it hears events.
+    ///
+    /// # Panics
+    ///
+    /// When it does not become ready.
+    pub async fn supervisor_on(
+        host: &Host,
+        name: &str,
+        broker: &str,
+        backend: &str,
+        more: &[&str],
+    ) -> Self {
+        // Whoever is in the test's network may look.
+        let address = format!("{}:9595", host.address(Net::Look));
+        let mut arguments = supervisor_arguments(broker, backend, &address, more);
+        arguments.extend(["--allow-anonymous", "true"]);
+        let mut supervisor = Self::start_on(host, "celeriac", name, &arguments);
         supervisor.http = Some(address);
         supervisor.ready().await;
         supervisor
@@ -204,17 +262,27 @@ impl Program {
     ///
     /// When it does not end within a minute.
     pub async fn terminate(&mut self) -> i32 {
+        self.ask_to_end().await;
+        self.ended().await
+    }
+
+    /// Sends SIGTERM.
+    pub async fn ask_to_end(&self) {
         let pid = self.child.id().unwrap_or_default().to_string();
         let _ = Command::new("kill").args(["-TERM", &pid]).status().await;
+    }
+
+    /// Waits for the end; returns the status.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end within a minute.
+    pub async fn ended(&mut self) -> i32 {
         let ended =
             tokio::time::timeout(std::time::Duration::from_secs(60), self.child.wait()).await;
         match ended {
             Ok(Ok(status)) => status.code().unwrap_or(-1),
-            _ => panic!(
-                "{} did not end after SIGTERM; see {}",
-                self.name,
-                self.log.display()
-            ),
+            _ => panic!("{} did not end; see {}", self.name, self.log.display()),
         }
     }
 
@@ -222,6 +290,37 @@ impl Program {
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+fn node_arguments<'a>(
+    name: &'a str,
+    broker: &'a str,
+    backend: &'a str,
+    address: &'a str,
+    more: &[&'a str],
+) -> Vec<&'a str> {
+    let own = [
+        "node", "-b", broker, "-r", backend, "-n", name, "--http", address,
+    ];
+    own.into_iter().chain(more.iter().copied()).collect()
+}
+
+fn supervisor_arguments<'a>(
+    broker: &'a str,
+    backend: &'a str,
+    address: &'a str,
+    more: &[&'a str],
+) -> Vec<&'a str> {
+    let own = [
+        "supervisor",
+        "-b",
+        broker,
+        "-r",
+        backend,
+        "--listen",
+        address,
+    ];
+    own.into_iter().chain(more.iter().copied()).collect()
 }
 
 /// Returns a loopback address that was free a moment ago.

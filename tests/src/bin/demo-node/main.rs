@@ -2,6 +2,7 @@
 //!
 //! Written with nothing but the public crates, as any worker is.
 
+mod fleet;
 mod isolated;
 mod mixed;
 mod workflow;
@@ -16,7 +17,7 @@ use celeriac::{Context, TaskError, Value, task};
 fn main() -> ExitCode {
     celeriac_cli::main(|app, settings| {
         assert!(settings.text("hostname") != Some("panic@start"), "asked to");
-        let app = isolated::add_all(celeriac_cli::tasks::add(app, settings));
+        let app = fleet::add_all(isolated::add_all(celeriac_cli::tasks::add(app, settings)));
         mixed::add(workflow::add(app))
             .task(add)
             .task(mul)
