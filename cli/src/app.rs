@@ -71,8 +71,7 @@ fn run(
         return Ok(ExitCode::SUCCESS);
     }
     if output.is_json() {
-        let format = cli.flags.log_format.get_or_insert_default();
-        "json".clone_into(format);
+        cli.flags.log_format = Some("json".into());
     }
     let environment = Environment::read(std::env::vars_os())?;
     let settings = Settings::resolve(&cli.flags, &environment, file.as_ref(), &cli.reader())?;

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod call;
+mod check;
 mod letters;
 mod remote;
 mod schedules;
@@ -14,13 +15,14 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::call::Call;
+pub(crate) use self::check::{Check, SchemaFormat};
 pub(crate) use self::letters::{Discard, Letters, LettersCommand, List, Replay, Which};
 pub(crate) use self::remote::{Asked, Drawing, Events, Graph, Migrate, Remote, Top};
 pub(crate) use self::schedules::{
     Add, Edit, Fields, Named, Preview, Schedules, SchedulesCommand, When,
 };
 use crate::exit::Exit;
-use crate::settings::{Layer, Reader};
+use crate::settings::{Layer, Reader, Text};
 use crate::units::parse_duration;
 
 /// Celeriac: a worker cluster that speaks Celery.
@@ -89,7 +91,7 @@ const FORMS: &str = "Every setting is also a variable, such as CELERIAC_DRAIN_DE
 /// What --token is to commands that go through a supervisor.
 const TOKEN: &str = "Token that the supervisor of --api knows [default: none]";
 
-fn limit(flag: &str, said: Option<String>) -> Result<Option<Duration>, clap::Error> {
+fn limit(flag: &str, said: Option<Text>) -> Result<Option<Duration>, clap::Error> {
     let parsed = said.map(|text| {
         parse_duration(&text).map_err(|error| {
             let text = format!("{flag}: {error}\n");
@@ -256,26 +258,6 @@ pub(crate) enum Command {
     Probe(Probe),
     /// Print the effective settings, secrets masked, and check them
     Check(Check),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Check {
-    /// Print what can be set instead: every flag, variable and key of each command, what it
-    /// serves, and how it ends. Reads no settings
-    #[arg(long)]
-    pub(crate) print_schema: bool,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t = SchemaFormat::Json, requires = "print_schema")]
-    pub(crate) format: SchemaFormat,
-}
-
-/// How what can be set is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SchemaFormat {
-    /// For programs
-    Json,
-    /// For people: docs/configuration.md
-    Markdown,
 }
 
 #[derive(Debug, Args)]

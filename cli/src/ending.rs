@@ -28,7 +28,8 @@ impl Ending {
     /// Tells how a command says it.
     pub(crate) fn of(cli: &Cli, file: Option<&SettingsFile>) -> Self {
         let said = || std::env::var(variable("log_format")).ok();
-        let format = cli.flags.log_format.clone().or_else(said);
+        let flag = cli.flags.log_format.as_deref().map(str::to_owned);
+        let format = flag.or_else(said);
         let format = format.or_else(|| file?.peek("log_format"));
         Self::choose(cli.json, cli.runs_on(), format.as_deref() == Some("json"))
     }

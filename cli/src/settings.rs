@@ -26,6 +26,7 @@ pub(crate) use self::kind::Kind;
 pub(crate) use self::layer::Layer;
 pub use self::resolve::Settings;
 pub(crate) use self::resolve::{Reader, names};
+pub(crate) use self::scalar::Text;
 pub(crate) use self::secret::is_secret;
 pub use self::source::Source;
 

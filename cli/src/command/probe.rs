@@ -137,8 +137,8 @@ mod tests {
 
     fn settings(http: Option<&str>, listen: Option<&str>) -> Settings {
         let layer = Layer {
-            http: http.map(str::to_owned),
-            listen: listen.map(str::to_owned),
+            http: http.map(Into::into),
+            listen: listen.map(Into::into),
             ..Layer::default()
         };
         Settings::of_flags(&layer)

@@ -91,7 +91,7 @@ mod tests {
     fn a_period_in_which_nothing_can_end_is_refused() {
         for text in ["0", "500ms", "-1s", "soon"] {
             let layer = Layer {
-                termination_grace_period: Some(text.to_owned()),
+                termination_grace_period: Some(text.into()),
                 ..Layer::default()
             };
             let settings = Settings::of_flags(&layer);
