@@ -1,20 +1,20 @@
 //! What the examples share: where the servers are, and a node for one queue.
 //!
-//! Without any setting they run in this process's memory. With `CELERIAC_BROKER_URL` and
-//! `CELERIAC_BACKEND_URL` they run on servers, such as `amqp://localhost` and
+//! Without any setting they run in this process's memory. With `CELERIAC_BROKER` and
+//! `CELERIAC_RESULT_BACKEND` they run on servers, such as `amqp://localhost` and
 //! `redis://localhost`.
 
 use celeriac_node::Config;
 
-/// Returns the broker's URL: `CELERIAC_BROKER_URL`, or memory.
+/// Returns the broker's URL: `CELERIAC_BROKER`, or memory.
 pub fn broker() -> String {
-    std::env::var("CELERIAC_BROKER_URL").unwrap_or_else(|_| "memory://".to_owned())
+    std::env::var("CELERIAC_BROKER").unwrap_or_else(|_| "memory://".to_owned())
 }
 
-/// Returns the result backend's URL: `CELERIAC_BACKEND_URL`, else answers through the
+/// Returns the result backend's URL: `CELERIAC_RESULT_BACKEND`, else answers through the
 /// broker, or memory when the broker is memory.
 pub fn backend() -> String {
-    std::env::var("CELERIAC_BACKEND_URL").unwrap_or_else(|_| {
+    std::env::var("CELERIAC_RESULT_BACKEND").unwrap_or_else(|_| {
         let memory = broker().starts_with("memory:");
         if memory { "memory://" } else { "rpc://" }.to_owned()
     })

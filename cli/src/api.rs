@@ -18,6 +18,7 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn new(url: &str, token: Option<&str>) -> Result<Self, Error> {
+        check(url)?;
         let failed = |error: &dyn std::error::Error| {
             Error::Failed(format!("cannot make an HTTP client: {error}"))
         };
@@ -107,6 +108,21 @@ impl Api {
         Err(Error::Failed(format!(
             "the supervisor refused ({status}): {message}"
         )))
+    }
+}
+
+/// Checks the URL of a supervisor, by whoever wrote it.
+fn check(url: &str) -> Result<(), Error> {
+    let parsed = url.parse::<url::Url>().ok();
+    let good = |url: &url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    if parsed.as_ref().is_some_and(good) {
+        return Ok(());
+    }
+    let found = celeriac::broker::mask(url);
+    let reason = format!("expected a URL such as http://127.0.0.1:9595, found {found}");
+    match std::env::var("CELERIAC_API").is_ok_and(|said| said == url) {
+        true => Err(Error::Config(format!("environment CELERIAC_API: {reason}"))),
+        false => Err(Error::Usage(format!("--api: {reason}"))),
     }
 }
 

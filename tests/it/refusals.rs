@@ -259,6 +259,18 @@ async fn what_is_refused_at_the_start_is_told_in_one_line() {
             &["unexpected argument '--concurency'", "'--concurrency'"],
         ),
         case(&["nod"], &[], 64, &["unrecognized subcommand 'nod'"]),
+        case(
+            &["status", "--api", "ftp://ann:hush@host"],
+            &[],
+            64,
+            &["--api: expected a URL", "found ftp://ann:**@host"],
+        ),
+        case(
+            &["status"],
+            &[("CELERIAC_API", "ann:hush@host")],
+            78,
+            &["environment CELERIAC_API: expected a URL"],
+        ),
     ];
     for case in cases {
         for json in [false, true] {
