@@ -22,8 +22,11 @@ pub(super) struct Desk {
     pub(super) metrics: Arc<Metrics>,
 }
 
+/// Makes a page.
+type Page = fn() -> MethodRouter<Desk>;
+
 /// The pages: the router and what is told of it are made of this.
-const ROUTES: [(&str, fn() -> MethodRouter<Desk>); 4] = [
+const ROUTES: [(&str, Page); 4] = [
     ("/livez", || get(livez)),
     ("/readyz", || get(readyz)),
     ("/startupz", || get(startupz)),
@@ -31,9 +34,7 @@ const ROUTES: [(&str, fn() -> MethodRouter<Desk>); 4] = [
 ];
 
 pub(super) fn router(desk: Desk) -> Router {
-    let add = |router: Router<Desk>, (path, page): &(&str, fn() -> MethodRouter<Desk>)| {
-        router.route(path, page())
-    };
+    let add = |router: Router<Desk>, (path, page): &(&str, Page)| router.route(path, page());
     ROUTES.iter().fold(Router::new(), add).with_state(desk)
 }
 
