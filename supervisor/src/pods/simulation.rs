@@ -100,7 +100,8 @@ fn random(number: usize, second: u64) -> u64 {
 #[test]
 fn a_thousand_pods_cost_the_api_server_few_calls() {
     let most = 60 / LOOK.as_secs() as usize * TOLD + 4 * PODS.div_ceil(PAGE);
-    let kinds: [(&str, Box<dyn FnMut(usize, u64) -> Loss>); 4] = [
+    type Work = Box<dyn FnMut(usize, u64) -> Loss>;
+    let kinds: [(&str, Work); 4] = [
         ("idle", Box::new(|_, _| running(0, 0))),
         (
             "tasks of a second, always busy",
@@ -150,7 +151,7 @@ fn a_thousand_pods_cost_the_api_server_few_calls() {
 // any that turned, and all that turned are told within six minutes.
 #[test]
 fn a_fleet_that_turns_idle_is_told_of() {
-    let busy = |number: usize| number % 10 == 0;
+    let busy = |number: usize| number.is_multiple_of(10);
     let work = |number: usize, second: u64| match second {
         1_200.. if !busy(number) => running(0, 0),
         _ => running(1, second + number as u64),

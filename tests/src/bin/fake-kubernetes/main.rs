@@ -4,6 +4,8 @@
 //! API server and, for the test, of its control. A GET of the latter tells what there is and what
 //! was asked; a POST changes it.
 
+#![allow(clippy::unwrap_used, reason = "a test says by panicking")]
+
 #[path = "../../../../supervisor/src/kubernetes/fake.rs"]
 mod fake;
 
