@@ -26,9 +26,9 @@ use axum::middleware;
 use celeriac::App;
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use self::listener::Bounded;
 use self::live::Live;
 use self::problem::Problem;
-pub(crate) use self::listener::Bounded;
 pub(crate) use self::server::{Bound, HttpServer};
 use crate::actor::Root;
 use crate::board::Board;

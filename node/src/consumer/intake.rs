@@ -84,7 +84,8 @@ impl Intake {
     /// Returns why a message that was delivered before is not to be tried again.
     fn deadly(&self, job: &Job) -> Option<String> {
         let limit = self.shared.config.max_deliveries;
-        admit::too_often(returned::deliveries(job), limit).or_else(|| self.shared.quarantine.reason(job.id()))
+        admit::too_often(returned::deliveries(job), limit)
+            .or_else(|| self.shared.quarantine.reason(job.id()))
     }
 
     async fn successes(&self, claims: &[Claim]) -> HashMap<String, Value> {

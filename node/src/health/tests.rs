@@ -99,10 +99,7 @@ async fn an_address_in_use_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = Bound::new(address).unwrap_err().to_string();
-    assert!(
-        error.starts_with("cannot listen on"),
-        "{error}"
-    );
+    assert!(error.starts_with("cannot listen on"), "{error}");
     assert!(error.contains(&address.to_string()), "{error}");
 }
 

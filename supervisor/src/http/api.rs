@@ -9,9 +9,9 @@ pub(super) mod overview;
 pub(super) mod page;
 pub(super) mod pools;
 pub(super) mod queues;
+mod scale;
 pub(super) mod schedules;
 pub(super) mod send;
-mod scale;
 mod span;
 pub(super) mod tasks;
 

@@ -85,7 +85,9 @@ impl Sqlite {
         // The thread keeps the deadline itself, unless the disk keeps the thread.
         let late = StoreError::Unknown("the disk does not answer".to_owned());
         let answered = tokio::time::timeout(within + STUCK, answered).await;
-        answered.map_err(|_| late)?.map_err(|_| StoreError::Closed)?
+        answered
+            .map_err(|_| late)?
+            .map_err(|_| StoreError::Closed)?
     }
 
     pub(super) async fn read(

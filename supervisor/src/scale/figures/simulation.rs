@@ -97,7 +97,7 @@ impl Pool {
         if figures.is_active(0.0) {
             self.active_at = self.now;
         }
-        if self.now % LOOK == 0 {
+        if self.now.is_multiple_of(LOOK) {
             self.look(&figures);
         }
         for node in self.nodes.iter_mut().chain(&mut self.draining) {

@@ -21,7 +21,9 @@ pub(in crate::scale) struct ScalerService(pub(in crate::scale) Scaler);
 pub(in crate::scale) type Streamed = BoxStream<IsActiveResponse>;
 
 /// A method that takes one message and answers with one.
-struct Unary<T, R>(Option<Box<dyn FnOnce(T) -> BoxFuture<R, Status> + Send>>);
+struct Unary<T, R>(Option<Method<T, R>>);
+
+type Method<T, R> = Box<dyn FnOnce(T) -> BoxFuture<R, Status> + Send>;
 
 /// The method that answers with a stream.
 struct Push(Scaler);
