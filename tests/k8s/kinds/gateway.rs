@@ -16,7 +16,7 @@ pub(crate) struct HTTPRoute {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RouteSpec {
-    parent_refs: Vec<ParentRef>,
+    pub(crate) parent_refs: Vec<ParentRef>,
     #[serde(default)]
     hostnames: Vec<String>,
     pub(crate) rules: Vec<RouteRule>,
@@ -27,7 +27,7 @@ pub(crate) struct RouteSpec {
 pub(crate) struct ParentRef {
     group: Option<String>,
     kind: Option<String>,
-    namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     name: String,
     section_name: Option<String>,
     port: Option<u16>,
