@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use celeriac_tests::eventually::{eventually, eventually_within};
 use celeriac_tests::ledger::{Ledger, Run};
-use celeriac_tests::program::Program;
+use celeriac_tests::program::{MINUTE, Program};
 use celeriac_tests::servers;
 use futures_util::future::try_join_all;
 
@@ -50,9 +50,9 @@ async fn a_task_of_a_minute_is_given_back_and_finishes_elsewhere() {
     .await;
 
     let (asked, asked_at) = (Instant::now(), celeriac::clock::now());
-    leaving.ask_to_end().await;
+    leaving.signal("TERM");
     let mut taking_over = Program::new_node(&second, &amqp, &redis, &options);
-    let status = leaving.ended().await;
+    let status = leaving.ended(MINUTE).await;
     let took = asked.elapsed();
     println!("the node ended with {status} after {took:?}");
     assert_eq!(status, 0, "{}", leaving.log());

@@ -8,7 +8,7 @@ use celeriac::protocol::State;
 use celeriac::{App, Call};
 use celeriac_tests::eventually::{eventually, eventually_within};
 use celeriac_tests::ledger::{Ledger, Run};
-use celeriac_tests::program::Program;
+use celeriac_tests::program::{MINUTE, Program};
 use celeriac_tests::servers;
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
@@ -111,14 +111,13 @@ async fn a_rolling_restart_loses_and_repeats_nothing() {
 
     let rolled = Instant::now();
     let (mut ends, mut returned) = (Vec::new(), 0);
-    for at in 0..NODES {
-        let fresh = start(NODES + at);
-        let mut old = std::mem::replace(&mut fleet[at], fresh);
+    for (at, place) in fleet.iter_mut().enumerate() {
+        let mut old = std::mem::replace(place, start(NODES + at));
         let asked = Instant::now();
-        old.ask_to_end().await;
-        let (status, ()) = tokio::join!(old.ended(), load.send((TASKS - BEFORE) / NODES));
+        old.signal("TERM");
+        let (status, ()) = tokio::join!(old.ended(MINUTE), load.send((TASKS - BEFORE) / NODES));
         assert_eq!(status, 0, "{}", old.log());
-        fleet[at].ready().await;
+        place.ready().await;
         let log = old.log();
         let said = log.lines().rev().find(|line| line.contains("stopped: "));
         println!("replaced in {:?}: {}", asked.elapsed(), said.unwrap_or("?"));

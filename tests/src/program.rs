@@ -4,12 +4,16 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
 use crate::eventually::eventually;
 use crate::network::{Host, Net};
 use crate::{http, servers};
+
+/// How long a program may take to end that has nothing to wait for.
+pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// A program under test. Dropping it kills it.
 #[derive(Debug)]
@@ -245,7 +249,7 @@ impl Program {
     /// # Panics
     ///
     /// When it takes longer.
-    pub async fn ended(&mut self, within: std::time::Duration) -> i32 {
+    pub async fn ended(&mut self, within: Duration) -> i32 {
         match tokio::time::timeout(within, self.child.wait()).await {
             Ok(Ok(status)) => status.code().unwrap_or(-1),
             _ => panic!(
@@ -260,30 +264,10 @@ impl Program {
     ///
     /// # Panics
     ///
-    /// When it does not end within a minute.
+    /// When it has ended, or does not within a minute.
     pub async fn terminate(&mut self) -> i32 {
-        self.ask_to_end().await;
-        self.ended().await
-    }
-
-    /// Sends SIGTERM.
-    pub async fn ask_to_end(&self) {
-        let pid = self.child.id().unwrap_or_default().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status().await;
-    }
-
-    /// Waits for the end; returns the status.
-    ///
-    /// # Panics
-    ///
-    /// When it does not end within a minute.
-    pub async fn ended(&mut self) -> i32 {
-        let ended =
-            tokio::time::timeout(std::time::Duration::from_secs(60), self.child.wait()).await;
-        match ended {
-            Ok(Ok(status)) => status.code().unwrap_or(-1),
-            _ => panic!("{} did not end; see {}", self.name, self.log.display()),
-        }
+        self.signal("TERM");
+        self.ended(MINUTE).await
     }
 
     /// Returns what it logged so far.
