@@ -1,6 +1,7 @@
 //! What Prometheus sees.
 
 mod history;
+mod queues;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use self::history::HistoryMetrics;
+pub(crate) use self::queues::QueueFigures;
+use self::queues::QueueMetrics;
 use crate::beat::BeatMetrics;
 use crate::cluster::{Moved, NodeState};
 use crate::pods::PodMetrics;
@@ -45,16 +48,8 @@ pub(crate) struct Metrics {
     pub(crate) event_lag: Histogram,
     letters: Family<OutcomeLabel, Counter>,
     restarts: Family<PartLabel, Counter>,
-    queue_ready: Family<QueueLabel, Gauge>,
-    queue_consumers: Family<QueueLabel, Gauge>,
     stored: HistoryMetrics,
-    queue_unacked: Family<QueueLabel, Gauge>,
-    queue_oldest: Family<QueueLabel, Gauge<f64, AtomicU64>>,
-    queue_reserved: Family<QueueLabel, Gauge>,
-    queue_running: Family<QueueLabel, Gauge>,
-    queue_tasks: Family<QueueLabel, Gauge>,
-    queue_slots: Family<QueueLabel, Gauge>,
-    queue_load: Family<QueueLabel, Gauge<f64, AtomicU64>>,
+    queues: QueueMetrics,
     scaler_calls: Family<CallLabels, Counter>,
     pub(crate) scaler_streams: Gauge,
     load: Gauge<f64, AtomicU64>,
@@ -78,21 +73,6 @@ pub(crate) struct Scrape {
     pub(crate) store_up: bool,
     pub(crate) broker_up: bool,
     pub(crate) turns: BTreeMap<String, u64>,
-}
-
-/// The figures of one queue; what is not known is left out.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct QueueFigures {
-    pub(crate) ready: Option<i64>,
-    pub(crate) consumers: Option<i64>,
-    pub(crate) unacked: Option<i64>,
-    pub(crate) reserved: Option<i64>,
-    pub(crate) running: Option<i64>,
-    pub(crate) tasks: Option<i64>,
-    pub(crate) slots: Option<i64>,
-    /// Seconds.
-    pub(crate) oldest: Option<f64>,
-    pub(crate) load: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -124,11 +104,6 @@ struct PartLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LoopLabel {
     part: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct QueueLabel {
-    queue: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -170,6 +145,7 @@ impl Default for Metrics {
             queue_time: Family::new_with_constructor(seconds),
             history: Gauge::default(),
             stored: HistoryMetrics::default(),
+            queues: QueueMetrics::default(),
             nodes: Family::default(),
             nodes_refused: Counter::default(),
             events: Counter::default(),
@@ -180,15 +156,6 @@ impl Default for Metrics {
             event_lag: seconds(),
             letters: Family::default(),
             restarts: Family::default(),
-            queue_ready: Family::default(),
-            queue_consumers: Family::default(),
-            queue_unacked: Family::default(),
-            queue_oldest: Family::default(),
-            queue_reserved: Family::default(),
-            queue_running: Family::default(),
-            queue_tasks: Family::default(),
-            queue_slots: Family::default(),
-            queue_load: Family::default(),
             scaler_calls: Family::default(),
             scaler_streams: Gauge::default(),
             load: Gauge::default(),
@@ -246,30 +213,7 @@ impl Metrics {
         }
         let restarts = "Restarts of the supervisor's own parts";
         r.register("supervisor_restarts", restarts, self.restarts.clone());
-        r.register(
-            "queue_ready",
-            "Messages ready in a queue",
-            self.queue_ready.clone(),
-        );
-        r.register(
-            "queue_consumers",
-            "Consumers of a queue",
-            self.queue_consumers.clone(),
-        );
-        let unacked = "Messages of a queue that are handed out and not settled";
-        r.register("queue_unacked", unacked, self.queue_unacked.clone());
-        let oldest = "How long the oldest message of a queue waits, where that is known";
-        r.register("queue_oldest_seconds", oldest, self.queue_oldest.clone());
-        let reserved = "Messages that the nodes that consume a queue took and have not started";
-        r.register("queue_reserved", reserved, self.queue_reserved.clone());
-        let running = "Tasks that run on the nodes that consume a queue";
-        r.register("queue_running", running, self.queue_running.clone());
-        let tasks = "Tasks that want a place or have one: ready + reserved + running";
-        r.register("queue_tasks", tasks, self.queue_tasks.clone());
-        let slots = "Places to run on the nodes that consume a queue";
-        r.register("queue_slots", slots, self.queue_slots.clone());
-        let load = "(ready + reserved + running) / slots of the nodes that consume a queue";
-        r.register("queue_load_ratio", load, self.queue_load.clone());
+        self.queues.register(r);
         let calls = "Calls of the external scaler that ended, by method and gRPC status";
         r.register("scaler_calls", calls, self.scaler_calls.clone());
         let streams = "Streams of the external scaler that are open";
@@ -372,45 +316,7 @@ impl Metrics {
             });
             gauge.set(count.map_or(0, |(_, count)| *count));
         }
-        for family in [
-            &self.queue_ready,
-            &self.queue_consumers,
-            &self.queue_unacked,
-            &self.queue_reserved,
-            &self.queue_running,
-            &self.queue_tasks,
-            &self.queue_slots,
-        ] {
-            family.clear();
-        }
-        self.queue_oldest.clear();
-        self.queue_load.clear();
-        for (queue, figures) in &scrape.queues {
-            let label = QueueLabel {
-                queue: queue.clone(),
-            };
-            for (family, value) in [
-                (&self.queue_ready, figures.ready),
-                (&self.queue_consumers, figures.consumers),
-                (&self.queue_unacked, figures.unacked),
-                (&self.queue_reserved, figures.reserved),
-                (&self.queue_running, figures.running),
-                (&self.queue_tasks, figures.tasks),
-                (&self.queue_slots, figures.slots),
-            ] {
-                if let Some(value) = value {
-                    family.get_or_create(&label).set(value);
-                }
-            }
-            for (family, value) in [
-                (&self.queue_oldest, figures.oldest),
-                (&self.queue_load, figures.load),
-            ] {
-                if let Some(value) = value {
-                    family.get_or_create(&label).set(value);
-                }
-            }
-        }
+        self.queues.set(&scrape.queues);
         let (running, slots, load) = scrape.load;
         self.running.set(running);
         self.slots.set(slots);

@@ -1,18 +1,19 @@
 //! The loop of the beat: follows a leader, or leads.
 
+mod lead;
 mod store;
 mod turn;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use celeriac::App;
-use celeriac::broker::Lock;
 use celeriac::health::Pulse;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use uuid::Uuid;
 
+use self::lead::Lead;
 use self::turn::Turn;
 use super::actor::Station;
 use super::book::{Book, Now, Sent};
@@ -57,21 +58,6 @@ pub(super) struct Runner {
     vote: Option<String>,
     trouble: Option<String>,
     shown: Option<Instant>,
-}
-
-/// What holds while this one leads.
-struct Lead {
-    lock: Arc<dyn Lock>,
-    /// Names this time of leading among all.
-    holder: String,
-    term: u64,
-    since: SystemTime,
-    /// The term is the store's: what is written under it holds.
-    claimed: bool,
-    /// The store was asked once, whatever it said.
-    asked: bool,
-    claim: Turn,
-    tell: Turn,
 }
 
 /// How often the store is looked at, and a failed look is tried again.
@@ -323,16 +309,7 @@ impl Runner {
         let term = millis.max(self.seen + 1).max(least);
         tracing::info!(name = self.station.name, term, "this supervisor leads");
         (self.vote, self.trouble) = (None, None);
-        self.lead = Some(Lead {
-            lock,
-            holder: format!("{} {}", self.station.name, Uuid::new_v4()),
-            term,
-            since: now.wall,
-            claimed: false,
-            asked: false,
-            claim: Turn::at(now.steady),
-            tell: Turn::at(now.steady),
-        });
+        self.lead = Some(Lead::new(lock, &self.station, term, now));
     }
 
     fn stand_down(&mut self, why: &str) {
@@ -392,18 +369,6 @@ impl Runner {
             trouble: self.vote.clone().or_else(|| self.trouble.clone()),
             lines: self.book.lines().cloned().collect(),
         });
-    }
-}
-
-impl Lead {
-    fn leader(&self, station: &Station, store: Option<String>) -> Leader {
-        Leader {
-            name: station.name.clone(),
-            url: station.url.clone(),
-            term: self.term,
-            store,
-            since: self.since,
-        }
     }
 }
 
