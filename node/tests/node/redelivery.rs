@@ -128,6 +128,6 @@ async fn outcomes_wait_for_the_backend() {
     let (id, broker) = (result.id().to_owned(), rig.broker.clone());
     rig.shutdown.stop_now();
     let stopped = rig.stopped().await;
-    assert_eq!(stopped.unfinished, [id]);
+    assert_eq!(stopped.undelivered, [id]);
     assert_eq!(broker.queue("celery").await.unwrap().unwrap().ready, 1);
 }
