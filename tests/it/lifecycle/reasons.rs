@@ -49,8 +49,8 @@ async fn the_last_line_says_why() {
         (
             "celeriac",
             "supervisor",
-            &["--store", "sqlite:/nowhere/at/all.db"],
-            "/nowhere/at/all.db",
+            &["--store", "sqlite:/dev/null/all.db"],
+            "/dev/null/all.db",
             false,
         ),
     ] {
