@@ -306,7 +306,8 @@ def test_the_main_way_needs_no_mouse(cluster, browser):
     assert not browser.run("document.querySelector('#keys').open")
     browser.run("window.left = true")
     browser.press("g", "t")
-    browser.until("!window.left && location.pathname === '/tasks' && document.querySelector('tbody tr')", "the tasks")
+    # Its scripts have to run before it hears keys.
+    browser.until("!window.left && document.readyState === 'complete' && location.pathname === '/tasks' && document.querySelector('tbody tr')", "the tasks")
     browser.press("/")
     browser.until(f"{focused}.id === 'f-name'", "the filter to have the focus")
     browser.write("demo.fail")
@@ -320,7 +321,7 @@ def test_the_main_way_needs_no_mouse(cluster, browser):
     assert browser.run(f"getComputedStyle({focused}).outlineStyle") == "solid"
     browser.run("window.left = true")
     browser.press("Enter")
-    browser.until(f"!window.left && location.pathname === '/tasks/{failed.id}'", "the task")
+    browser.until(f"!window.left && document.readyState === 'complete' && location.pathname === '/tasks/{failed.id}'", "the task")
     # Every control of the page is reached with Tab, in the order of the page.
     reached = []
     browser.run("document.querySelector('main').focus()")
