@@ -18,6 +18,24 @@ enum Reply {
     Refused(String),
 }
 
+impl Reply {
+    /// Answers in Flower's words; `refused` makes them of the worker's.
+    fn in_words(self, done: String, refused: impl FnOnce(&str) -> String) -> Answer {
+        match self {
+            Self::Ok(_) => Ok(message(done)),
+            Self::Refused(why) => Err(Failure::refused(refused(&why))),
+        }
+    }
+
+    /// Answers in the worker's own words where it did what was asked.
+    fn in_its_words(self, refused: impl FnOnce(&str) -> String) -> Answer {
+        match self {
+            Self::Ok(said) => Ok(message(said)),
+            Self::Refused(why) => Err(Failure::refused(refused(&why))),
+        }
+    }
+}
+
 pub(super) async fn shutdown(
     State(desk): State<Desk>,
     Path(name): Path<String>,
@@ -39,12 +57,10 @@ pub(super) async fn pool_restart(
     who: Identity,
 ) -> Answer {
     let command = Command::new("pool_restart").argument("reload", false);
-    match ask(&desk, &who, &name, &name, "node.pool_restart", command).await? {
-        Reply::Ok(_) => Ok(message(format!("Restarting '{name}' worker's pool"))),
-        Reply::Refused(why) => Err(Failure::refused(format!(
-            "Failed to restart the '{name}' pool: {why}"
-        ))),
-    }
+    let reply = ask(&desk, &who, &name, &name, "node.pool_restart", command).await?;
+    reply.in_words(format!("Restarting '{name}' worker's pool"), |why| {
+        format!("Failed to restart the '{name}' pool: {why}")
+    })
 }
 
 pub(super) async fn pool_grow(
@@ -55,21 +71,12 @@ pub(super) async fn pool_grow(
 ) -> Answer {
     known(&desk, &name)?;
     let by = arguments.number::<u32>("n", "int")?.unwrap_or(1);
-    match ask(
-        &desk,
-        &who,
-        &name,
-        &name,
-        "node.pool_grow",
-        Command::pool_grow(by),
-    )
-    .await?
-    {
-        Reply::Ok(_) => Ok(message(format!("Growing '{name}' worker's pool by {by}"))),
-        Reply::Refused(why) => Err(Failure::refused(format!(
-            "Failed to grow '{name}' worker's pool: {why}"
-        ))),
-    }
+    let command = Command::pool_grow(by);
+    let reply = ask(&desk, &who, &name, &name, "node.pool_grow", command).await?;
+    let done = format!("Growing '{name}' worker's pool by {by}");
+    reply.in_words(done, |why| {
+        format!("Failed to grow '{name}' worker's pool: {why}")
+    })
 }
 
 pub(super) async fn pool_shrink(
@@ -80,21 +87,12 @@ pub(super) async fn pool_shrink(
 ) -> Answer {
     known(&desk, &name)?;
     let by = arguments.number::<u32>("n", "int")?.unwrap_or(1);
-    match ask(
-        &desk,
-        &who,
-        &name,
-        &name,
-        "node.pool_shrink",
-        Command::pool_shrink(by),
-    )
-    .await?
-    {
-        Reply::Ok(_) => Ok(message(format!("Shrinking '{name}' worker's pool by {by}"))),
-        Reply::Refused(why) => Err(Failure::refused(format!(
-            "Failed to shrink '{name}' worker's pool: {why}"
-        ))),
-    }
+    let command = Command::pool_shrink(by);
+    let reply = ask(&desk, &who, &name, &name, "node.pool_shrink", command).await?;
+    let done = format!("Shrinking '{name}' worker's pool by {by}");
+    reply.in_words(done, |why| {
+        format!("Failed to shrink '{name}' worker's pool: {why}")
+    })
 }
 
 pub(super) async fn autoscale(
@@ -109,14 +107,11 @@ pub(super) async fn autoscale(
     let command = Command::new("autoscale")
         .argument("min", i64::from(min))
         .argument("max", i64::from(max));
-    match ask(&desk, &who, &name, &name, "node.autoscale", command).await? {
-        Reply::Ok(_) => Ok(message(format!(
-            "Autoscaling '{name}' worker (min={min}, max={max})"
-        ))),
-        Reply::Refused(why) => Err(Failure::refused(format!(
-            "Failed to autoscale '{name}' worker: {why}"
-        ))),
-    }
+    let reply = ask(&desk, &who, &name, &name, "node.autoscale", command).await?;
+    reply.in_words(
+        format!("Autoscaling '{name}' worker (min={min}, max={max})"),
+        |why| format!("Failed to autoscale '{name}' worker: {why}"),
+    )
 }
 
 pub(super) async fn add_consumer(
@@ -128,12 +123,8 @@ pub(super) async fn add_consumer(
     known(&desk, &name)?;
     let queue = arguments.name("queue")?;
     let command = Command::add_consumer(queue);
-    match ask(&desk, &who, &name, &name, "node.add_consumer", command).await? {
-        Reply::Ok(text) => Ok(message(text)),
-        Reply::Refused(why) => Err(Failure::refused(format!(
-            "Failed to add '{queue}' consumer to '{name}' worker: {why}"
-        ))),
-    }
+    let reply = ask(&desk, &who, &name, &name, "node.add_consumer", command).await?;
+    reply.in_its_words(|why| format!("Failed to add '{queue}' consumer to '{name}' worker: {why}"))
 }
 
 pub(super) async fn cancel_consumer(
@@ -145,12 +136,10 @@ pub(super) async fn cancel_consumer(
     known(&desk, &name)?;
     let queue = arguments.name("queue")?;
     let command = Command::cancel_consumer(queue);
-    match ask(&desk, &who, &name, &name, "node.cancel_consumer", command).await? {
-        Reply::Ok(text) => Ok(message(text)),
-        Reply::Refused(why) => Err(Failure::refused(format!(
-            "Failed to cancel '{queue}' consumer from '{name}' worker: {why}"
-        ))),
-    }
+    let reply = ask(&desk, &who, &name, &name, "node.cancel_consumer", command).await?;
+    reply.in_its_words(|why| {
+        format!("Failed to cancel '{queue}' consumer from '{name}' worker: {why}")
+    })
 }
 
 pub(super) async fn time_limit(
@@ -168,10 +157,8 @@ pub(super) async fn time_limit(
         .argument("task_name", task.as_str())
         .argument("hard", seconds("hard")?)
         .argument("soft", seconds("soft")?);
-    match ask(&desk, &who, worker, &task, "task.time_limit", command).await? {
-        Reply::Ok(text) => Ok(message(text)),
-        Reply::Refused(why) => Err(Failure::refused(format!("Failed to set timeouts: '{why}'"))),
-    }
+    let reply = ask(&desk, &who, worker, &task, "task.time_limit", command).await?;
+    reply.in_its_words(|why| format!("Failed to set timeouts: '{why}'"))
 }
 
 pub(super) async fn rate_limit(
@@ -183,12 +170,8 @@ pub(super) async fn rate_limit(
     let worker = arguments.required("workername")?;
     let limit = arguments.required("ratelimit")?;
     let command = Command::rate_limit(task.as_str(), limit);
-    match ask(&desk, &who, worker, &task, "task.rate_limit", command).await? {
-        Reply::Ok(text) => Ok(message(text)),
-        Reply::Refused(why) => Err(Failure::refused(format!(
-            "Failed to set rate limit: '{why}'"
-        ))),
-    }
+    let reply = ask(&desk, &who, worker, &task, "task.rate_limit", command).await?;
+    reply.in_its_words(|why| format!("Failed to set rate limit: '{why}'"))
 }
 
 pub(super) async fn revoke(
